@@ -1,0 +1,1 @@
+"""Policies that ship with lowfare: one file, one policy, one frozen dataclass."""

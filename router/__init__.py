@@ -1,0 +1,1 @@
+"""lowfare: a cost-aware model router."""

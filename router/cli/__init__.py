@@ -1,0 +1,1 @@
+"""`lowfare`, the command."""

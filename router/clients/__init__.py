@@ -1,0 +1,1 @@
+"""One attempt at a provider, no retries."""

@@ -1,0 +1,53 @@
+"""The seam between the router and a provider: one attempt, no retries, no exceptions for what a provider does."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from router.core.answer import Answer, Chunk
+from router.core.catalog import Model, Timeouts
+from router.core.failure import Failure
+from router.core.request import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What one attempt sends.
+
+    Attributes:
+        key: the API key; None where the provider needs none. Never in a repr.
+        timeouts: already cut to what is left of the request's deadline.
+        headers: to be sent besides the client's own (`traceparent`, `X-Trace-ID`, `X-Span-ID`).
+    """
+
+    model: Model
+    request: Request
+    timeouts: Timeouts
+    key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Client(Protocol):
+    """One provider's wire format.
+
+    A client is made once per router and event loop, is called concurrently, retries nothing, and turns everything a
+    provider can do wrong into a `Failure`. It raises only for bugs and cancellation; when cancelled it closes its
+    connection first.
+    """
+
+    async def send(self, call: Call, /) -> Answer | Failure:
+        """Returns the whole answer, or what went wrong."""
+        ...
+
+    def stream(self, call: Call, /) -> AsyncIterator[Chunk | Answer | Failure]:
+        """Yields chunks as they come, then exactly one `Answer` (with all choices joined) or `Failure`.
+
+        Usage is always asked for. Closing the iterator early closes the connection.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        ...

@@ -1,0 +1,125 @@
+"""Models a request may be routed to: what each can do, what it costs, where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+Capability = Literal[
+    "tools",
+    "json_object",
+    "json_schema",
+    "vision",
+    "audio_input",
+    "audio_output",
+    "file_input",
+    "video_input",
+    "reasoning",
+    "web_search",
+    "prompt_caching",
+]
+
+ServiceTier = Literal["flex", "priority", "batch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """US dollars per million tokens, by token class.
+
+    A class left at None is charged as the class it is part of: cached and written input, audio and image input as
+    `input`; reasoning, audio and image output as `output`. `input` and `output` at None mean that the price is
+    unknown, which is never the same as free.
+    """
+
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    reasoning: Decimal | None = None
+    input_audio: Decimal | None = None
+    cached_input_audio: Decimal | None = None
+    output_audio: Decimal | None = None
+    input_image: Decimal | None = None
+    output_image: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tier:
+    """Rates that hold for requests whose input has more than `above_tokens` tokens."""
+
+    above_tokens: int = 0
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """All price rows of one model.
+
+    `tiers` ascend by `above_tokens` and start at 0. `service` has whole tier tables for service tiers whose price
+    differs; a service tier without one is charged as the standard tier.
+    """
+
+    tiers: tuple[Tier, ...]
+    service: Mapping[str, tuple[Tier, ...]] = field(default_factory=dict)
+    request_usd: Decimal = Decimal(0)
+    """A flat fee for every request."""
+    search_usd: Decimal = Decimal(0)
+    """For one web search made by the provider."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long one attempt may take, in seconds; None leaves it to the request's deadline."""
+
+    connect_s: float = 5.0
+    first_token_s: float | None = None
+    between_tokens_s: float | None = 30.0
+    total_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One entry of the catalog.
+
+    Attributes:
+        name: what the user calls it; unique in the catalog.
+        id: "provider/model" as litellm writes it, or the bare model id of an OpenAI-compatible server.
+        provider: "openai", "anthropic", "deepseek", ...; the part of the id that chooses client and quirks.
+        client: the client's kind, as registered under `lowfare.clients`.
+        price: None where no price is known.
+        quality: prior in [0, 1], the share of this application's requests that it answers well; None is unknown.
+        key_env: environment variable that holds the API key; the key itself never stands in a `Model`.
+        sources: where each figure comes from ("litellm 1.106.2", "config.toml"), by field name.
+    """
+
+    name: str
+    id: str
+    provider: str
+    client: str
+    price: Price | None = None
+    context_window_tokens: int | None = None
+    max_output_tokens: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    quality: float | None = None
+    region: str | None = None
+    deprecated_on: str | None = None
+    """ISO date after which the provider no longer serves it."""
+    base_url: str | None = None
+    key_env: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeouts: Timeouts = Timeouts()
+    options: Mapping[str, object] = field(default_factory=dict, repr=False)
+    """Whatever else the client wants to know, by the client's own names (`api_version`, `seed`, ...)."""
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def provider_model(self) -> str:
+        """The id without its provider, as it goes over the wire."""
+        return self.id.removeprefix(f"{self.provider}/")
+
+
+Catalog = Mapping[str, Model]
+"""Models by name."""

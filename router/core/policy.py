@@ -1,0 +1,64 @@
+"""What a policy is, and all that it may know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from router.core.request import Features
+from router.core.slate import Slate
+from router.core.stats import Stats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """All that a policy may know about a request besides its slate.
+
+    Attributes:
+        now: when the request arrived, with a time zone.
+        draw: in [0, 1), derived from the router's seed and the request's id, so that a weighted split replays.
+    """
+
+    features: Features
+    now: datetime
+    draw: float
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tenant: str | None = None
+    stats: Stats = field(default_factory=dict)
+
+
+class Policy(Protocol):
+    """A pure function from slate to slate.
+
+    It returns a slate made of the candidates it was given: it may reorder the live ones and drop some of them with a
+    reason, nothing else. A class that is also a frozen dataclass with a `kind: Literal["..."]`, registered under the
+    entry-point group `lowfare.policies`, can be used from TOML; its fields are its options. A field annotated
+    `Policy` takes the name of another policy, or an inline table.
+
+    A policy may also have these methods, which `lowfare check` and the loading of a configuration call:
+
+    - `problems(catalog) -> Iterable[str]`: what is wrong with its options, one sentence each;
+    - `token_limits() -> Iterable[int]`: input-token counts at which its choice changes (they are counted exactly
+      when the estimate straddles one);
+    - `patterns() -> Iterable[str]`: regular expressions to match against the last user message; those that match
+      stand in `context.features.matches`.
+    """
+
+    def __call__(self, slate: Slate, context: Context, /) -> Slate:
+        """Returns the slate that is left."""
+        ...
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Lets a field annotated `Policy` take a name, an inline table or an instance.
+
+        The first two are built by the `policy` callable in pydantic's validation context, which `router.config` sets.
+        """
+        from pydantic_core import core_schema
+
+        def build(value: Any, info: core_schema.ValidationInfo[Any]) -> Any:
+            return value if callable(value) else info.context["policy"](value)
+
+        return core_schema.with_info_plain_validator_function(build)

@@ -1,0 +1,90 @@
+"""What the application asks, and the facts computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What the application tells the router about a request; none of it reaches a provider.
+
+    Attributes:
+        policy: name of the policy to use; None is the one named "default".
+        model: name of the only model that may answer; None leaves the choice to the policy.
+        tags: labels for reports, rules and budgets.
+        tenant: whose request it is; separates caches and budgets.
+        max_cost_usd: refuse rather than risk more than this for the whole request.
+        min_quality: drop models whose quality prior is below this or unknown.
+        attempts, deadline_s, waste_usd: bounds of this request; they only lower those of the policy and the config.
+        baseline: name of the model that `baseline_usd` compares with; None is the dearest adequate one.
+        trace_id: 32 hex digits to log the request under; None draws one.
+    """
+
+    policy: str | None = None
+    model: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    tenant: str | None = None
+    max_cost_usd: Decimal | None = None
+    min_quality: float | None = None
+    attempts: int | None = None
+    deadline_s: float | None = None
+    waste_usd: Decimal | None = None
+    baseline: str | None = None
+    trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One chat request in OpenAI's form.
+
+    Attributes:
+        messages: OpenAI chat messages, oldest first.
+        params: every other field of the request body, unknown ones included, without `model` and `stream`.
+        stream: whether the caller wants the answer piece by piece.
+    """
+
+    messages: tuple[Mapping[str, Any], ...] = field(repr=False)
+    params: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    stream: bool = False
+    hints: Hints = Hints()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCount:
+    """A token count between certain bounds; `low <= likely <= high`, all equal where it was counted exactly."""
+
+    low: int
+    likely: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """Facts about a request; all that policies, prices and the record may know of its content.
+
+    Attributes:
+        input_tokens: the whole input, tools and images included, in any tokenizer.
+        exact_tokens: the input counted exactly, by tokenizer ("o200k_base"); empty where no count was needed.
+        output_tokens_most: the most one choice may have, as the request says; None where it says nothing.
+        choices: how many answers are asked for (`n`).
+        needs: capabilities that a model must have to serve the request at all.
+        cache_write: the longest prompt-cache time the request asks to write for: "5m", "1h"; None where it asks none.
+        matches: which of the policies' regular expressions match the last user message.
+    """
+
+    input_tokens: TokenCount
+    exact_tokens: Mapping[str, int] = field(default_factory=dict)
+    output_tokens_most: int | None = None
+    choices: int = 1
+    needs: frozenset[str] = frozenset()
+    cache_write: str | None = None
+    service_tier: str | None = None
+    messages: int = 1
+    images: int = 0
+    tools: int = 0
+    stream: bool = False
+    matches: frozenset[str] = frozenset()

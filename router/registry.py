@@ -1,0 +1,1 @@
+"""Entry points -> {kind: class}. Written by the configuration work; see its tests."""
