@@ -1,0 +1,133 @@
+"""Routing hints as the application passes them -> `Hints`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from router.core.request import Hints
+from router.errors import RequestError
+
+HINT_NAMES: Final = frozenset(field.name for field in dataclasses.fields(Hints))
+"""Keyword arguments of `Router.complete` that are for the router and reach no provider."""
+
+_TRACE_ID: Final = re.compile(r"(?!0{32})[0-9a-f]{32}")
+"""A trace id of W3C Trace Context, section 3.2.2.3: 16 bytes in lower-case hex, not all zero."""
+
+
+def parse_hints(given: Mapping[str, Any]) -> Hints:
+    """Returns the hints, each checked and in its own type.
+
+    Args:
+        given: by field name; no value is None.
+
+    Raises:
+        RequestError: a value is of a wrong type or out of range; says which and what is allowed.
+    """
+    return Hints(**{name: _PARSERS.get(name, _as_is)(value, name) for name, value in given.items()})
+
+
+def _as_is(value: Any, _name: str) -> Any:
+    return value
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; a string that is not empty is")
+    return value
+
+
+def _tags(value: Any, name: str) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; a mapping of strings is")
+    return {_tag_name(key): _tag(item, f"{name}[{key!r}]") for key, item in value.items()}
+
+
+def _tag_name(key: Any) -> str:
+    if not isinstance(key, str):
+        raise RequestError(f"tags: a name of type {type(key).__name__} is not allowed; strings are")
+    return key
+
+
+def _tag(value: Any, where: str) -> str:
+    """Returns a tag's value as text; whole numbers and truth values have only one spelling (JSON's), others many."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case _:
+            raise RequestError(
+                f"{where}: a value of type {type(value).__name__} is not allowed; a string, an int or a bool is"
+            )
+
+
+def _usd(value: Any, name: str) -> Decimal:
+    """Returns an amount of money; a float is read as it prints, so that 0.02 is two cents."""
+    allowed = 'US dollars are, at least 0, as a string ("0.02"), a Decimal or a number'
+    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; {allowed}")
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; {allowed}") from None
+    if not amount.is_finite() or amount < 0:
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; {allowed}")
+    return amount
+
+
+def _attempts(value: Any, name: str) -> int:
+    if type(value) is not int or value < 1:
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; a whole number of at least 1 is")
+    return value
+
+
+def _seconds(value: Any, name: str) -> float:
+    if not _is_number(value) or value <= 0:
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; a number of seconds above 0 is")
+    return float(value)
+
+
+def _share(value: Any, name: str) -> float:
+    if not _is_number(value) or not 0 <= value <= 1:
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; a number from 0 to 1 is")
+    return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _trace_id(value: Any, name: str) -> str:
+    if not isinstance(value, str) or _TRACE_ID.fullmatch(value.lower()) is None:
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; 32 hex digits that are not all zero are")
+    return value.lower()
+
+
+def _shown(value: Any) -> str:
+    """Returns a hint's value as an error shows it. Hints hold no prompt, so unlike a message's they may be shown."""
+    if value is None or isinstance(value, (str, int, float, Decimal)):
+        text = repr(value)
+        return text if len(text) <= 80 else f"{text[:77]}..."
+    return f"a value of type {type(value).__name__}"
+
+
+_PARSERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
+    "policy": _text,
+    "model": _text,
+    "tags": _tags,
+    "tenant": _text,
+    "max_cost_usd": _usd,
+    "min_quality": _share,
+    "attempts": _attempts,
+    "deadline_s": _seconds,
+    "waste_usd": _usd,
+    "baseline": _text,
+    "trace_id": _trace_id,
+}
