@@ -1,0 +1,55 @@
+"""Rules for every test: no network beyond loopback, no skipped test in CI, one set of hypothesis profiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import network_guard
+
+IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
+
+# Neither profile knows time: a busy machine must not turn a test red.
+settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# In CI the examples follow from the test's source alone, so that a red run can be repeated.
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=200, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
+
+network_guard.install()
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Fails a test that tried to leave this machine, even where the code under test swallowed the refusal."""
+    network_guard.refused.clear()
+    yield
+    refused = tuple(network_guard.refused)
+    network_guard.refused.clear()
+    assert not refused, f"a test may talk to loopback only, this one tried {', '.join(refused)}"
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI nothing may be missing, so a skip is a failure; an expected failure (xfail) is none."""
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"no test may be skipped in CI: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turns a skipped test into a failed one."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turns a skipped file into a failed one."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
