@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 Capability = Literal[
@@ -29,8 +29,8 @@ class Rates:
     """US dollars per million tokens, by token class.
 
     A class left at None is charged as the class it is part of: cached and written input, audio and image input as
-    `input`; reasoning, audio and image output as `output`. `input` and `output` at None mean that the price is
-    unknown, which is never the same as free.
+    `input`; an hour's cache write as a short one; cached audio as cached input; reasoning, audio and image output as
+    `output`. `input` and `output` at None mean that the price is unknown, which is never the same as free.
     """
 
     input: Decimal | None = None
@@ -47,11 +47,75 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Charges:
+    """US dollars per token for every class, with nothing left to fall back: `Rates` as arithmetic wants them.
+
+    Attributes:
+        any_input: the dearest class that input may fall into unasked: fresh or cached text.
+        any_output: the dearest class that output may fall into unasked: text, reasoning or images.
+    """
+
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal
+    cache_write: Decimal
+    cache_write_1h: Decimal
+    reasoning: Decimal
+    input_audio: Decimal
+    cached_input_audio: Decimal
+    output_audio: Decimal
+    input_image: Decimal
+    output_image: Decimal
+    any_input: Decimal
+    any_output: Decimal
+
+    @classmethod
+    def of(cls, rates: Rates) -> Charges | None:
+        """Returns what `rates` come to per token, each missing class filled in; None where the price is unknown."""
+        if rates.input is None or rates.output is None:
+            return None
+        text, answer = _per_token(rates.input), _per_token(rates.output)
+        cached = _per_token(rates.cached_input, text)
+        write = _per_token(rates.cache_write, text)
+        reasoning, image = _per_token(rates.reasoning, answer), _per_token(rates.output_image, answer)
+        return cls(
+            input=text,
+            output=answer,
+            cached_input=cached,
+            cache_write=write,
+            cache_write_1h=_per_token(rates.cache_write_1h, write),
+            reasoning=reasoning,
+            input_audio=_per_token(rates.input_audio, text),
+            cached_input_audio=_per_token(rates.cached_input_audio, cached),
+            output_audio=_per_token(rates.output_audio, answer),
+            input_image=_per_token(rates.input_image, text),
+            output_image=image,
+            any_input=max(text, cached),
+            any_output=max(answer, reasoning, image),
+        )
+
+
+def _per_token(usd_per_mtok: Decimal | None, otherwise: Decimal = Decimal(0)) -> Decimal:
+    """Returns dollars per token, exactly: only the exponent changes, whatever precision the thread works with."""
+    if usd_per_mtok is None:
+        return otherwise
+    return usd_per_mtok.scaleb(-6, Context(prec=max(1, len(usd_per_mtok.as_tuple().digits))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """Rates that hold for requests whose input has more than `above_tokens` tokens."""
+    """Rates that hold for requests whose input has more than `above_tokens` tokens.
+
+    Attributes:
+        charges: `rates` per token, derived once because a request is priced for every model of the catalog.
+    """
 
     above_tokens: int = 0
     rates: Rates
+    charges: Charges | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "charges", Charges.of(self.rates))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +130,17 @@ class Price:
     service: Mapping[str, tuple[Tier, ...]] = field(default_factory=dict)
     request_usd: Decimal = Decimal(0)
     """A flat fee for every request."""
+    request_most_usd: Decimal = Decimal(0)
+    """What that fee can grow to by options of the request (Perplexity: the size of the search context)."""
     search_usd: Decimal = Decimal(0)
     """For one web search made by the provider."""
+    searches_billed_once: bool = False
+    """One fee for a request that searched, however often it did (Gemini 2)."""
+    searches_unasked: bool = False
+    """The provider searches as often as it sees fit, asked or not (Perplexity's deep research)."""
+    writes_unasked: bool = False
+    """The provider bills writes to its prompt cache also where the request does not ask for them (OpenAI from
+    gpt-5.6 on)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
