@@ -37,13 +37,19 @@ class Policy(Protocol):
     entry-point group `lowfare.policies`, can be used from TOML; its fields are its options. A field annotated
     `Policy` takes the name of another policy, or an inline table.
 
-    A policy may also have these methods, which `lowfare check` and the loading of a configuration call:
+    A policy may also have these methods, which `lowfare check` and the loading of a configuration call (by way of
+    `router.core.statics`); one that holds other policies passes all but the first on to them:
 
-    - `problems(catalog) -> Iterable[str]`: what is wrong with its options, one sentence each;
+    - `problems(catalog) -> Iterable[str]`: what is wrong with its own options, one sentence each, which starts with
+      the option: "tiers[1].models[0]: no model is named 'smal'";
     - `token_limits() -> Iterable[int]`: input-token counts at which its choice changes (they are counted exactly
       when the estimate straddles one);
+    - `total_token_limits() -> Iterable[int]`: the same for input and largest output together;
     - `patterns() -> Iterable[str]`: regular expressions to match against the last user message; those that match
-      stand in `context.features.matches`.
+      stand in `context.features.matches`;
+    - `may_leave(catalog) -> Iterable[str]`: names of the models that can be live after it, for some request; without
+      it, all;
+    - `never_empties() -> bool`: whether it is sure to leave a live candidate of a slate that has one; without it, no.
     """
 
     def __call__(self, slate: Slate, context: Context, /) -> Slate:

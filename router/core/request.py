@@ -88,3 +88,11 @@ class Features:
     tools: int = 0
     stream: bool = False
     matches: frozenset[str] = frozenset()
+
+    @property
+    def measured_tokens(self) -> int:
+        """The input's length as the limits of policies measure it: exact where it was counted, else the likely count.
+
+        Of several tokenizers the one that needs the most tokens decides.
+        """
+        return max(self.exact_tokens.values(), default=self.input_tokens.likely)

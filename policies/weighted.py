@@ -1,0 +1,114 @@
+"""A split by weight, for canaries and comparisons; the same request always draws the same share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Gt, Le, MinLen
+
+from router import Candidate, Catalog, Context, Policy, Slate, statics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One side of a split: a model or a policy, and how often it is drawn.
+
+    Attributes:
+        weight: relative to the sum of all weights.
+        model: the name of a model; or else
+        use: the name of a policy, or an inline table.
+    """
+
+    weight: Annotated[float, Gt(0), Le(1_000_000_000)]
+    model: str | None = None
+    use: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighted:
+    """Draws one share of the split for each request, by weight.
+
+    The draw follows from the router's seed and the request's id, so it replays. A share without a live candidate
+    counts as if it were not there, and the draw falls among the others.
+
+    Example:
+        ```toml
+        [policies.default]
+        kind = "weighted"
+        split = [
+          { weight = 95, model = "medium" },
+          { weight = 5, use = { kind = "fallback", models = ["large", "medium"] } },
+        ]
+        others = "follow"
+        ```
+
+    Attributes:
+        split: the shares.
+        others: whether the shares that were not drawn "follow" as fallbacks, in the order of the list, or "drop".
+    """
+
+    split: Annotated[tuple[Share, ...], MinLen(1)]
+    others: Literal["follow", "drop"] = "follow"
+    kind: Literal["weighted"] = "weighted"
+
+    def __call__(self, slate: Slate, context: Context, /) -> Slate:
+        """Returns the slate that the drawn share leaves, and behind it, if wanted, what the others leave."""
+        results = [(share.weight, self._apply(index, slate, context)) for index, share in enumerate(self.split)]
+        drawn = _draw([(w, r) for w, r in results if r.live] or results, context.draw)
+        if self.others == "drop":
+            return drawn
+        live: dict[str, Candidate] = {}
+        for result in (drawn, *(result for _, result in results)):
+            for candidate in result.live:
+                live.setdefault(candidate.model.name, candidate)
+        return Slate(tuple(live.values()), tuple(fallen for fallen in drawn.dropped if fallen.name not in live))
+
+    def problems(self, catalog: Catalog, /) -> Iterator[str]:
+        """Yields shares that name nothing or too much, and unknown models."""
+        for index, share in enumerate(self.split):
+            if (share.model is None) == (share.use is None):
+                yield f"split[{index}]: must have either a model or a policy to use, and not both"
+        named = ((f"split[{i}].model", share.model) for i, share in enumerate(self.split) if share.model is not None)
+        yield from statics.misnamed(named, catalog)
+
+    def token_limits(self) -> Iterable[int]:
+        """Returns those of its policies."""
+        return (limit for share in self.split if share.use for limit in statics.token_limits(share.use))
+
+    def total_token_limits(self) -> Iterable[int]:
+        """Returns those of its policies."""
+        return (limit for share in self.split if share.use for limit in statics.total_token_limits(share.use))
+
+    def patterns(self) -> Iterable[str]:
+        """Returns those of its policies."""
+        return (pattern for share in self.split if share.use for pattern in statics.patterns(share.use))
+
+    def may_leave(self, catalog: Catalog, /) -> Iterator[str]:
+        """Yields the models of all shares."""
+        for share in self.split:
+            if share.use:
+                yield from statics.may_leave(share.use, catalog)
+            elif share.model:
+                yield share.model
+
+    def never_empties(self) -> bool:
+        """Returns whether one of its policies never does: the draw passes shares without a live candidate by."""
+        return any(share.use is not None and statics.never_empties(share.use) for share in self.split)
+
+    def _apply(self, index: int, slate: Slate, context: Context) -> Slate:
+        share = self.split[index]
+        if share.use is not None:
+            return share.use(slate, context)
+        reason = f"this request drew share {index + 1} of {len(self.split)}, the model {share.model}"
+        return slate.pick((share.model or "",), by=self.kind, reason=reason)
+
+
+def _draw(results: Sequence[tuple[float, Slate]], draw: float) -> Slate:
+    left = draw * sum(weight for weight, _ in results)
+    for weight, result in results[:-1]:
+        left -= weight
+        if left < 0:
+            return result
+    return results[-1][1]

@@ -1,0 +1,27 @@
+"""Amounts of money as options: exact decimals, written as strings."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+
+class WrittenAsString:
+    """Tells pydantic to refuse a binary fraction where an amount of money is meant: 0.1 is not ten cents in binary."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Returns a schema of finite decimals from 0 up, which takes strings, integers and decimals."""
+        # Imported on use: a pure core that nobody configures from TOML needs no pydantic.
+        from pydantic_core import PydanticCustomError, core_schema
+
+        def refuse_float(value: Any) -> Any:
+            if isinstance(value, float):
+                raise PydanticCustomError("usd_float", 'is a float; write it as a string: "{found}"', {"found": value})
+            return value
+
+        amount = core_schema.decimal_schema(ge=Decimal(0), allow_inf_nan=False)
+        return core_schema.no_info_before_validator_function(refuse_float, amount)
+
+
+Usd = Annotated[Decimal, WrittenAsString()]
+"""US dollars, 0 or more; the type of a policy's option that is an amount of money."""
