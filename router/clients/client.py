@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,10 +41,10 @@ class Client(Protocol):
         """Returns the whole answer, or what went wrong."""
         ...
 
-    def stream(self, call: Call, /) -> AsyncIterator[Chunk | Answer | Failure]:
+    def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure]:
         """Yields chunks as they come, then exactly one `Answer` (with all choices joined) or `Failure`.
 
-        Usage is always asked for. Closing the iterator early closes the connection.
+        Usage is always asked for. Closing the generator early closes the connection.
         """
         ...
 

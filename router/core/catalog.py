@@ -152,6 +152,16 @@ class Timeouts:
     between_tokens_s: float | None = 30.0
     total_s: float | None = None
 
+    def within(self, limit_s: float, /) -> Timeouts:
+        """Returns these time-outs with the whole attempt cut to `limit_s`."""
+        total_s = limit_s if self.total_s is None else min(self.total_s, limit_s)
+        return Timeouts(
+            connect_s=min(self.connect_s, total_s),
+            first_token_s=self.first_token_s,
+            between_tokens_s=self.between_tokens_s,
+            total_s=total_s,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:

@@ -1,1 +1,1 @@
-
+"""Where decisions go: a durable file, a readable line."""

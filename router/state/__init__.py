@@ -1,1 +1,1 @@
-
+"""What outlives one request."""

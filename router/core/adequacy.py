@@ -1,0 +1,80 @@
+"""Which models can serve a request at all: the first half of "adequate", checked for every model before any policy.
+
+The second half, which of them will do, is the policy's.
+"""
+
+from __future__ import annotations
+
+from router.core.catalog import Catalog, Model
+from router.core.record import usd
+from router.core.request import Features, Hints
+from router.core.slate import Candidate, Dropped, Slate
+from router.core.tokens import tokens_at
+
+BY = "request"
+"""Who dropped the candidates that cannot serve: the request itself."""
+
+
+def slate_of(
+    catalog: Catalog, features: Features, hints: Hints, /, *, expected_output_tokens: int, unpriced: bool
+) -> Slate:
+    """Returns the slate of all models, those that cannot serve the request dropped.
+
+    Args:
+        catalog: all models.
+        features: of the request.
+        hints: of the request; `model`, `min_quality` and `max_cost_usd` drop candidates here.
+        expected_output_tokens: what a model is taken to write where the request allows as much.
+        unpriced: whether models without a known price may be asked.
+    """
+    live: list[Candidate] = []
+    dropped: list[Dropped] = []
+    most = features.output_tokens_most
+    wanted = expected_output_tokens if most is None else min(most, expected_output_tokens)
+    for model in catalog.values():
+        candidate = Candidate(model=model, features=features, expected_output_tokens=wanted)
+        reason = _unable(candidate, hints, unpriced=unpriced)
+        if reason is None:
+            live.append(candidate)
+        else:
+            dropped.append(Dropped(candidate, BY, reason))
+    return Slate(tuple(live), tuple(dropped))
+
+
+def _unable(candidate: Candidate, hints: Hints, *, unpriced: bool) -> str | None:
+    model, features = candidate.model, candidate.features
+    if hints.model is not None and model.name != hints.model:
+        return f"the request asks for {hints.model}"
+    if not features.needs <= model.capabilities:
+        return f"lacks {', '.join(sorted(features.needs - model.capabilities))}"
+    if (reason := _too_small(model, features, candidate.expected_output_tokens)) is not None:
+        return reason
+    if hints.min_quality is not None and (model.quality is None or model.quality < hints.min_quality):
+        return f"quality {model.quality if model.quality is not None else 'unknown'}, the request asks for {hints.min_quality}"
+    if model.price is None and not unpriced:
+        return "unpriced"
+    if hints.max_cost_usd is not None:
+        return _too_dear(candidate, hints)
+    return None
+
+
+def _too_small(model: Model, features: Features, output_tokens: int) -> str | None:
+    most = features.output_tokens_most
+    if most is not None:
+        if model.max_output_tokens is not None and most > model.max_output_tokens:
+            return f"writes at most {model.max_output_tokens:,} tokens, the request asks for up to {most:,}"
+        output_tokens = most
+    window = model.context_window_tokens
+    if window is None:
+        return None
+    high = tokens_at(features, model).high
+    if high + output_tokens > window:
+        return f"window of {window:,} tokens is too small for up to {high:,} in and {output_tokens:,} out"
+    return None
+
+
+def _too_dear(candidate: Candidate, hints: Hints) -> str | None:
+    limit, worst = hints.max_cost_usd, candidate.worst_usd
+    if limit is None or (worst is not None and worst <= limit):
+        return None
+    return f"may cost up to {f'${usd(worst)}' if worst is not None else 'an unknown amount'}, the request allows ${usd(limit)}"

@@ -1,0 +1,174 @@
+"""The record of one request: what could have answered, what was asked, what it cost, and why.
+
+The record holds everything that the core read to decide, so that `router.core.replay.replay` decides it again. It
+holds no prompt and no answer unless the configuration asks for them. Its JSON form is in `router.core.record`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from router.core.answer import Usage
+from router.core.bounds import Bounds
+from router.core.failure import FailureClass
+from router.core.request import Features, Hints
+from router.core.slate import Slate
+from router.core.stats import Stats
+
+Billing = Literal["billed", "estimated", "unknown"]
+"""How a cost is known: from what the provider reported (or a failure it does not bill); from a stated rule; not."""
+
+Outcome = Literal["answer", "cancelled"] | FailureClass
+
+Ending = Literal["answer", "no_candidate", "final", "bounds", "committed", "cancelled", "policy_error", "planned"]
+"""How a request ended: with an answer; with nobody adequate; with a failure that nothing may follow; at a bound;
+with a failure after the caller had seen part of the stream; given up by the caller; with a policy that broke its
+contract; or not yet, in the preview that `Router.plan` returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ids:
+    """Names of one request in the log and in traces, in lower-case hex (W3C Trace Context: 32 and 16 digits)."""
+
+    request_id: str
+    trace_id: str
+    span_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call to a provider.
+
+    Attributes:
+        model: the candidate's name.
+        served: the model that answered as the provider names it, where it says.
+        started_s: seconds from the request's arrival to the attempt's start.
+        latency_s: seconds from its start to its end.
+        first_token_s: seconds from its start to the first piece of a stream; None where nothing was streamed.
+        error: the failure's message, in the provider's words.
+        price_rule: how `cost_usd` was found, in words.
+        should_retry: `x-should-retry`, where the provider sent it.
+        committed: whether a part of the answer had reached the caller, so that nobody else could be asked.
+    """
+
+    model: str
+    served: str | None = None
+    span_id: str
+    started_s: float
+    latency_s: float
+    first_token_s: float | None = None
+    outcome: Outcome
+    status: int | None = None
+    code: str | None = None
+    error: str | None = None
+    retry_after_s: float | None = None
+    should_retry: bool | None = None
+    committed: bool = False
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    cost_usd: Decimal | None
+    billing: Billing
+    price_rule: str
+    worst_usd: Decimal | None = None
+
+    @property
+    def waste_usd(self) -> Decimal | None:
+        """Its cost when it gave the caller nothing; else 0, as for a stream that the caller dropped half-way."""
+        gave = self.outcome == "answer" or (self.outcome == "cancelled" and self.committed)
+        return Decimal(0) if gave else self.cost_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The record of one request.
+
+    Attributes:
+        time: when the request arrived, in UTC.
+        policy: name of the policy that was used.
+        key: content key, equal for requests that must get equal answers.
+        expected_output_tokens: what a candidate was taken to write, where the request allows as much.
+        stats: the statistics snapshot, where the policy reads it; else empty.
+        model: name of the model whose answer the caller got; None when there was none.
+        ending: how the request ended.
+        why: the ending in words.
+        slate: all candidates of the request, live ones in the order in which they were to be asked.
+        worst_case_usd: the most the request could cost, computed before its first attempt; None where unknown.
+        baseline_usd: what the answer's tokens would have cost on `baseline`; None where there was no answer.
+        baseline: the dearest model that could have served the request, or the one the request named.
+        cache: where the answer came from: "none" is a provider.
+        draw: what the policy and the back-off drew from.
+        latency_s: seconds from the request's arrival to its end.
+        content: prompts and answer, only where the configuration asks for them.
+    """
+
+    ids: Ids
+    time: datetime
+    policy: str
+    key: str
+    hints: Hints
+    bounds: Bounds
+    features: Features
+    expected_output_tokens: int
+    stats: Stats
+    slate: Slate
+    attempts: tuple[Attempt, ...]
+    model: str | None
+    ending: Ending
+    why: str
+    worst_case_usd: Decimal | None
+    baseline: str | None
+    baseline_usd: Decimal | None
+    cache: str = "none"
+    draw: float
+    latency_s: float
+    content: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits; the same in the log, in traces and in the headers that went to the provider."""
+        return self.ids.trace_id
+
+    @property
+    def request_id(self) -> str:
+        """Unique for each request."""
+        return self.ids.request_id
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose request it was."""
+        return self.hints.tenant
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The request's labels."""
+        return self.hints.tags
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """What all attempts together cost; None when one of them is unknown."""
+        return total(a.cost_usd for a in self.attempts)
+
+    @property
+    def waste_usd(self) -> Decimal | None:
+        """What the attempts cost that gave the caller nothing; None when one of them is unknown."""
+        return total(a.waste_usd for a in self.attempts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the record as JSON values, money as decimal strings; `docs/decision-record.md` lists the fields."""
+        from router.core.record import decision_dict
+
+        return decision_dict(self)
+
+
+def total(amounts: Iterable[Decimal | None], /) -> Decimal | None:
+    """Returns the sum; None when one of the amounts is unknown."""
+    out = Decimal(0)
+    for amount in amounts:
+        if amount is None:
+            return None
+        out += amount
+    return out

@@ -1,0 +1,191 @@
+"""A decision as JSON values, and back.
+
+`docs/decision-record.md` describes the fields. A new field does not raise `SCHEMA`; a changed or removed one does.
+Money stands as decimal strings, so that no reader rounds it; a None is null and means unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from decimal import Decimal
+from typing import Any
+
+from router.core.answer import Usage
+from router.core.bounds import Bounds
+from router.core.decision import Attempt, Decision
+from router.core.request import Features, Hints, TokenCount
+from router.core.slate import Slate
+from router.core.stats import ModelStats, Stats
+
+SCHEMA = 1
+
+_USAGE_PARTS = tuple(
+    f.name for f in fields(Usage) if f.name not in ("input_tokens", "output_tokens", "billed_usd")
+)
+_REPLAYED_HINTS = ("model", "min_quality", "baseline")
+
+
+def decision_dict(decision: Decision, /) -> dict[str, Any]:
+    """Returns the record as JSON values."""
+    out: dict[str, Any] = {
+        "schema": SCHEMA,
+        "trace_id": decision.ids.trace_id,
+        "span_id": decision.ids.span_id,
+        "request_id": decision.ids.request_id,
+        "time": decision.time.isoformat(timespec="microseconds"),
+        "tenant": decision.tenant,
+        "tags": dict(decision.tags),
+        "policy": decision.policy,
+        "key": decision.key,
+        "model": decision.model,
+        "ending": decision.ending,
+        "why": decision.why,
+        "cost_usd": usd(decision.cost_usd),
+        "worst_case_usd": usd(decision.worst_case_usd),
+        "waste_usd": usd(decision.waste_usd),
+        "baseline": decision.baseline,
+        "baseline_usd": usd(decision.baseline_usd),
+        "cache": decision.cache,
+        "latency_s": decision.latency_s,
+        "draw": decision.draw,
+        "hints": {name: getattr(decision.hints, name) for name in _REPLAYED_HINTS},
+        "bounds": _bounds_dict(decision.bounds),
+        "features": _features_dict(decision.features),
+        "expected_output_tokens": decision.expected_output_tokens,
+        "slate": _slate_dict(decision.slate),
+        "attempts": [attempt_dict(a) for a in decision.attempts],
+    }
+    if decision.stats:
+        out["stats"] = {name: asdict(stats) for name, stats in decision.stats.items()}
+    if decision.content is not None:
+        out["content"] = decision.content
+    return out
+
+
+def attempt_dict(attempt: Attempt, /) -> dict[str, Any]:
+    """Returns one attempt as JSON values."""
+    return {
+        "model": attempt.model,
+        "served": attempt.served,
+        "span_id": attempt.span_id,
+        "started_s": attempt.started_s,
+        "latency_s": attempt.latency_s,
+        "first_token_s": attempt.first_token_s,
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "code": attempt.code,
+        "error": attempt.error,
+        "retry_after_s": attempt.retry_after_s,
+        "should_retry": attempt.should_retry,
+        "committed": attempt.committed,
+        "finish_reason": attempt.finish_reason,
+        "usage": usage_dict(attempt.usage),
+        "cost_usd": usd(attempt.cost_usd),
+        "billing": attempt.billing,
+        "price_rule": attempt.price_rule,
+        "worst_usd": usd(attempt.worst_usd),
+    }
+
+
+def usage_dict(usage: Usage | None, /) -> dict[str, Any] | None:
+    """Returns the usage as JSON values; the two totals always, other token classes where they are not 0."""
+    if usage is None:
+        return None
+    out: dict[str, Any] = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
+    for name in _USAGE_PARTS:
+        value = getattr(usage, name)
+        if value:
+            out[name] = value
+    if usage.billed_usd is not None:
+        out["billed_usd"] = usd(usage.billed_usd)
+    return out
+
+
+def usd(amount: Decimal | None, /) -> str | None:
+    """Returns dollars as a plain decimal string, without exponent or trailing zeros; None stays None."""
+    if amount is None:
+        return None
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _bounds_dict(bounds: Bounds) -> dict[str, Any]:
+    return {
+        "attempts": bounds.attempts,
+        "deadline_s": bounds.deadline_s,
+        "waste_usd": usd(bounds.waste_usd),
+        "max_cost_usd": usd(bounds.max_cost_usd),
+    }
+
+
+def _features_dict(features: Features) -> dict[str, Any]:
+    tokens = features.input_tokens
+    return {
+        "input_tokens": {"low": tokens.low, "likely": tokens.likely, "high": tokens.high},
+        "exact_tokens": dict(features.exact_tokens),
+        "output_tokens_most": features.output_tokens_most,
+        "choices": features.choices,
+        "needs": sorted(features.needs),
+        "cache_write": features.cache_write,
+        "service_tier": features.service_tier,
+        "messages": features.messages,
+        "images": features.images,
+        "tools": features.tools,
+        "stream": features.stream,
+        "matches": sorted(features.matches),
+    }
+
+
+def _slate_dict(slate: Slate) -> dict[str, Any]:
+    return {
+        "live": [
+            {"model": c.model.name, "expected_usd": usd(c.expected_usd), "worst_usd": usd(c.worst_usd)}
+            for c in slate.live
+        ],
+        "dropped": [{"model": d.candidate.model.name, "by": d.by, "reason": d.reason} for d in slate.dropped],
+    }
+
+
+def features_from(record: Mapping[str, Any], /) -> Features:
+    """Returns the features of a record; fields that it lacks (older records) keep their defaults."""
+    known = {f.name: record[f.name] for f in fields(Features) if f.name in record}
+    known["input_tokens"] = TokenCount(**record["input_tokens"])
+    for name in ("needs", "matches"):
+        known[name] = frozenset(record.get(name, ()))
+    return Features(**known)
+
+
+def bounds_from(record: Mapping[str, Any], /) -> Bounds:
+    """Returns the bounds of a record."""
+    return Bounds(
+        attempts=record["attempts"],
+        deadline_s=record["deadline_s"],
+        waste_usd=_money(record["waste_usd"]),
+        max_cost_usd=_money(record["max_cost_usd"]),
+    )
+
+
+def hints_from(record: Mapping[str, Any], /) -> Hints:
+    """Returns the hints of a decision's record that routing depends on, with its tags and tenant."""
+    return Hints(tags=record["tags"], tenant=record["tenant"], policy=record["policy"], **record["hints"])
+
+
+def stats_from(record: Mapping[str, Any], /) -> Stats:
+    """Returns the statistics snapshot of a decision's record; empty where it has none."""
+    return {name: ModelStats(**values) for name, values in record.get("stats", {}).items()}
+
+
+def attempt_from(record: Mapping[str, Any], /) -> Attempt:
+    """Returns one attempt of a record."""
+    known = {f.name: record[f.name] for f in fields(Attempt) if f.name in record}
+    usage = known.get("usage")
+    if usage is not None:
+        known["usage"] = Usage(**usage | {"billed_usd": _money(usage.get("billed_usd"))})
+    for name in ("cost_usd", "worst_usd"):
+        known[name] = _money(known.get(name))
+    return Attempt(**known)
+
+
+def _money(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -1,0 +1,75 @@
+"""The durable log: one record, one line, one write.
+
+Each record is one `os.write` to a file opened with O_APPEND, so it is in the kernel's hands when `emit` returns: a
+process that is killed afterwards loses nothing, and several processes may share one file without tearing a line.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from router.core.decision import Decision
+from router.core.record import decision_dict
+
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+_OWNER_ONLY = 0o600
+"""Decisions name tenants and costs, and with `content = "full"` they hold prompts."""
+
+
+class JsonlSink:
+    """Appends decisions to a file.
+
+    Args:
+        path: a name that ends in ".jsonl" is that file; any other is a folder, in which each process has a file of its
+            own, named by date, host and process. Missing folders are made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._lock = threading.Lock()
+        self._fd: int | None = None
+        self._pid = 0
+
+    def emit(self, decision: Decision, /) -> None:
+        """Writes the record; it is on its way to the disk when this returns.
+
+        Raises:
+            OSError: the file cannot be written (disk full, no permission).
+        """
+        line = orjson.dumps(decision_dict(decision), option=orjson.OPT_APPEND_NEWLINE, default=str)
+        fd = self._fd
+        if fd is None or self._pid != os.getpid():
+            fd = self._open()
+        written = os.write(fd, line)
+        while written < len(line):
+            written += os.write(fd, line[written:])
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            if self._fd is not None:
+                os.close(self._fd)
+                self._fd = None
+
+    def _open(self) -> int:
+        with self._lock:
+            if self._fd is not None and self._pid == os.getpid():
+                return self._fd
+            file = self._path if self._path.suffix == ".jsonl" else self._path / _own_name()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            inherited, self._fd = self._fd, os.open(file, _FLAGS, _OWNER_ONLY)
+            self._pid = os.getpid()
+            if inherited is not None:
+                os.close(inherited)
+            return self._fd
+
+
+def _own_name() -> str:
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}-{socket.gethostname()}-{os.getpid()}.jsonl"

@@ -1,0 +1,78 @@
+"""Recent attempts by model, folded into the snapshot that policies read."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import quantiles
+
+from router.core.decision import Attempt, Decision
+from router.core.stats import ModelStats, Stats
+
+WINDOW = 128
+"""Attempts remembered per model: enough for a p95, few enough to follow a change within minutes."""
+
+ENOUGH = 8
+"""Attempts below which no quantile is stated."""
+
+
+@dataclass(slots=True)
+class _Recent:
+    """The last attempts at one model."""
+
+    failed: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    latency_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    first_token_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    output_tokens: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    snapshot: ModelStats | None = None
+
+    def fold(self, attempt: Attempt) -> None:
+        self.failed.append(attempt.outcome != "answer")
+        if attempt.outcome == "answer":
+            self.latency_s.append(attempt.latency_s)
+            if attempt.first_token_s is not None:
+                self.first_token_s.append(attempt.first_token_s)
+            if attempt.usage is not None:
+                self.output_tokens.append(attempt.usage.output_tokens)
+        self.snapshot = None
+
+    def stats(self) -> ModelStats:
+        if self.snapshot is None:
+            tokens = self.output_tokens
+            self.snapshot = ModelStats(
+                attempts=len(self.failed),
+                failures=sum(self.failed),
+                latency_p50_s=_quantile(self.latency_s, 50),
+                latency_p95_s=_quantile(self.latency_s, 95),
+                first_token_p50_s=_quantile(self.first_token_s, 50),
+                output_tokens_mean=sum(tokens) / len(tokens) if tokens else None,
+            )
+        return self.snapshot
+
+
+class Statistics:
+    """What this process saw of each model lately; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._recent: dict[str, _Recent] = {}
+
+    def fold(self, decision: Decision, /) -> None:
+        """Takes in the attempts of one decision; those that the caller gave up say nothing about the model."""
+        with self._lock:
+            for attempt in decision.attempts:
+                if attempt.outcome != "cancelled":
+                    self._recent.setdefault(attempt.model, _Recent()).fold(attempt)
+
+    def snapshot(self) -> Stats:
+        """Returns the figures of now, by model name."""
+        with self._lock:
+            return {name: recent.stats() for name, recent in self._recent.items()}
+
+
+def _quantile(values: Sequence[float], percent: int) -> float | None:
+    if len(values) < ENOUGH:
+        return None
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
