@@ -118,7 +118,7 @@ def _reachable(price: Price, service_tier: str | None, input_tokens: int) -> Ite
     tables = [price.tiers]
     if service_tier == "auto":
         tables.extend(price.service.values())
-    elif service_tier in price.service:
+    elif service_tier is not None and service_tier in price.service:
         tables.append(price.service[service_tier])
     for tiers in tables:
         for tier in tiers:

@@ -68,7 +68,7 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
     figures = {key: given.get(key, value) for key, value in found.items()}
     price, rate_names = price_with(name, given, row)
     from_map = [key for key, value in found.items() if value and key not in given] + rate_names
-    sources = {key: prices.source for key in from_map}
+    sources = dict.fromkeys(from_map, prices.source)
     if row is not None:
         sources |= {key: s for key in rate_names if (s := prices.corrections.get((row.key, key))) is not None}
     sources |= dict.fromkeys([k for k in given if k in found or k in PRICE_OPTIONS or k == "quality"], source)
@@ -120,11 +120,10 @@ def _identity(name: str, given: Options, row: MapRow | None, prices: PriceMap) -
         return prefix, model_id
     if "base_url" in given:
         return COMPATIBLE, model_id
-    msg = (
+    raise ConfigError(
         f"[models.{name}] id = {model_id!r} does not say who serves it: write it as provider/model "
         f'("azure/my-deployment"), or give base_url'
     )
-    raise ConfigError(msg)
 
 
 def _prefix(model_id: str, prices: PriceMap) -> str | None:
@@ -160,20 +159,15 @@ def _check(name: str, given: Options) -> None:
     allowed = get_args(Capability)
     wrong = sorted(set(given.get("capabilities", ())) - set(allowed))
     if wrong:
-        msg = f"[models.{name}] capabilities: {wrong[0]!r} is unknown; allowed are {', '.join(allowed)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"[models.{name}] capabilities: {wrong[0]!r} is unknown; allowed are {', '.join(allowed)}")
     quality = given.get("quality", 0.0)
     if not 0 <= quality <= 1:
-        msg = f"[models.{name}] quality = {quality!r}: it is a share, from 0 to 1"
-        raise ConfigError(msg)
+        raise ConfigError(f"[models.{name}] quality = {quality!r}: it is a share, from 0 to 1")
     for key in ("context_window_tokens", "max_output_tokens"):
         if given.get(key, 1) < 1:
-            msg = f"[models.{name}] {key} = {given[key]!r}: it must be at least 1"
-            raise ConfigError(msg)
+            raise ConfigError(f"[models.{name}] {key} = {given[key]!r}: it must be at least 1")
     if not given.get("id"):
-        msg = f"[models.{name}] has no id: write it as provider/model, as in \"openai/gpt-4.1\""
-        raise ConfigError(msg)
+        raise ConfigError(f'[models.{name}] has no id: write it as provider/model, as in "openai/gpt-4.1"')
     unknown = sorted(set(given) - set(MODEL_OPTIONS))
     if unknown:
-        msg = f"[models.{name}] {unknown[0]} is unknown; allowed are {', '.join(MODEL_OPTIONS)}"
-        raise ConfigError(msg)
+        raise ConfigError(f"[models.{name}] {unknown[0]} is unknown; allowed are {', '.join(MODEL_OPTIONS)}")

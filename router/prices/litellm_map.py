@@ -96,11 +96,9 @@ def load_price_map(path: Path | None = None) -> PriceMap:
     try:
         rows = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        msg = f"the price map {path} cannot be read: {error}"
-        raise ConfigError(msg) from error
+        raise ConfigError(f"the price map {path} cannot be read: {error}") from error
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
-        msg = f"the price map {path} is not an object of rows by model id"
-        raise ConfigError(msg)
+        raise ConfigError(f"the price map {path} is not an object of rows by model id")
     # The file's first entry explains the format; it is no model.
     rows.pop("sample_spec", None)
     mended, corrections = corrected(rows)
@@ -111,6 +109,7 @@ def _installed() -> Path:
     spec = find_spec("litellm")  # of a top-level package: looks for it, does not import it
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
-        msg = "litellm is not installed, and with it the price map: pip install lowfare again, or name a map's path"
-        raise ConfigError(msg)
+        raise ConfigError(
+            "litellm is not installed, and with it the price map: pip install lowfare again, or name a map's path"
+        )
     return Path(folders[0]) / _FILE

@@ -103,10 +103,10 @@ _Stated = Mapping[tuple[str | None, int], Mapping[str, Decimal]]
 def price_of(key: str, raw: RawRow) -> Price | None:
     """Returns the price of a row, or None where the row does not really state one.
 
-    Zero is not believed: the map writes it for models whose price its authors did not know (Llama on Vertex, Volcengine,
-    SageMaker), for local ones and for free trials alike, and some rows price the question but not the answer. So a
-    model whose output costs nothing is unpriced, and so is one whose input costs nothing, unless a request fee is
-    stated in its place. Who knows that a model is free says so in the configuration.
+    Zero is not believed: the map writes it for models whose price its authors did not know (Llama on Vertex,
+    Volcengine, SageMaker), for local ones and for free trials alike, and some rows price the question but not the
+    answer. So a model whose output costs nothing is unpriced, and so is one whose input costs nothing, unless a request
+    fee is stated in its place. Who knows that a model is free says so in the configuration.
     """
     provider = provider_of(raw)
     stated = _stated(raw, inclusive=provider == "xai")
@@ -138,7 +138,8 @@ def writes_unasked(model_id: str, provider: str) -> bool:
     faster model inference"), Alibaba only for explicit caches. Of all others it is taken that they may.
     """
     asked_only = ("claude", "amazon.nova", "amazon/nova")
-    return not (any(name in model_id for name in asked_only) or provider in {"dashscope", "qwencloud", "qwen_ai_platform"})
+    alibaba = {"dashscope", "qwencloud", "qwen_ai_platform"}
+    return provider not in alibaba and not any(name in model_id for name in asked_only)
 
 
 def _believed(rates: Rates, request_usd: Decimal) -> bool:

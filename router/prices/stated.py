@@ -38,7 +38,7 @@ def price_with(name: str, given: Options, row: MapRow | None) -> tuple[Price | N
     """Returns a model's price, None where nobody states one, and the options whose figures come from the map.
 
     Raises:
-        ConfigError: a price is negative or not a number, states the input without the output, or has tiers out of order.
+        ConfigError: a price is negative or not a number, lacks the input or the output, or has tiers out of order.
     """
     _check_amounts(name, given)
     stated = _rates_in(given)
@@ -48,11 +48,10 @@ def price_with(name: str, given: Options, row: MapRow | None) -> tuple[Price | N
         return None, []
     if price is None:
         if not states_price(given):
-            msg = (
+            raise ConfigError(
                 f"[models.{name}] states a part of its price, and the price map has no other: "
                 f"input_usd_per_mtok and output_usd_per_mtok are both needed"
             )
-            raise ConfigError(msg)
         provider, _, bare = given["id"].partition("/")
         price = Price(tiers=(Tier(rates=Rates()),), writes_unasked=writes_unasked(bare, provider))
     price = _every_rate(price, lambda rates: replace(rates, **stated))
@@ -60,8 +59,8 @@ def price_with(name: str, given: Options, row: MapRow | None) -> tuple[Price | N
     if "price_tiers" in given:
         price = replace(price, tiers=(price.tiers[0], *_tiers(name, given["price_tiers"], base)))
     if "price_service" in given:
-        tables = {service: (Tier(rates=replace(base, **_rates_in(t))),) for service, t in given["price_service"].items()}
-        price = replace(price, service={**price.service, **tables})
+        own = {s: (Tier(rates=replace(base, **_rates_in(t))),) for s, t in given["price_service"].items()}
+        price = replace(price, service={**price.service, **own})
     if "request_usd" in given:
         price = replace(price, request_usd=given["request_usd"], request_most_usd=given["request_usd"])
     if "search_usd" in given:
@@ -112,11 +111,10 @@ def _tiers(name: str, tables: Sequence[Options], base: Rates) -> list[Tier]:
     for table in tables:
         above = table.get("above_tokens", 0)
         if above <= below:
-            msg = (
+            raise ConfigError(
                 f"[models.{name}] price_tiers: above_tokens = {above!r} must be above {below}: "
                 f"tiers ascend, and the first is the model's own price"
             )
-            raise ConfigError(msg)
         tiers.append(Tier(above_tokens=above, rates=replace(base, **_rates_in(table))))
         below = above
     return tiers
@@ -130,5 +128,6 @@ def _check_amounts(name: str, given: Options) -> None:
         for key in (*RATE_OPTIONS, "request_usd", "search_usd"):
             amount = table.get(key)
             if amount is not None and not (amount.is_finite() and amount >= 0):
-                msg = f"[models.{name}] {where}{key} = {str(amount)!r}: a price is a number of dollars, 0 or more"
-                raise ConfigError(msg)
+                raise ConfigError(
+                    f"[models.{name}] {where}{key} = {str(amount)!r}: a price is a number of dollars, 0 or more"
+                )
