@@ -88,6 +88,8 @@ class Features:
     tools: int = 0
     stream: bool = False
     matches: frozenset[str] = frozenset()
+    memo: dict[str, TokenCount] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Token counts by family of models, each derived from the fields above when `tokens_at` is first asked for it."""
 
     @property
     def measured_tokens(self) -> int:
