@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from router.core.failure_body import error_in, read_body
 from router.core.failure_rules import Signs, kind_of
-from router.core.failure_words import mask, shorten
+from router.core.failure_words import plain, shown
 from router.core.waiting import retry_after_s, should_retry
 
 if TYPE_CHECKING:
@@ -139,12 +139,12 @@ def classify(
     """
     said = read_body(body)
     effective = said.status if said.status is not None and (status is None or status < 400) else status  # noqa: PLR2004 - HTTP's first error
-    words = mask(said.words)
+    words = plain(said.words)
     kind = kind_of(Signs(provider=provider.lower(), status=effective, codes=said.codes, words=words))
     believed = kind in ("refused", "out_of_quota")
     return Failure(
         kind=kind,
-        message=shorten(words) or f"HTTP {status} without a message",
+        message=shown(words) or f"HTTP {status} without a message",
         status=status,
         code=said.code,
         retry_after_s=retry_after_s(headers, said.text, now) if believed else None,

@@ -10,27 +10,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import unescape
 from typing import Any, Final
 
 LONGEST_BODY: Final = 65_536
-"""Characters read of a body; error bodies are shorter, and a proxy's page of megabytes says nothing more."""
+"""Characters read of a body, half from its start and half from its end, where a stream's error stands."""
 _DEEPEST: Final = 12
 """Levels of nesting read: OpenRouter's quoting of a host that quotes its engine makes eight."""
 
 _MESSAGES: Final = frozenset(
     "message msg detail error error_message error_description error_msg errormessage description title raw "
-    "blockreasonmessage finishmessage details errors".split()
+    "blockreasonmessage finishmessage details errors quotaid".split()
 )
 _CODES: Final = frozenset(
-    "code type status reason error_type errortype error_code errorcode __type blockreason finishreason finish_reason "
-    "quotaid previous_errors".split()
+    "code type status reason error_type errortype error_code errorcode __type blockreason finishreason finish_reason"
+    .split()
 )
 _ECHOES: Final = frozenset(
-    "input failed_generation ctx url body request messages prompt content_filter_result metadata_input output text "
-    "choices candidates usage headers stack stacktrace provider_name user_id".split()
+    "input failed_generation ctx loc url body request messages prompt output text thinking reasoning arguments tools "
+    "instructions schema response_format parameters choices candidates usage headers stack stacktrace".split()
 )
 
 
@@ -76,8 +76,8 @@ def error_in(payload: object) -> bool:
 def read_body(body: bytes | str) -> Said:
     """Returns what an error body says; of events and lines, only those that hold an error."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-    text = text[:LONGEST_BODY].strip()
-    found = list(_values(text))
+    text = (text if len(text) <= LONGEST_BODY else text[: LONGEST_BODY // 2] + "\n" + text[-LONGEST_BODY // 2 :]).strip()
+    found = _values(text)
     messages: list[str] = []
     codes: list[str] = []
     for value in found:
@@ -104,16 +104,15 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _values(text: str) -> Iterator[Any]:
+def _values(text: str) -> list[Any]:
     whole = _parsed(text) if text[:1] in ("{", "[", '"') else None
     if whole is not None:
-        yield whole
-        return
+        return [whole]
     if text[:1] == "<":
-        return
-    lines = [line.removeprefix("data:").strip() for line in text.splitlines()]
+        return []
+    lines = (line.removeprefix("data:").strip() for line in text.splitlines())
     values = [v for v in (_parsed(line) for line in lines if line[:1] in ("{", "[")) if v is not None]
-    yield from [v for v in values if error_in(v)] or (values if len(values) == 1 else [])
+    return [v for v in values if error_in(v)] or (values if len(values) == 1 else [])
 
 
 def _walk(value: object, messages: list[str], codes: list[str], depth: int) -> None:
@@ -126,21 +125,36 @@ def _walk(value: object, messages: list[str], codes: list[str], depth: int) -> N
         _text(value, messages, codes, depth - 1)
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            name = key.lower()
-            if name in _ECHOES:
-                continue
-            if name in _CODES and isinstance(item, str | int) and not isinstance(item, bool):
-                codes.append(str(item))
-            elif isinstance(item, Mapping | list) or name in _MESSAGES:
-                _walk(item, messages, codes, depth - 1)
+            _field(key.lower(), item, messages, codes, depth - 1)
+
+
+def _field(name: str, item: object, messages: list[str], codes: list[str], depth: int) -> None:
+    if name == "choices" and isinstance(item, list):
+        _walk([c.get("error") for c in item if isinstance(c, Mapping)], messages, codes, depth)
+    elif name in _ECHOES:
+        return
+    elif name in _CODES and isinstance(item, str | int) and not isinstance(item, bool):
+        codes.append(str(item))
+    elif name in _MESSAGES:
+        _walk(item, messages, codes, depth)
+    elif name == "param" and isinstance(item, str) and " " in item:
+        # Xiaomi says what is wrong in `param`; elsewhere it is the name of a parameter, and has no spaces.
+        messages.append(item)
+    elif isinstance(item, Mapping):
+        _walk(item, messages, codes, depth)
+    elif isinstance(item, list):
+        _walk([i for i in item if isinstance(i, Mapping | list)], messages, codes, depth)
 
 
 def _text(text: str, messages: list[str], codes: list[str], depth: int) -> None:
-    inner = _parsed(text) if text.lstrip()[:1] in ("{", "[") else None
-    if inner is not None:
-        _walk(inner, messages, codes, depth)
-    else:
+    """Takes a message apart where it quotes another error as JSON ("Invalid request: {...}")."""
+    start = text.find("{")
+    inner = _parsed(text[start:].rstrip()) if start >= 0 else None
+    if not isinstance(inner, Mapping):
         messages.append(text)
+        return
+    messages.append(text[:start].strip())
+    _walk(inner, messages, codes, depth)
 
 
 def _scraped(text: str) -> tuple[list[str], list[str]]:
@@ -152,4 +166,5 @@ def _scraped(text: str) -> tuple[list[str], list[str]]:
         found = re.findall(r'"(message|msg|detail|error|code|type|status|reason)"\s*:\s*"((?:[^"\\]|\\.)*)', text)
         keyed = [(key, json.loads(f'"{words}"') if _parsed(f'"{words}"') is not None else words) for key, words in found]
         return [w for k, w in keyed if k in _MESSAGES], [w for k, w in keyed if k in _CODES]
-    return [text], []
+    # A stream in which no event is an error holds pieces of the answer: nothing of it may be shown.
+    return ([] if re.search(r"(?m)^(?:data|event|id):", text) else [text]), []

@@ -91,18 +91,24 @@ RULES: Final[tuple[Rule, ...]] = (
             r"failed to (?:call a function|generate (?:tool_calls|json|valid)|parse tool[ _]calls?)",
             r"tool call validation failed",
             r"error parsing tool call",
-            r"did not call a tool",
+            r"did not call a tool|hallucinated",
             r"model (?:produced|generated|output) (?:an? )?(?:invalid|malformed|unparsable)",
             r"tried to call an undeclared function",
-            r"model output (?:error|must contain)",
+            r"model output (?:error|must contain)|no valid (?:response|output|completion) (?:was )?generated",
         ),
+    ),
+    Rule(
+        name="an answer that ended with nothing, reported as an error",
+        kind="unusable",
+        statuses=frozenset({200, 400}),
+        words=_words(r"^(?:token|length|output) limit reached|(?:max|maximum) (?:output |completion )?tokens? (?:was )?reached|empty (?:response|completion|answer|output)|could not finish the message|model output limit was reached"),
     ),
     # --- Money. ---------------------------------------------------------------------------------------------------
     Rule(
         name="a free tier without this model: Google's quota of zero",
         kind="unsupported",
         statuses=frozenset({429}),
-        words=_words(r"\blimit: 0\b"),
+        words=_words(r"\blimit:? 0\b"),
     ),
     Rule(
         name="a limit by the minute or second, though it is called a quota",
@@ -114,7 +120,7 @@ RULES: Final[tuple[Rule, ...]] = (
             r"\ballocated quota exceeded, please increase",
             r"hour allocated quota exceeded",
         ),
-        unless=_words(r"free (?:allocated )?(?:quota|tier)", r"request too large", r"per day"),
+        unless=_words(r"free (?:allocated )?(?:quota|tier)", r"request too large", r"per[ _-]?day"),
     ),
     Rule(
         name="credit, balance or allowance is gone",
@@ -133,10 +139,10 @@ RULES: Final[tuple[Rule, ...]] = (
             r"(?:spend(?:ing)?|budget|usage|billing|hard) (?:hard )?(?:limit|cap) (?:\w+ ){0,3}?(?:reached|exceeded)",
             r"(?:reached|exceeded|hit) (?:\w+ ){0,4}?(?:spend(?:ing)?|usage|budget|billing) (?:limit|cap)",
             r"requires more credits",
-            r"\bper[ _-]?(?:day|month)\b|\((?:TPD|RPD)\)|\bperday|(?:daily|monthly|weekly) (?:\w+ ){0,3}?(?:limit|quota|allowance|credits)",
+            r"\bper[ _-]?(?:day|month)\b|\((?:TPD|RPD)\)|perday|(?:daily|monthly|weekly) (?:\w+ ){0,3}?(?:limit|quota|allowance|credits)",
             r"free (?:allocated )?quota (?:\w+ ){0,3}?(?:exceeded|exhausted)|free tier of the model has been exhausted",
             r"account is not active|account (?:\w+ ){0,2}?(?:in arrears|overdue|good standing)|\barrears\b|payment (?:is )?required",
-            r"payment method|unpaid|\bpast due\b",
+            r"(?:no|valid|missing|default) payment method|payment method (?:is |was )?(?:required|declined|missing)|unpaid|\bpast due\b",
         ),
         unless=_words(r"invalid (?:api )?key"),
     ),
@@ -164,6 +170,7 @@ RULES: Final[tuple[Rule, ...]] = (
             r"exceed(?:s|ed)? (?:the )?max[_ ]?(?:seq|model|context|input|position)",
             r"exceeded model token limit|token limit exceeded|exceed(?:s|ed)? (?:the )?(?:\w+ )?token limit",
             r"exceeds the limit of \d+(?! (?:images|tools|stop))",
+            r"\binput tokens? (?:\w+ )?exceed|size limit exceeded by \d+ tokens",
             r"too many (?:input |prompt |total )?tokens(?!,? please wait)",
             r"reduce (?:the |your )?(?:length of |size of )?(?:the |your )?(?:message|prompt|input|context)",
             r"tokens.{0,3}\+.{0,3}max_(?:new_)?tokens.{0,3} (?:must be|exceed)",
@@ -203,7 +210,7 @@ RULES: Final[tuple[Rule, ...]] = (
         kind="unsupported",
         words=_words(
             r"no endpoints? found that (?:support|can handle)",
-            r"no (?:endpoints|providers?) .{0,40}(?:support|match)",
+            r"no (?:endpoints|providers?) .{0,40}(?:support|match) (?:the |your |all )",
             r"multimodal is not enabled",
         ),
     ),
@@ -219,8 +226,8 @@ RULES: Final[tuple[Rule, ...]] = (
         ),
         words=_words(
             rf"\b{_ANY_MODEL}s?\b.{{0,120}}?(?:does(?: not|n't) exist|not exist|not found|was not found|no longer (?:available|supported)|decommissioned|deprecated|removed|retired|end of life|sunset)",
-            rf"(?:unknown|invalid|unrecognized|unexpected|no such|could not find(?: the)?|cannot find(?: the)?|unable to find(?: the)?|can't find(?: the)?|unsupported) (?:\w+ )?{_ANY_MODEL}(?: (?:id|name|identifier|specified|name format|path))?\b(?! (?:parameter|input|output))",
-            r"\bis not a valid model|not a (?:valid|known) model|model (?:identifier|id|name) (?:\S+ )?(?:is|was) (?:invalid|not)|no endpoints found for|not a chat model",
+            rf"(?:unknown|invalid|unrecognized|unexpected|no such|could not find(?: the)?|cannot find(?: the)?|unable to find(?: the)?|can't find(?: the)?|unsupported) (?:\w+ )?{_ANY_MODEL}(?: (?:id|name|identifier|specified|name format|path))?\b(?! (?:parameter|input|output|type))",
+            r"\bis not a valid model|model names are|permitted models|available models|not a (?:valid|known) model|model (?:identifier|id|name) (?:\S+ )?(?:is|was) (?:invalid|not)|no endpoints found for|not a chat model|not supported model|^model \S+ is not supported",
             rf"\b{_ANY_MODEL}\b.{{0,80}}?(?:is not|isn't|are not|not) (?:currently )?(?:available|accessible|supported by any provider|served|deployed|loaded|allowed)",
             rf"(?:not|n't|no) (?:\w+ )?(?:have )?(?:access|entitled|permission)(?: to| for| on)? (?:use )?(?:\w+ ){{0,3}}?{_ANY_MODEL}",
             r"not (?:allowed|authorized|permitted) to (?:access|use|sample from|invoke) (?:this|the|that) model",
@@ -239,6 +246,15 @@ RULES: Final[tuple[Rule, ...]] = (
             r"\bparameter\b",
         ),
     ),
+    Rule(
+        name="a model of another kind: speech, embeddings, images",
+        kind="no_such_model",
+        words=_words(
+            r"(?:does not|doesn't) support (?:the )?(?:chat|completions?|generatecontent|converse|messages api|responses|this (?:endpoint|api|operation))\b",
+            r"not (?:supported|available) (?:in|for|on|with|by) (?:the |this )?(?:\S+ )?(?:chat|completions?|generatecontent|responses|endpoint)\b",
+        ),
+        unless=_words(r"\bparameter\b"),
+    ),
     # --- Whose key. -----------------------------------------------------------------------------------------------
     Rule(
         name="the key, or what it may do",
@@ -254,7 +270,7 @@ RULES: Final[tuple[Rule, ...]] = (
             r"\bapi[ _-]?key\b.{0,60}?(?:invalid|incorrect|missing|expired|not valid|not found|not provided|required|revoked|disabled|leaked)",
             r"(?:invalid|incorrect|missing|bad|expired|no|wrong|valid|unknown|provide an?|didn't provide an?|check your) (?:\S+ )?(?:x-)?(?:api[ _-]?(?:key|token)|access token|auth\w* (?:token|header|credentials?))",
             r"unauthorized|unauthenticated|not authenticated|authentication (?:failed|error|required|fails)|could not authenticate|authorization (?:required|failed)",
-            r"security token|signature (?:we calculated|does not match|expired)|credential(?:s)? (?:was|were|is|are|not)|invalid (?:username|credentials?|token\b)",
+            r"security token|signature (?:we calculated|does not match|expired)|credential(?:s)? (?:was|were|is|are|not)|invalid (?:username|credentials?|token\b(?! (?:in|id|at|count)))",
             r"not authorized|no auth credentials|user not found|(?:organization|account) (?:has been |is )?(?:disabled|deactivated|suspended|blocked)",
         ),
         unless=_words(r"not supported (?:by|with|for) (?:this|the) model"),
@@ -281,6 +297,11 @@ RULES: Final[tuple[Rule, ...]] = (
         unless=_words(r"unsupported (?:parameter|value)", r"not supported (?:by|with|for) (?:this|the)"),
     ),
     Rule(name="too many requests, or unavailable", kind="refused", statuses=frozenset({409, 425, 429, 503, 529})),
+    Rule(
+        name="the provider could not fetch what a public address serves",
+        kind="server_error",
+        words=_words(r"(?:download|fetch)\w*\b.{0,40}timed? ?out"),
+    ),
     # --- What this model cannot, though another may. ---------------------------------------------------------------
     Rule(
         name="a malformed schema wrapper, whose complaint names fields as not permitted",
@@ -298,11 +319,12 @@ RULES: Final[tuple[Rule, ...]] = (
         codes=_codes(
             "unsupported_parameter unsupported_value unsupported_file unsupported_content_type unsupported_format "
             "multimodal_not_enabled wrong_api_format not_supported unsupported_feature unimplemented "
-            "model_feature_not_supported unsupported_model_feature"
+            "model_feature_not_supported unsupported_model_feature enum literal_error extra_forbidden"
         ),
         words=_words(
             r"\bnot (?:currently |yet |be )?support(?:ed|ing|s)?\b|n't (?:currently |yet )?support|\bunsupported\b(?! operand)|\bno support for\b",
             r"not (?:currently |yet )?(?:enabled|available|implemented|allowed|permitted|compatible|applicable|accepted)\b(?! (?:to|in your))",
+            r"not allowed to (?:request|use|set|send|pass)\b",
             r"\bincompatible\b|cannot be (?:used|combined|set|specified|enabled|disabled) (?:with|together|when|for|at|on)|can't be used with|mutually exclusive",
             r"may (?:not be|only be) (?:enabled|set|used)|\bonly (?:be )?(?:support(?:s|ed)?|accept(?:s|ed)?|allow(?:s|ed)?|available|works?|one)\b|only the default|only \w+ ?= ?\S+ is",
             r"requires? (?:that |either |the )?(?:--|input content|audio|an image|vision|streaming|thinking|a vision)|must be (?:enabled|disabled|set to (?:true|false)) (?:for|to|when)",
@@ -310,6 +332,9 @@ RULES: Final[tuple[Rule, ...]] = (
             r"type must be one of|unknown variant|supported (?:values|levels|types|formats|options|parameters) (?:are|is|include)|supported (?:values|levels|types|formats):|supports at most|accepts the following",
             r"extra inputs are not permitted|unrecognized (?:request )?(?:argument|parameter|field)|unknown (?:parameter|field|name|argument)|unexpected (?:keyword|parameter)|extra fields? not|property .{0,40}is not (?:allowed|supported)",
             r"(?:maximum|max) (?:allowed )?(?:number of )?(?:output|completion) tokens|max_(?:completion_|output_)?tokens.{0,60}(?:too large|exceed|less than or equal|maximum|at most)",
+            r"\bcontent.{0,3} must be an? (?:plain )?string|expected tags|unexpected (?:item|content|part) type|unknown format|jinja|chat template|template error",
+            r"(?:load|decode|process) (?:the )?(?:image|audio|video)|unsupported image|invalid json schema|^input validation error$|models? requires? at least one of",
+            r"content (?:blocks?|parts?|types?)\b.{0,40}(?:expected|must) (?:to )?be|expected to be either",
             r"too many (?:images|tools|functions|stop|states)|too (?:many|deep|complex|large) .{0,30}schema|schema .{0,60}too (?:many|deep|complex|large)|invalid schema for|compil\w+ (?:the )?grammar|grammar",
         ),
         unless=_words(r"\bunknown parameter: .messages\b", r"not available at (?:this|the) (?:time|moment)"),
@@ -328,6 +353,24 @@ RULES: Final[tuple[Rule, ...]] = (
         name="malformed, whoever reads it",
         kind="invalid",
         statuses=frozenset({400, 422}),
+        codes=_codes(
+            "missing_required_parameter invalid_type invalid_base64 invalid_image_url invalid_image invalid_json "
+            "json_invalid missing decimal_below_min_value decimal_above_max_value integer_below_min_value "
+            "integer_above_max_value empty_array array_above_max_length invalid_function_parameters"
+        ),
+        words=_words(
+            r"\bmissing\b|\brequired\b|is (?:empty|blank|null)|(?:not|n't|cannot) be (?:empty|blank|null|none)|at least one|non-empty|no messages|empty (?:messages|content|input|array|string)",
+            r"must be (?:an?|of type|the|one of|either|in|between|greater|less|at|<|>|=|positive|non-negative|strictly|followed|preceded|valid|alphanumeric|unique)\b|should be (?:an?|a valid|greater|less|at)|must (?:have|contain|match|alternate|start|end|not)\b|expected (?:an?|one of|type|string|object|value)",
+            r"(?:below|above|outside|out of|less than|greater than|exceeds?|beyond)(?: the)? (?:of )?(?:minimum|maximum|range|allowed range|bounds)|out of (?:range|bounds)|supported range|minimum value|maximum value|range of \w+ should",
+            r"could not (?:parse|process|decode|load|download|fetch)|failed to (?:parse|decode|deserialize|download|fetch|load|read)|cannot (?:parse|decode)|unable to (?:parse|decode|process|download|fetch)|error while downloading|parse error|not (?:a )?valid (?:json|base64|url|image|uuid)|malformed|invalid (?:json|base64|url|image|role|type|character|escape|utf)|unterminated|trailing (?:comma|characters)",
+            r"\bunknown parameter: .messages\b|(?:is|are|was) (?:not valid|invalid)\b|does not match|did not match|do not match|has no \w+|validation error|input validation|expected shape|not a valid",
+            r"tool[_ ]call|tool_use|tool_result|function_call|tool output|tool message|\brole\b|\broles\b|messages?\b.{0,30}(?:order|sequence|alternat|prefill|last|first)|duplicate|without its required|previous_response|not found|does not exist|conversation",
+        ),
+    ),
+    Rule(
+        name="refused in words nobody knows: of these, most are a model's limits",
+        kind="unsupported",
+        statuses=frozenset({400, 415, 422, 501}),
     ),
     Rule(name="any other refusal of the request", kind="invalid", statuses=frozenset(range(400, 500))),
     Rule(name="an error without a reason: assume the worst", kind="server_error"),

@@ -29,33 +29,40 @@ _NAMED: Final = re.compile(
     r"(?:\s+provided|\s+is)?\s*[:=]\s*[\"'`]?)(?!\s)[^\s\"'`,;&]{4,}"
 )
 _TOKEN: Final = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
-_RUN: Final = re.compile(r"[a-z]+|[A-Z]+|[0-9]+")
+_RUN: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 
 _ECHO: Final = re.compile(
     r"(?is)(\binput_value|\braw|\bgot(?: an?)?|\breceived|\bprovided value|\bat pos \d+|\bfailed_generation"
     r"|\byour (?:input|prompt|message) (?:was|is)|\b(?:user|assistant|system) message|\bprompt|\boutput|\bgenerated(?: text)?"
     r"|\bbody|\bdocument|\bcontent|\btext|\bJSON|\binput)\s*[:=]\s*(?=\S)(?!\d+\b)(.+?)(?=,\s*input_type|\s\|\s|$)"
 )
+_VALIDATED: Final = re.compile(r"(?s)\binput_value=.*?(?=, input_type|\]|\s\|\s|$)")
 _QUOTED: Final = re.compile(r"\\?\"(?P<d>[^\"]*)\\?\"|(?<![A-Za-z0-9])'(?P<s>[^']*)'(?![A-Za-z0-9])|`(?P<b>[^`]*)`|“(?P<c>[^”]*)”")
 _JSON: Final = re.compile(r"(?s)\{[^{}]*[\"':][^{}]*\}|\[[^\[\]]*\{[^\[\]]*\]")
 
 
-def mask(words: str) -> str:
-    """Returns the words on one line, with secrets and echoes of the request replaced, at most `LONGEST_WORDS` long."""
-    text = words[: 2 * LONGEST_WORDS]
-    text = _KNOWN_KEYS.sub(_SECRET, text)
-    text = _BEARER.sub(rf"\1 {_SECRET}", text)
-    text = _NAMED.sub(rf"\1{_SECRET}", text)
-    text = _TOKEN.sub(lambda m: _SECRET if _looks_random(m[0]) else m[0], text)
+def plain(words: str) -> str:
+    """Returns the words on one line without quoted prose and JSON, at most `LONGEST_WORDS` long: what rules look at."""
+    text = _VALIDATED.sub("", words[: 2 * LONGEST_WORDS])
     text = _QUOTED.sub(_quote, text)
     text = _JSON.sub(_GAP, text)
-    text = _ECHO.sub(lambda m: f"{m[1]}: {_GAP}" if " " in m[2].strip() or len(m[2]) > 40 else m[0], text)  # noqa: PLR2004 - a name's length
+    # Neither terminal escapes nor lone surrogates: a log must be able to write, and a terminal to show, every message.
+    text = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(text.split())[:LONGEST_WORDS]
 
 
-def shorten(words: str) -> str:
-    """Returns at most `LONGEST_MESSAGE` characters of the words, marked where cut."""
-    return words if len(words) <= LONGEST_MESSAGE else words[: LONGEST_MESSAGE - 1].rstrip() + _GAP
+def shown(words: str) -> str:
+    """Returns plain words fit for a log: secrets and echoes masked, at most `LONGEST_MESSAGE` long, marked where cut."""
+    text = _KNOWN_KEYS.sub(_SECRET, words)
+    text = _BEARER.sub(rf"\1 {_SECRET}", text)
+    text = _NAMED.sub(rf"\1{_SECRET}", text)
+    text = _TOKEN.sub(lambda m: _SECRET if _looks_random(m[0]) else m[0], text)
+    text = _ECHO.sub(lambda m: f"{m[1]}: {_GAP}" if _is_prose(m[2]) else m[0], text)
+    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1].rstrip() + _GAP
+
+
+def _is_prose(words: str) -> bool:
+    return " " in words.strip() or len(words) > 40  # noqa: PLR2004 - a name's length
 
 
 def _quote(match: re.Match[str]) -> str:
@@ -66,10 +73,10 @@ def _quote(match: re.Match[str]) -> str:
 
 
 def _looks_random(token: str) -> bool:
-    """Whether letters, capitals and digits alternate as in a key, a hash or base64, and not as in a name.
+    """Whether capitals, letters and digits alternate as in a key, a hash or base64, and not as in a name.
 
-    Random hex changes between letters and digits every two characters, base64 more often; names of models and
-    parameters once in seven or more.
+    Words of a camel-case name count once. Measured on 5,000 random keys of 20 to 64 characters a kind, 99.9 % change
+    more often than 0.17 times a character; names of models, quotas and parameters at most 0.163 times.
     """
-    runs = [r for part in re.split(r"[-_/+=]", token) for r in pairwise(_RUN.findall(part))]
-    return len(runs) > 0.2 * len(token)
+    changes = sum(1 for part in re.split(r"[-_/+=]", token) for _ in pairwise(_RUN.findall(part)))
+    return changes > 0.17 * len(token)  # noqa: PLR2004 - measured, see above
