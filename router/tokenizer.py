@@ -1,0 +1,95 @@
+"""Exact token counts by tiktoken, from the vocabulary inside the litellm wheel; never from the network.
+
+tiktoken alone downloads a vocabulary that it does not find in its cache. So its cache is pointed at litellm's copy while
+it loads, and only after that copy's digest is seen to be the right one: tiktoken deletes a file that differs, and
+downloads another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
+
+_FILE: Final = "fb374d419588a4632f3f557e76b4b70aebbca790"
+"""SHA-1 of the address that tiktoken has for o200k_base: how its cache names files (`tiktoken.load`)."""
+_DIGEST: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
+"""`expected_hash` of o200k_base in `tiktoken_ext.openai_public`."""
+_CACHE_DIR: Final = "TIKTOKEN_CACHE_DIR"
+
+
+def bundled_vocabularies() -> Path | None:
+    """Returns the folder of vocabularies inside litellm, found without importing it; None where there is none."""
+    spec = find_spec("litellm")
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    return Path(places[0], "litellm_core_utils", "tokenizers") if places else None
+
+
+class Tokenizer:
+    """Counts tokens of o200k_base. The vocabulary is loaded by the first count (0.3 s), once, from any thread.
+
+    Args:
+        folder: where the vocabulary is; None is litellm's copy.
+    """
+
+    encoding: Final = "o200k_base"
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = bundled_vocabularies() if folder is None else folder
+        self._lock = threading.Lock()
+        self._encoding: Encoding | None = None
+        self._tried = False
+
+    def count(self, text: str, /) -> int | None:
+        """Returns the number of tokens; None where the vocabulary cannot be loaded, or the text cannot be counted."""
+        encoding = self._encoding if self._tried else self.load()
+        if encoding is None:
+            return None
+        try:
+            return len(encoding.encode_ordinary(text))
+        except Exception as error:  # noqa: BLE001 - whatever it is, a count must not cost the caller an answer
+            logger.warning("a text could not be counted ({}): its bytes bound its tokens instead", type(error).__name__)
+            return None
+
+    def load(self) -> Encoding | None:
+        """Returns the vocabulary, loaded if it is not yet; None, with one warning, where it cannot be."""
+        with self._lock:
+            if not self._tried:
+                try:
+                    self._encoding = _load(self._folder)
+                except Exception as error:  # noqa: BLE001 - as in `count`
+                    logger.warning(
+                        "tokens are estimated, not counted: o200k_base cannot be loaded from {} ({}: {})",
+                        self._folder,
+                        type(error).__name__,
+                        error,
+                    )
+                self._tried = True
+        return self._encoding
+
+
+def _load(folder: Path | None) -> Encoding:
+    if folder is None:
+        raise FileNotFoundError("litellm is not installed")
+    digest = hashlib.sha256((folder / _FILE).read_bytes()).hexdigest()
+    if digest != _DIGEST:
+        raise ValueError(f"{_FILE} has the digest {digest}, expected {_DIGEST}")
+    import tiktoken
+
+    before = os.environ.get(_CACHE_DIR)
+    os.environ[_CACHE_DIR] = str(folder)
+    try:
+        return tiktoken.get_encoding("o200k_base")
+    finally:
+        if before is None:
+            del os.environ[_CACHE_DIR]
+        else:
+            os.environ[_CACHE_DIR] = before
