@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MAX_ANSWER_BYTES = 64 * 2**20
 """Largest answer read into memory: some forty images as base64; a server that sends more is broken or hostile."""
+
+_LINGER_S = 0.05
+"""How long the end of a body may take after its last event; the chunk that ends it comes a moment later."""
 
 _MAX_ROUTES = 1_000  # distinct URLs remembered; beyond, the memory starts afresh
 
@@ -49,7 +52,7 @@ class Stream:
         headers: names in lower case.
     """
 
-    __slots__ = ("_between_s", "_body", "_host", "_patience_s", "_response", "headers", "status")
+    __slots__ = ("_between_s", "_body", "_ended", "_host", "_patience_s", "_response", "headers", "status")
 
     def __init__(
         self, response: aiohttp.ClientResponse, body: Body, *, patience_s: float | None, between_s: float | None
@@ -63,6 +66,7 @@ class Stream:
         self._host = response.url.host_port_subcomponent or ""
         self._patience_s = patience_s
         self._between_s = between_s
+        self._ended = False
 
     async def pieces(self) -> AsyncIterator[bytes | Failure]:
         """Yields the body as it comes; a `Failure` is the last item where the stream breaks or falls silent."""
@@ -115,6 +119,21 @@ class Stream:
                 return piece
             pieces.append(piece)
         return b"".join(pieces)
+
+    def ended(self) -> None:
+        """Notes that the body holds nothing more of interest, so that its connection is worth keeping."""
+        self._ended = True
+
+    async def close(self) -> None:
+        """Gives the connection back to the pool if the body is at its end, or very nearly; else closes it."""
+        if self._ended:
+            from router.clients import aio
+
+            with suppress(*aio.FAULTS):
+                async with asyncio.timeout(_LINGER_S):
+                    while await self._response.content.readany():
+                        pass
+        self._response.close()
 
     async def _next(self) -> bytes | Failure:
         """Returns the next piece, empty at the end; the wait for it is taken off the patience."""
@@ -208,11 +227,11 @@ class Http:
             return
         if patience_s is not None:
             patience_s = max(0.0, patience_s - (loop.time() - begun))
+        stream = Stream(response, payload, patience_s=patience_s, between_s=timeouts.between_tokens_s)
         try:
-            yield Stream(response, payload, patience_s=patience_s, between_s=timeouts.between_tokens_s)
+            yield stream
         finally:
-            # Closes the connection if the body was not read to its end; one that was is back in the pool already.
-            response.close()
+            await stream.close()
 
     async def aclose(self) -> None:
         """Closes every connection; the next request opens new ones."""
@@ -233,7 +252,7 @@ class Http:
         return self._session
 
     def _route(self, url: str) -> tuple[URL, URL | None, str]:
-        """Returns a URL parsed, its proxy, and its host for messages (without any password); remembered, as URLs are few."""
+        """Returns a URL parsed, its proxy, and its host for messages (no password); remembered, as URLs are few."""
         if (route := self._routes.get(url)) is None:
             from yarl import URL
 
