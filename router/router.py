@@ -13,7 +13,7 @@ import warnings
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, assert_never
+from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never, cast
 from weakref import WeakKeyDictionary
 
 from router.clients.client import Call, Client
@@ -28,21 +28,20 @@ from router.core.machine import Done, Exhausted, Given, NeedCall, NeedSleep, Sta
 from router.core.parse import parse_request
 from router.core.request import Request
 from router.core.settle import Seen, settle
-from router.errors import ConfigError, RequestError, RouterError
+from router.errors import PolicyError, RequestError, RouterWarning
 from router.loop import LoopThread
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.sink import Sink
 from router.state.statistics import Statistics
+from router.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from router.config import Settings
 
+T = TypeVar("T")
+
 GUARD_S = 0.25
 """How long past its time-out a client may still be at work before the router ends the attempt itself."""
-
-
-class RouterWarning(RuntimeWarning):
-    """Something went wrong that did not cost anyone an answer, such as a log that cannot be written."""
 
 
 class Router:
@@ -325,7 +324,7 @@ class _Tap:
 
     def take(self, chunk: Chunk) -> list[Chunk]:
         """Returns what may go to the caller now: nothing before the first chunk that shows something."""
-        text = [written(choice.delta) for choice in chunk.choices]
+        text = [choice.delta.written for choice in chunk.choices]
         self._text += text
         if self._first_token_s is None:
             self.held.append(chunk)

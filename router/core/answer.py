@@ -78,6 +78,8 @@ class ToolCall:
     type: str = "function"
     index: int | None = None
     """Position in the message; set in streamed deltas."""
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Provider fields that must go back with this call in the next turn (Gemini's thought signature)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ class Message:
         if self.tool_calls:
             out["tool_calls"] = [
                 {"id": c.id, "type": c.type, "function": {"name": c.function.name, "arguments": c.function.arguments}}
+                | dict(c.extra)
                 for c in self.tool_calls
             ]
         if self.refusal is not None:
@@ -107,6 +110,12 @@ class Message:
         if self.reasoning_content is not None:
             out["reasoning_content"] = self.reasoning_content
         return out | dict(self.extra)
+
+    @property
+    def written(self) -> str:
+        """All text that the model wrote in it: reasoning, content, refusal, tool calls."""
+        calls = [part for call in self.tool_calls or () for part in (call.function.name, call.function.arguments)]
+        return "".join(filter(None, (self.reasoning_content, self.content, self.refusal, *calls)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from router.core.cost import cost_usd
 from router.core.decision import Attempt, Decision, Ending, Ids, total
 from router.core.failure import FOLLOW, FailureClass
 from router.core.policy import Context, Policy
+from router.core.record import usd
 from router.core.request import Features, Hints
 from router.core.slate import Candidate, Slate
 from router.core.stats import Stats
@@ -210,7 +211,7 @@ def plan(given: Given, /) -> NeedCall | Exhausted:
     course = Course(given=given, slate=slate, worst_case_usd=worst, able=able)
     if not slate.live:
         return Exhausted(course=course, now_s=0.0, ending="no_candidate", why=_nobody(slate))
-    return _try(course, slate.live, 0.0) or _give_up(course, 0.0, None)
+    return _try(course, slate.live, 0.0) or _give_up(course, 0.0, _bound(course, slate.live[0], 0.0))
 
 
 def _apply(given: Given, able: Slate) -> Slate:
@@ -330,6 +331,8 @@ def _give_up(course: Course, now_s: float, bound: Bound | None) -> Exhausted:
     if bound is None:
         return Exhausted(course=course, now_s=now_s, ending="final", why=f"no candidate is left {tried}")
     limit = getattr(course.given.bounds, bound)
+    if isinstance(limit, Decimal):
+        limit = usd(limit)
     why = f"{tried}, one more attempt would cross the bound {bound} = {limit}"
     return Exhausted(course=course, now_s=now_s, ending="bounds", why=why, bound=bound)
 

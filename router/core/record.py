@@ -168,7 +168,7 @@ def bounds_from(record: Mapping[str, Any], /) -> Bounds:
 
 def hints_from(record: Mapping[str, Any], /) -> Hints:
     """Returns the hints of a decision's record that routing depends on, with its tags and tenant."""
-    return Hints(tags=record["tags"], tenant=record["tenant"], policy=record["policy"], **record["hints"])
+    return Hints(tags=record["tags"], tenant=record["tenant"], **record["hints"])
 
 
 def stats_from(record: Mapping[str, Any], /) -> Stats:

@@ -97,7 +97,7 @@ def _price_answer(candidate: Candidate, answer: Answer) -> _Priced:
         return _Priced(None, "unknown", "the model has no price")
     if usage is not None:
         return _Priced(cost_usd(usage, price), "billed", "reported usage times price")
-    written = sum(estimate_tokens(_written(choice.message)).likely for choice in answer.choices)
+    written = sum(estimate_tokens(choice.message.written).likely for choice in answer.choices)
     return _Priced(_estimate(candidate, written), "estimated", "no usage was reported: tokens estimated from the text")
 
 
@@ -105,6 +105,9 @@ def _price_failure(candidate: Candidate, failure: Failure | None, seen: Seen) ->
     billed = "worst" if failure is None else FOLLOW[failure.kind].billed
     if failure is not None and (billed == "no" or not failure.sent):
         return _Priced(Decimal(0), "billed", "nothing is billed for this")
+    if billed == "maybe" and not seen.streamed:
+        cost = _estimate(candidate, 0)
+        return _Priced(cost, "unknown" if cost is None else "estimated", "input in full: the provider read it")
     if seen.streamed:
         streamed = estimate_tokens(seen.streamed).likely
         cost = _estimate(candidate, streamed)

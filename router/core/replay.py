@@ -1,0 +1,91 @@
+"""Decides a logged request again: the same machine, fed with logged outcomes in place of providers.
+
+With the catalog and the policy of the day it gives the same decision. With others it is a backtest of one request,
+and where it comes to ask a model whose outcome the log does not have, it says so instead of guessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, assert_never
+
+from router.core.catalog import Catalog
+from router.core.decision import Attempt, Decision, Ids
+from router.core.machine import Done, Exhausted, Given, NeedCall, NeedSleep, State, plan
+from router.core.policy import Policy
+from router.core.record import SCHEMA, attempt_from, bounds_from, features_from, hints_from, stats_from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unobserved:
+    """The replayed request would ask a model whose outcome is not in the log.
+
+    Attributes:
+        planned: the decision as it stood then, with the attempts that were replayed.
+        model: the name of the model it would ask.
+    """
+
+    planned: Decision
+    model: str
+
+
+def replay(
+    record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy, unpriced: bool = False
+) -> Decision | Unobserved:
+    """Returns the decision that a logged request gets.
+
+    Args:
+        record: a decision's JSON, as `Decision.to_dict` writes it.
+        catalog: the models and prices to decide by.
+        policy: the policy to decide by.
+        unpriced: whether models without a known price may be asked.
+
+    Raises:
+        ValueError: the record is of a schema that this version does not read.
+        PolicyError: the policy broke its contract.
+    """
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"decision {record['trace_id']} has schema {record['schema']!r}; this version reads {SCHEMA}")
+    state: State = plan(given_from(record, catalog=catalog, policy=policy, unpriced=unpriced))
+    attempts = [attempt_from(a) for a in record["attempts"]]
+    while True:
+        match state:
+            case NeedCall():
+                if not attempts or attempts[0].model != state.candidate.model.name:
+                    return Unobserved(planned=state.planned, model=state.candidate.model.name)
+                state = state.next(attempts.pop(0))
+            case NeedSleep():
+                state = _after_sleep(state, attempts, record)
+            case Done() | Exhausted():
+                return state.decision
+            case _:
+                assert_never(state)
+
+
+def _after_sleep(state: NeedSleep, attempts: list[Attempt], record: Mapping[str, Any]) -> State:
+    if attempts:
+        return state.next(attempts[0].started_s)
+    if record["ending"] == "cancelled":
+        return state.abandon(record["latency_s"])
+    return state.next(record["latency_s"])
+
+
+def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy, unpriced: bool = False) -> Given:
+    """Returns what went into a logged decision, with this catalog and policy."""
+    return Given(
+        ids=Ids(request_id=record["request_id"], trace_id=record["trace_id"], span_id=record["span_id"]),
+        key=record["key"],
+        features=features_from(record["features"]),
+        hints=hints_from(record),
+        catalog=catalog,
+        policy_name=record["policy"],
+        policy=policy,
+        bounds=bounds_from(record["bounds"]),
+        now=datetime.fromisoformat(record["time"]),
+        draw=record["draw"],
+        stats=stats_from(record),
+        expected_output_tokens=record["expected_output_tokens"],
+        unpriced=unpriced,
+    )

@@ -1,0 +1,121 @@
+"""Bounds: what one more attempt would cross, and what a request can cost at most."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.core.bounds import BACKOFF_MOST_S, Bounds, Spent, backoff_s, crossed, worst_case_usd
+from router.core.request import Hints
+
+MONEY = st.decimals(min_value=0, max_value=100, places=6)
+MAYBE_MONEY = st.none() | MONEY
+SECONDS = st.floats(min_value=0.001, max_value=1_000)
+BOUNDS = st.builds(
+    Bounds,
+    attempts=st.integers(1, 9),
+    deadline_s=SECONDS,
+    waste_usd=MAYBE_MONEY,
+    max_cost_usd=MAYBE_MONEY,
+)
+
+
+def test_an_untouched_request_may_start() -> None:
+    """With the defaults and nothing spent, no bound stands in the way."""
+    assert crossed(Bounds(), Spent()) is None
+
+
+@given(bounds=BOUNDS, more=st.integers(0, 3))
+def test_no_attempt_starts_above_attempts(bounds: Bounds, more: int) -> None:
+    """Once `attempts` are made, whatever else holds, one more crosses that bound."""
+    assert crossed(bounds, Spent(attempts=bounds.attempts + more)) == "attempts"
+
+
+@given(bounds=BOUNDS, elapsed=SECONDS, wait=SECONDS)
+def test_no_wait_passes_the_deadline(bounds: Bounds, elapsed: float, wait: float) -> None:
+    """A wait that would end at or after the deadline is never begun."""
+    if elapsed + wait >= bounds.deadline_s:
+        assert crossed(bounds, Spent(elapsed_s=elapsed), wait_s=wait) == "deadline_s"
+
+
+def test_waste_holds_back_retries_only() -> None:
+    """A first attempt wastes nothing yet, so `waste_usd` does not stop it; a later one it does."""
+    bounds = Bounds(waste_usd=Decimal("0.01"))
+    assert crossed(bounds, Spent(), expected_usd=Decimal(1)) is None
+    assert crossed(bounds, Spent(attempts=1), expected_usd=Decimal("0.20")) is None
+    assert crossed(bounds, Spent(attempts=1), expected_usd=Decimal("0.21")) == "waste_usd"
+    assert crossed(bounds, Spent(attempts=1, waste_usd=Decimal("0.02")), expected_usd=Decimal(0)) == "waste_usd"
+
+
+def test_unknown_money_crosses_every_money_bound_that_is_set() -> None:
+    """What cannot be proved is not promised: an unknown waste or cost stops a request that limits it."""
+    waste = Bounds(waste_usd=Decimal(9))
+    assert crossed(waste, Spent(attempts=1, waste_usd=None)) == "waste_usd"
+    assert crossed(waste, Spent(attempts=1), expected_usd=None) == "waste_usd"
+    cost = Bounds(max_cost_usd=Decimal(9))
+    assert crossed(cost, Spent(cost_usd=None)) == "max_cost_usd"
+    assert crossed(cost, Spent(), worst_usd=None) == "max_cost_usd"
+    assert crossed(Bounds(), Spent(attempts=1, cost_usd=None, waste_usd=None), worst_usd=None) is None
+
+
+@given(spent=MONEY, worst=MONEY, limit=MONEY)
+def test_cost_never_passes_its_limit(spent: Decimal, worst: Decimal, limit: Decimal) -> None:
+    """An attempt starts exactly when its worst case still fits under `max_cost_usd`."""
+    verdict = crossed(Bounds(max_cost_usd=limit), Spent(cost_usd=spent), worst_usd=worst)
+    assert verdict == (None if spent + worst <= limit else "max_cost_usd")
+
+
+@given(bounds=BOUNDS, asked=BOUNDS)
+def test_a_request_only_lowers_bounds(bounds: Bounds, asked: Bounds) -> None:
+    """Whatever a request asks for, no bound of it is above the configured one, nor above what it asked."""
+    hints = Hints(
+        attempts=asked.attempts,
+        deadline_s=asked.deadline_s,
+        waste_usd=asked.waste_usd,
+        max_cost_usd=asked.max_cost_usd,
+    )
+    lowered = bounds.lowered(hints)
+    assert lowered.attempts == min(bounds.attempts, asked.attempts)
+    assert lowered.deadline_s == min(bounds.deadline_s, asked.deadline_s)
+    for name in ("waste_usd", "max_cost_usd"):
+        known = [v for v in (getattr(bounds, name), getattr(asked, name)) if v is not None]
+        assert getattr(lowered, name) == min(known, default=None)
+    assert bounds.lowered(Hints()) is bounds
+
+
+@given(bounds=BOUNDS, worst=st.lists(MONEY, min_size=1, max_size=6), data=st.data())
+def test_no_sequence_of_attempts_costs_more_than_the_worst_case(
+    bounds: Bounds, worst: list[Decimal], data: st.DataObject
+) -> None:
+    """However attempts are chosen and billed within their bounds, they cost no more than was stated beforehand."""
+    stated = worst_case_usd(bounds, tuple(worst))
+    spent, asked = Spent(), list[int]()
+    while True:
+        fresh = [i for i in range(len(worst)) if i not in asked]
+        index = data.draw(st.sampled_from(fresh or range(len(worst))))
+        if crossed(bounds, spent, expected_usd=Decimal(0), worst_usd=worst[index]) is not None:
+            break
+        asked.append(index)
+        cost = worst[index] * data.draw(st.sampled_from([Decimal(0), Decimal("0.5"), Decimal(1)]))
+        total = (spent.cost_usd or Decimal(0)) + cost
+        spent = Spent(attempts=len(asked), cost_usd=total, waste_usd=total)
+    assert stated is not None
+    assert (spent.cost_usd or 0) <= stated
+
+
+@given(bounds=BOUNDS, worst=st.lists(MAYBE_MONEY, max_size=4))
+def test_an_unknown_worst_case_is_not_a_number(bounds: Bounds, worst: list[Decimal | None]) -> None:
+    """One candidate of unknown worst case makes the request's unknown, unless the request itself sets a limit."""
+    stated = worst_case_usd(bounds, tuple(worst))
+    if None in worst:
+        assert stated == bounds.max_cost_usd
+    elif not worst:
+        assert stated == 0
+
+
+@given(retries=st.integers(0, 50), draw=st.floats(0, 1, exclude_max=True))
+def test_backoff_is_between_nothing_and_its_cap(retries: int, draw: float) -> None:
+    """Full jitter: the wait lies in [0, cap), and the cap doubles up to eight seconds."""
+    assert 0 <= backoff_s(retries, draw) < min(BACKOFF_MOST_S, 0.5 * 2.0**retries) or draw == 0

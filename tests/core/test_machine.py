@@ -1,0 +1,349 @@
+"""The machine: every way through it ends, keeps its bounds, and is taken again when the inputs are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given as over
+from hypothesis import strategies as st
+
+from router.core.bounds import Bounds
+from router.core.catalog import Model
+from router.core.decision import Decision
+from router.core.ending import error_of
+from router.core.failure import FOLLOW, FailureClass
+from router.core.machine import Done, Exhausted, Given, NeedCall, NeedSleep, State, plan
+from router.core.policy import Context
+from router.core.record import decision_dict
+from router.core.replay import Unobserved, replay
+from router.core.request import Hints
+from router.core.slate import Slate
+from router.core.tokens import tokens_at
+from router.errors import BoundsExceeded, NoCandidate, PolicyError, ProviderError
+from tests.core.builders import attempt, features, given, keep_all, model, price
+
+CLASSES: tuple[FailureClass, ...] = get_args(FailureClass)
+NAMES = ("a", "b", "c", "d")
+
+
+def models(*names: str, **fields: Any) -> tuple[Model, ...]:
+    """Returns a model for each name, alike but for it."""
+    return tuple(model(name, **fields) for name in names)
+
+
+def call(state: State) -> NeedCall:
+    """Returns the state, which must ask for a call."""
+    assert isinstance(state, NeedCall)
+    return state
+
+
+def drive(state: State, outcomes: list[dict[str, Any]]) -> tuple[State, float]:
+    """Returns the end of a request whose attempts end as listed (the last one repeats), and when it came."""
+    now_s, index = 0.0, 0
+    while not isinstance(state, Done | Exhausted):
+        if isinstance(state, NeedSleep):
+            now_s = round(now_s + state.seconds, 6)
+            state = state.next(now_s)
+            continue
+        fields = dict(outcomes[min(index, len(outcomes) - 1)])
+        fields["latency_s"] = round(min(fields.get("latency_s", 0.01), state.timeout_s), 6)
+        made = attempt(state.candidate.model.name, **fields, started_s=now_s, span_id=state.span_id)
+        now_s, index = round(now_s + made.latency_s, 6), index + 1
+        state = state.next(made)
+    return state, now_s
+
+
+SECONDS = st.floats(0, 30).map(lambda s: round(s, 6))
+OUTCOMES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "outcome": st.sampled_from([*CLASSES, "answer"]),
+            "latency_s": SECONDS,
+            "retry_after_s": st.none() | SECONDS,
+            "should_retry": st.none() | st.booleans(),
+            "cost_usd": st.none() | st.decimals(0, 1, places=6),
+        }
+    ),
+    min_size=1,
+    max_size=8,
+)
+BOUNDS = st.builds(
+    Bounds,
+    attempts=st.integers(1, 6),
+    deadline_s=st.floats(0.1, 60),
+    waste_usd=st.none() | st.decimals(0, 1, places=3),
+    max_cost_usd=st.none() | st.decimals(0, 1, places=3),
+)
+CATALOGS = st.lists(
+    st.builds(
+        model,
+        st.sampled_from(NAMES),
+        price=st.sampled_from([None, price(), price("10", "30")]),
+        context_window_tokens=st.sampled_from([None, 1_000, 100_000]),
+        max_output_tokens=st.sampled_from([None, 1_000]),
+        key_env=st.sampled_from([None, "ONE_KEY", "OTHER_KEY"]),
+    ),
+    unique_by=lambda m: m.name,
+    max_size=4,
+)
+
+
+@over(catalog=CATALOGS, bounds=BOUNDS, outcomes=OUTCOMES, draw=st.floats(0, 1, exclude_max=True))
+def test_every_request_ends_within_its_bounds_and_replays(
+    catalog: list[Model], bounds: Bounds, outcomes: list[dict[str, Any]], draw: float
+) -> None:
+    """Whatever fails however, attempts and deadline hold, and the record decided again is the same record."""
+    start = given(*catalog, bounds=bounds, draw=draw, unpriced=True)
+    end, now_s = drive(plan(start), outcomes)
+    assert isinstance(end, Done | Exhausted)
+    decision = end.decision
+    assert len(decision.attempts) <= bounds.attempts
+    assert now_s <= bounds.deadline_s + 1e-5
+    assert (decision.model is not None) == (decision.ending == "answer")
+    again = replay(decision_dict(decision), catalog=start.catalog, policy=keep_all, unpriced=True)
+    assert isinstance(again, Decision)
+    assert decision_dict(again) == decision_dict(decision)
+
+
+@over(outcomes=OUTCOMES, bounds=BOUNDS)
+def test_no_class_that_must_not_is_retried_on_the_same_model(outcomes: list[dict[str, Any]], bounds: Bounds) -> None:
+    """A model is asked again only after failures that allow it, and never when the provider says not to retry."""
+    end, _ = drive(plan(given(*models("a", "b"), bounds=bounds)), outcomes)
+    assert isinstance(end, Done | Exhausted)
+    barred = set[str]()
+    for made in end.decision.attempts:
+        assert made.model not in barred
+        if made.outcome in FOLLOW and (not FOLLOW[made.outcome].same_model or made.should_retry is False):
+            barred.add(made.model)
+
+
+def test_three_attempts_at_four_failing_models_are_three_calls_without_a_last_sleep() -> None:
+    """With attempts = 3 the first three of four models are asked once each, and then it ends at once."""
+    end, now_s = drive(plan(given(*models(*NAMES))), [{"outcome": "server_error", "latency_s": 1.0}])
+    assert isinstance(end, Exhausted)
+    assert [a.model for a in end.decision.attempts] == ["a", "b", "c"]
+    assert now_s == 3.0
+    error = error_of(end)
+    assert isinstance(error, BoundsExceeded)
+    assert error.bound == "attempts"
+    assert error.decision == end.decision
+
+
+def test_a_lone_model_is_asked_again_after_the_wait_that_it_wants() -> None:
+    """With nobody else live, a refusal is waited out when the deadline allows."""
+    state = call(plan(given(model("a"))))
+    waiting = state.next(attempt("a", "refused", retry_after_s=7.0))
+    assert isinstance(waiting, NeedSleep)
+    assert waiting.seconds == 7.0
+    again = call(waiting.next(8.0))
+    assert again.candidate.model.name == "a"
+    assert again.timeout_s == 52.0
+    assert again.span_id != state.span_id
+
+
+def test_a_wait_that_would_pass_the_deadline_is_not_started() -> None:
+    """A provider that asks for more patience than the deadline has ends the request at once, with its own error."""
+    end = call(plan(given(model("a")))).next(attempt("a", "refused", retry_after_s=90.0, error="slow down"))
+    assert isinstance(end, Exhausted)
+    assert end.bound == "deadline_s"
+    error = error_of(end)
+    assert isinstance(error, ProviderError)
+    assert error.failure.kind == "refused"
+    assert "slow down" in str(error)
+
+
+def test_a_sleep_that_took_too_long_ends_the_request() -> None:
+    """When the clock has passed the deadline after a wait, nobody is asked any more."""
+    waiting = call(plan(given(model("a")))).next(attempt("a", "refused", retry_after_s=7.0))
+    assert isinstance(waiting, NeedSleep)
+    end = waiting.next(61.0)
+    assert isinstance(end, Exhausted)
+    assert end.bound == "deadline_s"
+
+
+def test_a_caller_who_gives_up_gets_a_record_all_the_same() -> None:
+    """Cancelled in a call or in a wait: the request ends as cancelled, and its replay too."""
+    start = given(model("a"))
+    state = call(plan(start))
+    end = state.next(attempt("a", "cancelled"))
+    assert isinstance(end, Exhausted)
+    assert end.decision.ending == "cancelled"
+    waiting = state.next(attempt("a", "refused", retry_after_s=7.0))
+    assert isinstance(waiting, NeedSleep)
+    decision = waiting.abandon(3.0).decision
+    assert decision.ending == "cancelled"
+    assert replay(decision_dict(decision), catalog=start.catalog, policy=keep_all) == decision
+
+
+def test_an_invalid_request_goes_to_nobody_else() -> None:
+    """What is malformed everywhere is sent once."""
+    end = call(plan(given(*models("a", "b")))).next(attempt("a", "invalid", status=400))
+    assert isinstance(end, Exhausted)
+    assert end.decision.ending == "final"
+    assert isinstance(error_of(end), ProviderError)
+
+
+def test_a_prompt_that_is_too_long_goes_to_larger_windows_only() -> None:
+    """After `too_long`, models whose window is no larger are passed over."""
+    start = given(
+        model("a", context_window_tokens=50_000),
+        model("b", context_window_tokens=40_000),
+        model("c", context_window_tokens=60_000),
+        model("d", context_window_tokens=None),
+    )
+    state = call(call(plan(start)).next(attempt("a", "too_long")))
+    assert state.candidate.model.name == "c"
+    state = call(state.next(attempt("c", "server_error")))
+    assert state.candidate.model.name == "d"
+
+
+def test_models_behind_a_bad_key_come_last() -> None:
+    """After a denied key, models behind other keys are asked first."""
+    start = given(model("a", key_env="ONE"), model("b", key_env="ONE"), model("c", key_env="OTHER"))
+    state = call(call(plan(start)).next(attempt("a", "denied")))
+    assert state.candidate.model.name == "c"
+    assert call(state.next(attempt("c", "server_error"))).candidate.model.name == "b"
+
+
+def test_no_one_is_left() -> None:
+    """When every model is out for good before a bound is reached, the last provider's error is raised."""
+    end, _ = drive(plan(given(*models("a", "b"))), [{"outcome": "no_such_model"}])
+    assert isinstance(end, Exhausted)
+    assert end.bound is None
+    assert "no candidate is left" in end.why
+    assert isinstance(error_of(end), ProviderError)
+
+
+def test_a_stream_that_breaks_after_its_first_token_is_not_replaced() -> None:
+    """Once a part of the answer has reached the caller, no other model is asked."""
+    end = call(plan(given(*models("a", "b")))).next(attempt("a", "cut", committed=True))
+    assert isinstance(end, Exhausted)
+    assert end.decision.ending == "committed"
+
+
+def test_nobody_adequate_names_every_drop() -> None:
+    """A request that no model can serve says of each model who dropped it and why."""
+    end = plan(given(model("a", context_window_tokens=10), model("b", price=None)))
+    assert isinstance(end, Exhausted)
+    error = error_of(end)
+    assert isinstance(error, NoCandidate)
+    assert "a: window of 10 tokens" in str(error)
+    assert "b: unpriced" in str(error)
+    assert str(error_of(_exhausted(plan(given())))).startswith("the catalog has no models")
+
+
+def test_a_bound_can_stop_a_request_before_its_first_attempt() -> None:
+    """A candidate that a bound of the configuration forbids is never asked."""
+    end = _exhausted(plan(given(model("a"), bounds=Bounds(max_cost_usd=Decimal("0.000001")))))
+    assert end.bound == "max_cost_usd"
+    assert isinstance(error_of(end), BoundsExceeded)
+
+
+def test_waste_stops_a_chain_of_dear_failures() -> None:
+    """When what was wasted leaves no room for the next attempt's expected waste, it ends there."""
+    bounds = Bounds(waste_usd=Decimal("0.001"))
+    outcomes = [{"outcome": "server_error", "cost_usd": Decimal("0.002"), "billing": "estimated"}]
+    end, _ = drive(plan(given(*models("a", "b", "c"), bounds=bounds)), outcomes)
+    assert isinstance(end, Exhausted)
+    assert end.bound == "waste_usd"
+    assert len(end.decision.attempts) == 1
+    assert end.decision.waste_usd == Decimal("0.002")
+
+
+def test_a_cheaper_candidate_is_asked_when_the_next_one_no_longer_fits() -> None:
+    """Under `max_cost_usd`, a candidate whose worst case no longer fits is passed over for one whose does."""
+    start = given(
+        model("a"), model("b", price=price("10", "40")), model("c"), bounds=Bounds(max_cost_usd=Decimal("0.01"))
+    )
+    state = call(call(plan(start)).next(attempt("a", "server_error", cost_usd=Decimal("0.0041"))))
+    assert state.candidate.model.name == "c"
+
+
+def test_the_baseline_is_the_dearest_able_model_or_the_named_one() -> None:
+    """An answer's tokens are priced at the dearest model that could have served, unless the request names another."""
+    start = given(model("a"), model("b", price=price("10", "40")), model("c", price=None), unpriced=True)
+
+    def baseline(start: Given) -> tuple[str | None, Decimal | None]:
+        usage = attempt(usage=_usage()).usage
+        end = call(plan(start)).next(attempt("a", usage=usage))
+        assert isinstance(end, Done)
+        return end.decision.baseline, end.decision.baseline_usd
+
+    assert baseline(start) == ("b", Decimal("0.014"))
+    assert baseline(replace(start, hints=Hints(baseline="a"))) == ("a", Decimal("0.0014"))
+    assert baseline(replace(start, hints=Hints(baseline="c"))) == ("c", None)
+    assert baseline(given(model("a", price=None), unpriced=True)) == (None, None)
+
+
+def test_the_preview_has_the_slate_and_no_attempts() -> None:
+    """`planned` tells who would be asked and what it could cost, before anything is sent."""
+    planned = call(plan(given(*models("a", "b")))).planned
+    assert planned.ending == "planned"
+    assert planned.attempts == ()
+    assert planned.worst_case_usd == 3 * Decimal("0.0041")
+
+
+def test_a_policy_that_raises_is_named_and_leaves_a_record() -> None:
+    """What a policy raises becomes a PolicyError that names the policy and carries the decision."""
+
+    def broken(slate: Slate, context: Context, /) -> Slate:
+        raise ZeroDivisionError
+
+    with pytest.raises(PolicyError, match=r"policy 'default' raised ZeroDivisionError") as caught:
+        plan(given(model("a"), policy=broken))
+    assert caught.value.decision is not None
+    assert caught.value.decision.ending == "policy_error"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda slate, _: Slate(slate.live[1:]),
+        lambda slate, _: Slate((*slate.live, slate.live[0])),
+        lambda slate, _: Slate((slate.live[0], slate.live[0])),
+        lambda *_: None,
+    ],
+    ids=["loses one", "doubles one", "swaps one", "returns nothing"],
+)
+def test_a_policy_that_loses_or_invents_candidates_is_refused(broken: Any) -> None:
+    """A slate that is not made of the one that went in is a PolicyError."""
+    with pytest.raises(PolicyError, match="made of the candidates it was given"):
+        plan(given(*models("a", "b"), policy=broken))
+
+
+def test_a_replay_says_unobserved_where_the_log_has_no_outcome() -> None:
+    """Replayed with another catalog order, a request that would ask an unlogged model says so."""
+    start = given(*models("a", "b"))
+    end, _ = drive(plan(start), [{"outcome": "answer"}])
+    assert isinstance(end, Done)
+    record = decision_dict(end.decision)
+    catalog = dict(reversed(start.catalog.items()))
+    result = replay(record, catalog=catalog, policy=keep_all)
+    assert isinstance(result, Unobserved)
+    assert result.model == "b"
+    with pytest.raises(ValueError, match="has schema 0"):
+        replay(record | {"schema": 0}, catalog=catalog, policy=keep_all)
+
+
+def test_a_larger_request_is_never_fitted_into_a_smaller_window() -> None:
+    """The upper bound of the input and the largest output together decide whether a window is large enough."""
+    small = model("a", context_window_tokens=1_000)
+    room = 1_000 - tokens_at(features(500), small).high
+    start = given(small, model("b"), features=features(500, output_tokens_most=room))
+    assert call(plan(start)).candidate.model.name == "a"
+    start = replace(start, features=features(500, output_tokens_most=room + 1))
+    assert call(plan(start)).candidate.model.name == "b"
+
+
+def _usage() -> Any:
+    from router.core.answer import Usage
+
+    return Usage(input_tokens=1_000, output_tokens=100)
+
+
+def _exhausted(state: State) -> Exhausted:
+    assert isinstance(state, Exhausted)
+    return state

@@ -1,0 +1,97 @@
+"""The durable log: one record, one line, one write; nothing lost, nothing torn."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import sys
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+from router.core.decision import Decision
+from router.core.machine import Exhausted, plan
+from router.sinks.jsonl import JsonlSink
+from tests.core.builders import given
+
+
+def decision(trace_id: str = "b" * 32) -> Decision:
+    """Returns the shortest decision there is: nobody to ask."""
+    from dataclasses import replace
+
+    end = plan(given())
+    assert isinstance(end, Exhausted)
+    return replace(end.decision, ids=replace(end.decision.ids, trace_id=trace_id))
+
+
+def records(path: Path) -> list[dict[str, object]]:
+    """Returns the records of a file."""
+    return [json.loads(text) for text in path.read_text().splitlines()]
+
+
+def test_a_named_file_is_that_file(tmp_path: Path) -> None:
+    """A path that ends in .jsonl is used as it is; folders on the way are made; only its owner can read it."""
+    path = tmp_path / "logs" / "mine.jsonl"
+    sink = JsonlSink(path)
+    sink.emit(decision("1" * 32))
+    sink.emit(decision("2" * 32))
+    assert [r["trace_id"] for r in records(path)] == ["1" * 32, "2" * 32]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    sink.close()
+    sink.close()
+    sink.emit(decision("3" * 32))
+    sink.close()
+    assert len(records(path)) == 3
+
+
+def test_a_folder_has_a_file_for_each_process(tmp_path: Path) -> None:
+    """Any other path is a folder with this process's own file in it, also after a fork."""
+    sink = JsonlSink(tmp_path / "decisions")
+    sink.emit(decision())
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=sink.emit, args=(decision(),))
+    child.start()
+    child.join()
+    sink.emit(decision())
+    sink.close()
+    files = sorted((tmp_path / "decisions").iterdir(), key=lambda f: len(records(f)))
+    assert [len(records(f)) for f in files] == [1, 2]
+    assert str(os.getpid()) in files[1].name
+
+
+def test_several_processes_may_share_a_file(tmp_path: Path) -> None:
+    """Four processes that append to one file tear no line."""
+    path = tmp_path / "shared.jsonl"
+    context = multiprocessing.get_context("fork")
+
+    def write() -> None:
+        sink = JsonlSink(path)
+        for _ in range(250):
+            sink.emit(decision())
+
+    children = [context.Process(target=write) for _ in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert len(records(path)) == 1_000
+
+
+def test_a_record_outlives_a_killed_process(tmp_path: Path) -> None:
+    """A process killed with -9 right after `emit` has its record in the file, whole."""
+    path = tmp_path / "killed.jsonl"
+    code = (
+        "import time\n"
+        "from router.sinks.jsonl import JsonlSink\n"
+        "from tests.sinks.test_jsonl import decision\n"
+        f"JsonlSink({str(path)!r}).emit(decision())\n"
+        "print('written', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with Popen([sys.executable, "-c", code], stdout=PIPE, cwd=Path(__file__).parents[2]) as process:  # noqa: S603
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        process.send_signal(signal.SIGKILL)
+    assert len(records(path)) == 1

@@ -1,0 +1,55 @@
+"""Recent behaviour of each model, as policies see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from router.core.answer import Usage
+from router.core.decision import Attempt, Decision
+from router.core.machine import Exhausted, plan
+from router.state.statistics import ENOUGH, WINDOW, Statistics
+from tests.core.builders import attempt, given
+
+
+def decision(*attempts: Attempt) -> Decision:
+    """Returns a decision that made these attempts."""
+    end = plan(given())
+    assert isinstance(end, Exhausted)
+    return replace(end.decision, attempts=attempts)
+
+
+def test_nothing_is_known_of_a_model_that_was_not_tried() -> None:
+    """The snapshot starts empty."""
+    assert Statistics().snapshot() == {}
+
+
+def test_attempts_and_failures_are_counted_by_model() -> None:
+    """Failures count, calls that their caller gave up do not."""
+    statistics = Statistics()
+    statistics.fold(decision(attempt("a", "server_error"), attempt("b")))
+    statistics.fold(decision(attempt("a"), attempt("a", "cancelled")))
+    stats = statistics.snapshot()
+    assert (stats["a"].attempts, stats["a"].failures) == (2, 1)
+    assert (stats["b"].attempts, stats["b"].failures) == (1, 0)
+
+
+def test_no_quantile_before_there_is_enough_to_say_it() -> None:
+    """A p95 of three calls is no p95."""
+    statistics = Statistics()
+    for _ in range(ENOUGH - 1):
+        statistics.fold(decision(attempt("a", latency_s=2.0)))
+    assert statistics.snapshot()["a"].latency_p95_s is None
+    statistics.fold(decision(attempt("a", latency_s=2.0)))
+    assert statistics.snapshot()["a"].latency_p95_s == 2.0
+
+
+def test_quantiles_follow_recent_answers_only() -> None:
+    """The window forgets: after enough fast answers the slow ones no longer count, and failures have no latency."""
+    statistics = Statistics()
+    for _ in range(WINDOW):
+        statistics.fold(decision(attempt("a", latency_s=9.0, first_token_s=1.0, usage=Usage(output_tokens=10))))
+    slow = statistics.snapshot()["a"]
+    assert (slow.latency_p50_s, slow.first_token_p50_s, slow.output_tokens_mean) == (9.0, 1.0, 10.0)
+    for _ in range(WINDOW):
+        statistics.fold(decision(attempt("a", "timed_out", latency_s=60.0), attempt("a", latency_s=0.5)))
+    assert statistics.snapshot()["a"].latency_p95_s == 0.5
