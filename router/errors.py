@@ -81,3 +81,7 @@ class BoundsExceeded(RouterError):
 
 class BudgetExceeded(RouterError):
     """A budget that applies to the request has no room for it."""
+
+
+class RouterWarning(RuntimeWarning):
+    """Something went wrong that did not cost anyone an answer, such as a log that cannot be written."""

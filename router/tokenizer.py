@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from loguru import logger
+from router.errors import RouterWarning
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -24,6 +27,8 @@ _FILE: Final = "fb374d419588a4632f3f557e76b4b70aebbca790"
 _DIGEST: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
 """`expected_hash` of o200k_base in `tiktoken_ext.openai_public`."""
 _CACHE_DIR: Final = "TIKTOKEN_CACHE_DIR"
+_CHUNK: Final = 65_536
+"""Characters that are counted at once: tiktoken panics, with no `Exception`, on a million blanks in a row."""
 
 
 def bundled_vocabularies() -> Path | None:
@@ -49,15 +54,13 @@ class Tokenizer:
         self._tried = False
 
     def count(self, text: str, /) -> int | None:
-        """Returns the number of tokens; None where the vocabulary cannot be loaded, or the text cannot be counted."""
+        """Returns the number of tokens; None where the vocabulary cannot be loaded."""
         encoding = self._encoding if self._tried else self.load()
         if encoding is None:
             return None
-        try:
+        if len(text) <= _CHUNK:
             return len(encoding.encode_ordinary(text))
-        except Exception as error:  # noqa: BLE001 - whatever it is, a count must not cost the caller an answer
-            logger.warning("a text could not be counted ({}): its bytes bound its tokens instead", type(error).__name__)
-            return None
+        return sum(len(encoding.encode_ordinary(chunk)) for chunk in _chunks(text))
 
     def load(self) -> Encoding | None:
         """Returns the vocabulary, loaded if it is not yet; None, with one warning, where it cannot be."""
@@ -65,13 +68,14 @@ class Tokenizer:
             if not self._tried:
                 try:
                     self._encoding = _load(self._folder)
-                except Exception as error:  # noqa: BLE001 - as in `count`
-                    logger.warning(
-                        "tokens are estimated, not counted: o200k_base cannot be loaded from {} ({}: {})",
-                        self._folder,
-                        type(error).__name__,
-                        error,
-                    )
+                except Exception as error:  # noqa: BLE001 - whatever it is, a count must not cost the caller an answer
+                    with suppress(RouterWarning):  # also where the application turns warnings into errors
+                        warnings.warn(
+                            f"tokens are estimated, not counted: o200k_base cannot be loaded from {self._folder} "
+                            f"({type(error).__name__}: {error})",
+                            RouterWarning,
+                            stacklevel=2,
+                        )
                 self._tried = True
         return self._encoding
 
@@ -93,3 +97,19 @@ def _load(folder: Path | None) -> Encoding:
             del os.environ[_CACHE_DIR]
         else:
             os.environ[_CACHE_DIR] = before
+
+
+def _chunks(text: str) -> Iterator[str]:
+    """Yields a long text in pieces, cut before blanks that follow a word, where no token of o200k_base runs across.
+
+    A piece without such a place is cut anywhere, which costs a token at most.
+    """
+    start = 0
+    while start < len(text):
+        end = start + _CHUNK
+        if end < len(text):
+            end = text.rfind(" ", start, end + 1)
+            word = start + len(text[start : max(end, start)].rstrip())
+            end = word if start < word and text[word] == " " else start + _CHUNK
+        yield text[start:end]
+        start = end
