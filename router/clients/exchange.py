@@ -1,0 +1,180 @@
+"""One attempt over HTTP, for the clients whose requests litellm's transforms make and whose answers we read.
+
+What such a client adds is a `Format`: how to write the request, and how to read an answer, whole or event by event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from router.clients import litellm_adapter, media
+from router.clients.client import Call
+from router.clients.http import Http, Stream
+from router.clients.litellm_adapter import WireRequest
+from router.clients.sse import DONE, Event
+from router.core.answer import Answer, Chunk
+from router.core.failure import Failure, classify
+
+
+class Reading(Protocol):
+    """One streamed answer as it is read, event by event."""
+
+    def feed(self, event: Mapping[str, Any], /) -> list[Chunk]:
+        """Takes the next event's object and returns what it adds for the caller."""
+        ...
+
+    def end(self, headers: Mapping[str, str], /) -> Answer | None:
+        """Returns the whole answer after the last event; None where the stream broke off before it was complete."""
+        ...
+
+
+class Format(Protocol):
+    """One provider's wire format."""
+
+    provider: str
+
+    def wanted(self, remote: media.Remote, /) -> bool:
+        """Tells which URLs of images and files must be inlined before `request` is called."""
+        ...
+
+    def request(self, call: Call, /) -> WireRequest | Failure:
+        """Returns what to send; does no I/O."""
+        ...
+
+    def whole(self, body: Mapping[str, Any], wire: WireRequest, headers: Mapping[str, str], /) -> Answer | None:
+        """Returns an answer's body read; None where it is no answer of this provider's."""
+        ...
+
+    def reading(self, wire: WireRequest, /) -> Reading:
+        """Returns what reads a streamed answer."""
+        ...
+
+
+async def send(http: Http, form: Format, call: Call) -> Answer | Failure:
+    """Returns the whole answer, or what went wrong."""
+    prepared = await _prepared(form, call)
+    if isinstance(prepared, Failure):
+        return prepared
+    wire, call = prepared
+    response = await http.post(wire.url, body=wire.body, headers=wire.headers, timeouts=call.timeouts)
+    if isinstance(response, Failure):
+        return response
+    body = _object(response.body)
+    if response.status == 200 and body is not None and not is_error(body):
+        answer = form.whole(body, wire, response.headers)
+        if answer is not None:
+            return answer
+    return failure_of(form.provider, response.status, response.headers, response.body)
+
+
+async def stream(http: Http, form: Format, call: Call) -> AsyncIterator[Chunk | Answer | Failure]:
+    """Yields chunks as they come, then the whole `Answer` or a `Failure`."""
+    prepared = await _prepared(form, call)
+    if isinstance(prepared, Failure):
+        yield prepared
+        return
+    wire, call = prepared
+    async with http.stream(wire.url, body=wire.body, headers=wire.headers, timeouts=call.timeouts) as response:
+        if isinstance(response, Failure):
+            yield response
+        elif response.status != 200:
+            body = await response.read()
+            # An error whose body breaks off is still the error that its status says.
+            said = b"" if isinstance(body, Failure) else body
+            yield failure_of(form.provider, response.status, response.headers, said)
+        elif "json" in response.headers.get("content-type", ""):
+            async for item in _unstreamed(form, wire, response):
+                yield item
+        else:
+            async for item in _streamed(form, wire, response):
+                yield item
+
+
+async def _prepared(form: Format, call: Call) -> tuple[WireRequest, Call] | Failure:
+    """Returns the request to send and the call with the time that this took off its time-outs."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    await litellm_adapter.ready()
+    messages = await media.inlined(
+        call.request.messages,
+        wanted=form.wanted,
+        timeouts=call.timeouts,
+        allow_private=call.model.options.get("allow_private_media") is True,
+    )
+    if isinstance(messages, Failure):
+        return messages
+    wire = form.request(dataclasses.replace(call, request=dataclasses.replace(call.request, messages=messages)))
+    if isinstance(wire, Failure):
+        return wire
+    return wire, dataclasses.replace(call, timeouts=media.less(call.timeouts, loop.time() - begun))
+
+
+async def _streamed(form: Format, wire: WireRequest, response: Stream) -> AsyncIterator[Chunk | Answer | Failure]:
+    reading = form.reading(wire)
+    async for event in response.events():
+        match event:
+            case Failure():
+                yield event
+                return
+            case Event(data=data) if data == DONE:
+                continue
+            case Event(data=data, name=name):
+                body = _object(data)
+                if body is None or is_error(body) or name == "error":
+                    yield failure_of(form.provider, response.status, response.headers, data)
+                    return
+                for chunk in reading.feed(body):
+                    yield chunk
+    yield reading.end(response.headers) or _cut(response)
+
+
+async def _unstreamed(form: Format, wire: WireRequest, response: Stream) -> AsyncIterator[Chunk | Answer | Failure]:
+    """Reads a streamed answer that comes as one JSON document: an array of the events, or one event alone."""
+    text = await response.read()
+    if isinstance(text, Failure):
+        yield text
+        return
+    reading = form.reading(wire)
+    events = _parsed(text)
+    for event in events if isinstance(events, list) else [events]:
+        if not isinstance(event, dict) or is_error(event):
+            yield failure_of(form.provider, response.status, response.headers, text)
+            return
+        for chunk in reading.feed(event):
+            yield chunk
+    yield reading.end(response.headers) or _cut(response)
+
+
+def _cut(response: Stream) -> Failure:
+    return Failure(kind="cut", message="the stream ended before the answer did", status=response.status)
+
+
+def is_error(body: Mapping[str, Any]) -> bool:
+    """Tells whether an object under HTTP 200 is an error: neither provider has these fields in an answer."""
+    return bool(body.get("error")) or body.get("type") == "error"
+
+
+def failure_of(provider: str, status: int, headers: Mapping[str, str], body: bytes | str) -> Failure:
+    """Returns the class of what a provider answered instead of an answer."""
+    return classify(provider=provider, status=status, headers=headers, body=body, now=datetime.now(UTC))
+
+
+def _object(text: bytes | str) -> dict[str, Any] | None:
+    body = _parsed(text)
+    # Gemini wraps some errors in an array.
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
+    return body if isinstance(body, dict) else None
+
+
+def _parsed(text: bytes | str) -> Any:
+    # The standard library's parser keeps integers of any size and lone surrogates, which tool arguments may hold.
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
