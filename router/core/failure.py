@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 from router.core.failure_body import error_in, read_body
-from router.core.failure_rules import Signs, kind_of
+from router.core.failure_rule import Signs
+from router.core.failure_rules import kind_of
 from router.core.failure_words import plain, shown
 from router.core.waiting import retry_after_s, should_retry
 
@@ -138,7 +139,7 @@ def classify(
         now: the time the answer came, to read waits given as dates; without it those are None.
     """
     said = read_body(body)
-    effective = said.status if said.status is not None and (status is None or status < 400) else status  # noqa: PLR2004 - HTTP's first error
+    effective = said.status if said.status is not None and (status is None or status < 400) else status
     words = plain(said.words)
     kind = kind_of(Signs(provider=provider.lower(), status=effective, codes=said.codes, words=words))
     believed = kind in ("refused", "out_of_quota")
