@@ -24,6 +24,7 @@ FENCE = re.compile(
     r"(?P<not_run><!-- not run: [^>]+ -->\s*\n)?^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```\s*$",
     re.MULTILINE | re.DOTALL,
 )
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Top-level `await` and `async for` are what a reader types into `python -m asyncio`.
 RUN = """
@@ -31,7 +32,7 @@ import ast, asyncio, inspect, sys
 from tests import network_guard
 network_guard.install()
 code = compile(open(sys.argv[1]).read(), sys.argv[2], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-result = eval(code, {"__name__": "__main__"})
+result = eval(code, {"__name__": "__main__", "__file__": sys.argv[1]})
 if inspect.iscoroutine(result):
     asyncio.run(result)
 """
@@ -63,8 +64,16 @@ def script(found: list[Block]) -> str:
     return source
 
 
+def run_alone(source: Path, shown_as: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a script in a process of its own: in that folder, without a network, warnings as errors."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOWFARE_")}
+    environment["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-P", "-W", "error", "-c", RUN, str(source), shown_as]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("path", FILES, ids=relative)
-def test_examples_run(path: Path, tmp_path: Path) -> None:
+def test_documents_run(path: Path, tmp_path: Path) -> None:
     """Every Python block of a document runs without an error and prints what the document says it prints."""
     found = list(blocks(path.read_text()))
     folder = tmp_path / "empty"
@@ -74,16 +83,21 @@ def test_examples_run(path: Path, tmp_path: Path) -> None:
             (folder / name[1]).write_text(block.code)
     source = tmp_path / "example.py"
     source.write_text(script(found))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOWFARE_")}
-    environment["PYTHONPATH"] = str(ROOT)
-    command = [sys.executable, "-P", "-W", "error", "-c", RUN, str(source), relative(path)]
-    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    run = run_alone(source, relative(path), folder)
     assert run.returncode == 0, run.stderr
     for block, after in pairwise(found):
         if block.language == "python" and after.language == "text":
             assert after.code.strip() in run.stdout, (
                 f"{relative(path)}:{after.line} is not what is printed:\n{run.stdout}"
             )
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=relative)
+def test_examples_run(path: Path, tmp_path: Path) -> None:
+    """Every file of examples/ runs without an error and prints something."""
+    run = run_alone(path, relative(path), tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip()
 
 
 def test_a_block_keeps_its_line_numbers() -> None:
