@@ -124,6 +124,8 @@ def _by_digest(part: Mapping[str, Any]) -> Mapping[str, Any]:
             return {**part, "image_url": _digest(url)}
         case {"type": "input_audio", "input_audio": {"data": str(data)} as audio}:
             return {**part, "input_audio": {**audio, "data": _digest(data)}}
+        case {"type": "input_audio", "input_audio": str(data)}:
+            return {**part, "input_audio": _digest(data)}
         case {"type": "file", "file": {"file_data": str(data)} as file}:
             return {**part, "file": {**file, "file_data": _digest(data)}}
         case _:

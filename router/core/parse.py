@@ -150,9 +150,9 @@ def _check_part(part: Any, where: str) -> None:
             if not isinstance(image, str):  # Mistral takes the URL itself
                 _check_field(_mapping(image, f"{where}.image_url"), "url", f"{where}.image_url")
         case "input_audio":
-            audio = _mapping(part.get("input_audio"), f"{where}.input_audio")
-            _check_field(audio, "data", f"{where}.input_audio")
-            _check_field(audio, "format", f"{where}.input_audio")
+            audio = part.get("input_audio")
+            if not isinstance(audio, str):  # Mistral takes the data itself
+                _check_field(_mapping(audio, f"{where}.input_audio"), "data", f"{where}.input_audio")
         case "file":
             file = _mapping(part.get("file"), f"{where}.file")
             if not any(isinstance(file.get(name), str) for name in ("file_id", "file_data")):
