@@ -11,6 +11,7 @@ from router.clients.client import Call
 from router.clients.quirks import FOREIGN_FIELDS, Quirks
 
 _LIMITS: Final = ("max_tokens", "max_completion_tokens")
+_FOREIGN_IN_CALLS: Final = ("extra_content", "provider_specific_fields")
 _SHORT_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
 
 
@@ -68,10 +69,22 @@ def _assistant(message: Mapping[str, Any], quirks: Quirks) -> Mapping[str, Any]:
     if foreign:
         message = _known(message, foreign, quirks)
     calls = message.get("tool_calls")
-    if quirks.short_call_ids and isinstance(calls, (list, tuple)):
-        calls = [{**call, "id": short_id(str(call.get("id")))} if isinstance(call, Mapping) else call for call in calls]
-        message = {**message, "tool_calls": calls}
+    if quirks.echoes is not None and isinstance(calls, (list, tuple)):
+        known = [_call(call, quirks) if isinstance(call, Mapping) else call for call in calls]
+        if any(theirs is not ours for theirs, ours in zip(calls, known, strict=True)):
+            message = {**message, "tool_calls": known}
     return message
+
+
+def _call(call: Mapping[str, Any], quirks: Quirks) -> Mapping[str, Any]:
+    """Returns a tool call without the fields of other hosts, with an id that this one takes."""
+    foreign = [name for name in _FOREIGN_IN_CALLS if name in call and name not in (quirks.echoes or ())]
+    if foreign:
+        call = {name: value for name, value in call.items() if name not in foreign}
+    call_id = str(call.get("id"))
+    if quirks.short_call_ids and not _SHORT_ID.fullmatch(call_id):
+        call = {**call, "id": short_id(call_id)}
+    return call
 
 
 def _known(message: Mapping[str, Any], foreign: frozenset[str], quirks: Quirks) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from router.clients.openai_usage import usage_from, usage_in
 from router.clients.openai_wire import (
     arguments_of,
     beside_of,
+    call_extra_of,
     extra_of,
     finish_from,
     listed,
@@ -28,11 +29,11 @@ class _Call:
     type: str = "function"
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def whole(self) -> ToolCall:
-        return ToolCall(
-            id=self.id, type=self.type, function=Function(name=self.name, arguments="".join(self.arguments))
-        )
+        function = Function(name=self.name, arguments="".join(self.arguments))
+        return ToolCall(id=self.id, type=self.type, function=function, extra=self.extra)
 
 
 @dataclass(slots=True)
@@ -185,6 +186,7 @@ def _add_call(part: _Part, delta: Mapping[str, Any]) -> ToolCall:
     first_name = name if not call.name else ""
     call.id = call.id or call_id
     call.name = call.name or name
+    call.extra |= call_extra_of(delta)
     arguments = arguments_of(said.get("arguments", said.get("input")))
     call.arguments.append(arguments)
     return ToolCall(

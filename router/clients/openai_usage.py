@@ -75,7 +75,7 @@ def _normal(usage: Mapping[str, Any], *, beside: int, tier: str | None) -> Usage
         (usage, "cache_creation_input_tokens"),
     )
     input_tokens = _count(usage.get("prompt_tokens"))
-    if cached + written > input_tokens:
+    if max(cached, written) > input_tokens:
         input_tokens += cached + written  # counted beside the prompt, as Anthropic's own API does
     output_tokens = _count(usage.get("completion_tokens")) + beside
     reasoning = max(_reasoning(usage), beside)

@@ -170,7 +170,12 @@ def tool_call_from(call: Mapping[str, Any]) -> ToolCall:
         said = said if isinstance(said, Mapping) else {}
         function = Function(name=str(said.get("name") or ""), arguments=arguments_of(said.get("arguments")))
         kind = "function"
-    return ToolCall(id=str(call.get("id") or ""), function=function, type=kind)
+    return ToolCall(id=str(call.get("id") or ""), function=function, type=kind, extra=call_extra_of(call))
+
+
+def call_extra_of(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what must go back with a tool call: Google's thought signature, by its OpenAI-compatible endpoint."""
+    return {name: value for name in ("extra_content",) if (value := call.get(name))}
 
 
 def arguments_of(arguments: object) -> str:

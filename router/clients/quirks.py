@@ -1,7 +1,7 @@
 """Where OpenAI-compatible hosts stand and how each differs from OpenAI, as a table.
 
-Providers are named as in litellm's ids. Each entry says only what differs; a host that the table lacks is taken to do as
-OpenAI's documentation says and to know every field (`COMPATIBLE`). Sources: the hosts' API references, and the recorded
+Providers are named as in litellm's ids. Each entry says only what differs; a host that the table lacks is taken to do
+as OpenAI's documentation says and to know every field (`COMPATIBLE`). Sources: the API references, and the recorded
 traffic that the replay suite sends through this table.
 """
 

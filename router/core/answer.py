@@ -76,10 +76,18 @@ class ToolCall:
     id: str
     function: Function
     type: str = "function"
+    """"custom" is OpenAI's tool that takes free text: the text stands as the arguments, and need not be JSON."""
     index: int | None = None
     """Position in the message; set in streamed deltas."""
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Provider fields that must go back with this call in the next turn (Gemini's thought signature)."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the call as OpenAI's JSON."""
+        name, said = self.function.name, self.function.arguments
+        if self.type == "custom":
+            return {"id": self.id, "type": "custom", "custom": {"name": name, "input": said}} | dict(self.extra)
+        return {"id": self.id, "type": self.type, "function": {"name": name, "arguments": said}} | dict(self.extra)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +108,7 @@ class Message:
         """Returns the message as OpenAI's JSON, ready to be appended to `messages` of the next request."""
         out: dict[str, Any] = {"role": self.role, "content": self.content}
         if self.tool_calls:
-            out["tool_calls"] = [
-                {"id": c.id, "type": c.type, "function": {"name": c.function.name, "arguments": c.function.arguments}}
-                | dict(c.extra)
-                for c in self.tool_calls
-            ]
+            out["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         if self.refusal is not None:
             out["refusal"] = self.refusal
         if self.reasoning_content is not None:
@@ -173,5 +177,5 @@ class Chunk:
 
     @property
     def text(self) -> str:
-        """The text that this chunk adds to the first choice."""
-        return (self.choices[0].delta.content or "") if self.choices else ""
+        """The text that this chunk adds to the first choice, the one of index 0."""
+        return "".join(choice.delta.content or "" for choice in self.choices if choice.index == 0)
