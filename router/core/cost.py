@@ -14,7 +14,8 @@ from decimal import Context, Decimal
 
 from router.core.answer import Usage
 from router.core.catalog import Charges, Model, Price, Tier
-from router.core.request import Features, TokenCount
+from router.core.request import Features
+from router.core.tokens import tokens_at
 
 # The application may have set its thread to few digits, or to trap rounding; money must not depend on that. A price has
 # at most some 20 digits and a token count 12, so that nothing is ever rounded at 60.
@@ -50,7 +51,7 @@ def expected_usd(model: Model, features: Features, output_tokens: int) -> Decima
     price = model.price
     if price is None:
         return None
-    tokens = _input_at(features, model).likely
+    tokens = tokens_at(features, model).likely
     charges = _charges_at(_table(price, features.service_tier), tokens)
     if charges is None:
         return None
@@ -80,7 +81,7 @@ def worst_usd(model: Model, features: Features) -> Decimal | None:
         if not price.searches_billed_once:
             return None
         fees = _times_plus(price.search_usd, 1, fees)
-    input_tokens, output_tokens = _input_at(features, model).high, each * features.choices
+    input_tokens, output_tokens = tokens_at(features, model).high, each * features.choices
     worst: Decimal | None = None
     for tier in _reachable(price, features.service_tier, input_tokens):
         charges = tier.charges
@@ -91,10 +92,6 @@ def worst_usd(model: Model, features: Features) -> Decimal | None:
         if worst is None or usd > worst:
             worst = usd
     return worst
-
-
-def _input_at(features: Features, model: Model) -> TokenCount:  # noqa: ARG001 - counts will differ by tokenizer
-    return features.input_tokens
 
 
 def _table(price: Price, service_tier: str | None) -> tuple[Tier, ...]:

@@ -57,7 +57,11 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
     _check(name, given)
     row = _row(name, given, prices)
     provider, model_id = _identity(name, given, row, prices)
-    how = provider_named(provider)
+    client = given.get("client") or _client(provider, row, has_base_url="base_url" in given)
+    if client == "openai" and provider_named(provider).own_url and "base_url" not in given:
+        raise ConfigError(
+            f"[models.{name}] id = {given['id']!r} needs base_url: where {provider} stands is yours to say"
+        )
     found: dict[str, Any] = {
         "context_window_tokens": row.context_window_tokens if row else None,
         "max_output_tokens": row.max_output_tokens if row else None,
@@ -76,7 +80,7 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
         name=name,
         id=model_id,
         provider=provider,
-        client=given.get("client") or _client(provider, row, has_base_url="base_url" in given),
+        client=client,
         price=price,
         context_window_tokens=figures["context_window_tokens"],
         max_output_tokens=figures["max_output_tokens"],
@@ -85,7 +89,7 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
         region=figures["region"],
         deprecated_on=figures["deprecated_on"],
         base_url=given.get("base_url"),
-        key_env=given.get("key_env", how.key_env),
+        key_env=given.get("key_env", provider_named(provider).key_env),
         headers=given.get("headers", {}),
         timeouts=given.get("timeouts", Timeouts()),
         options=given.get("options", {}),
@@ -134,7 +138,7 @@ def _prefix(model_id: str, prices: PriceMap) -> str | None:
 
 def _client(provider: str, row: MapRow | None, *, has_base_url: bool) -> str:
     how = provider_named(provider)
-    if has_base_url and (how.compatible or provider not in PROVIDERS):
+    if has_base_url and provider not in PROVIDERS:
         return "openai"
     if how.client == "openai" and row is not None and row.mode == "responses":
         return "litellm"  # these answer at /responses only, which litellm bridges to

@@ -18,50 +18,56 @@ class Provider:
         client: a kind registered under `lowfare.clients`.
         key_env: environment variable with the API key; None where none is needed, or where litellm finds its own
             (clouds that sign requests).
-        compatible: it speaks OpenAI's format, so that the `openai` client serves it where a base URL is given.
+        own_url: it stands where each user puts it, so that a base URL is needed.
     """
 
     client: str
     key_env: str | None = None
-    compatible: bool = False
+    own_url: bool = False
 
 
 COMPATIBLE: Final = "openai_compatible"
 """The provider of a server that only its base URL names."""
 
 
-def _openai(key_env: str | None) -> Provider:
-    return Provider(client="openai", key_env=key_env, compatible=True)
+def _openai(key_env: str | None, *, own_url: bool = False) -> Provider:
+    return Provider(client="openai", key_env=key_env, own_url=own_url)
 
 
 PROVIDERS: Final = MappingProxyType(
     {
         "anthropic": Provider(client="anthropic", key_env="ANTHROPIC_API_KEY"),
-        "azure": _openai("AZURE_API_KEY"),
+        "azure": _openai("AZURE_API_KEY", own_url=True),
+        "baseten": _openai("BASETEN_API_KEY"),
         "cerebras": _openai("CEREBRAS_API_KEY"),
+        "dashscope": _openai("DASHSCOPE_API_KEY"),
         "deepinfra": _openai("DEEPINFRA_API_KEY"),
         "deepseek": _openai("DEEPSEEK_API_KEY"),
         "fireworks_ai": _openai("FIREWORKS_API_KEY"),
         "gemini": Provider(client="gemini", key_env="GEMINI_API_KEY"),
         "groq": _openai("GROQ_API_KEY"),
+        "hosted_vllm": _openai("HOSTED_VLLM_API_KEY", own_url=True),
+        "huggingface": _openai("HUGGINGFACE_API_KEY"),
+        "llamacpp": _openai(None),
         "mistral": _openai("MISTRAL_API_KEY"),
+        "moonshot": _openai("MOONSHOT_API_KEY"),
+        "ollama": _openai(None),
         "openai": _openai("OPENAI_API_KEY"),
-        COMPATIBLE: _openai(None),
         "openrouter": _openai("OPENROUTER_API_KEY"),
         "perplexity": _openai("PERPLEXITYAI_API_KEY"),
         "simulated": Provider(client="simulated"),
         "together_ai": _openai("TOGETHERAI_API_KEY"),
+        "vercel_ai_gateway": _openai("VERCEL_AI_GATEWAY_API_KEY"),
         "xai": _openai("XAI_API_KEY"),
+        "xiaomi_mimo": _openai("XIAOMI_MIMO_API_KEY"),
+        "zai": _openai("ZAI_API_KEY"),
+        COMPATIBLE: _openai(None, own_url=True),
         # litellm knows where these are, and how to sign for the clouds among them.
         "azure_ai": Provider(client="litellm", key_env="AZURE_AI_API_KEY"),
         "bedrock": Provider(client="litellm"),
         "cohere": Provider(client="litellm", key_env="COHERE_API_KEY"),
-        "dashscope": Provider(client="litellm", key_env="DASHSCOPE_API_KEY", compatible=True),
-        "moonshot": Provider(client="litellm", key_env="MOONSHOT_API_KEY", compatible=True),
-        "ollama": Provider(client="litellm", compatible=True),
         "sagemaker": Provider(client="litellm"),
         "vertex_ai": Provider(client="litellm"),
-        "zai": Provider(client="litellm", key_env="ZAI_API_KEY", compatible=True),
     }
 )
 
