@@ -62,6 +62,10 @@ class Chain:
         """Returns those of its policies."""
         return (pattern for policy in self.policies for pattern in statics.patterns(policy))
 
+    def reads_stats(self) -> bool:
+        """Returns whether one of its policies does."""
+        return any(map(statics.reads_stats, self.policies))
+
     def may_leave(self, catalog: Catalog, /) -> Iterable[str]:
         """Returns the models that every policy may leave."""
         for policy in self.policies:

@@ -25,6 +25,10 @@ class Cheapest:
 
     kind: Literal["cheapest"] = "cheapest"
 
+    def reads_stats(self) -> bool:
+        """Returns False: what a model did before does not count here."""
+        return False
+
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate with the candidate that is expected to cost least in front."""
         return Slate(tuple(sorted(slate.live, key=by_cost)), slate.dropped)

@@ -29,6 +29,10 @@ class Fallback:
     models: Annotated[tuple[str, ...], MinLen(1)]
     kind: Literal["fallback"] = "fallback"
 
+    def reads_stats(self) -> bool:
+        """Returns False: what a model did before does not count here."""
+        return False
+
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate with only the listed models live."""
         return slate.pick(self.models, by=self.kind, reason="is not in the chain of models")

@@ -67,6 +67,10 @@ class FirstOf:
         """Returns those of its policies."""
         return (pattern for policy in self.policies for pattern in statics.patterns(policy))
 
+    def reads_stats(self) -> bool:
+        """Returns whether one of its policies does."""
+        return any(map(statics.reads_stats, self.policies))
+
     def may_leave(self, catalog: Catalog, /) -> Iterable[str]:
         """Returns the models that any of its policies may leave."""
         return (name for policy in self.policies for name in statics.may_leave(policy, catalog))

@@ -31,6 +31,10 @@ class MaxCost:
     unknown: Literal["drop", "keep"] = "drop"
     kind: Literal["max_cost"] = "max_cost"
 
+    def reads_stats(self) -> bool:
+        """Returns False: what a model did before does not count here."""
+        return False
+
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate without the models that cost too much."""
         return slate.drop(self._too_dear, by=self.kind)

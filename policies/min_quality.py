@@ -31,6 +31,10 @@ class MinQuality:
     unknown: Literal["drop", "keep"] = "drop"
     kind: Literal["min_quality"] = "min_quality"
 
+    def reads_stats(self) -> bool:
+        """Returns False: what a model did before does not count here."""
+        return False
+
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate without the models below the floor."""
         return slate.drop(lambda candidate: self._below(candidate.model.quality), by=self.kind)

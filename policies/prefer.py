@@ -61,6 +61,10 @@ class Prefer:
     first: tuple[Selector, ...] = ()
     kind: Literal["prefer"] = "prefer"
 
+    def reads_stats(self) -> bool:
+        """Returns False: what a model did before does not count here."""
+        return False
+
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate without what is not wanted, and with what is preferred in front."""
         kept = slate.drop(lambda candidate: self._unwanted(candidate.model), by=self.kind)

@@ -32,6 +32,10 @@ class Requires:
     capabilities: Annotated[frozenset[Capability], MinLen(1)]
     kind: Literal["requires"] = "requires"
 
+    def reads_stats(self) -> bool:
+        """Returns False: what a model did before does not count here."""
+        return False
+
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate without the models that lack a capability."""
         return slate.drop(self._lack, by=self.kind)

@@ -164,6 +164,10 @@ class Rules:
         for policy in self._policies():
             yield from statics.patterns(policy)
 
+    def reads_stats(self) -> bool:
+        """Returns whether one of its policies does."""
+        return any(map(statics.reads_stats, self._policies()))
+
     def may_leave(self, catalog: Catalog, /) -> Iterator[str]:
         """Yields what any of its policies may leave; all, where a request may find no rule."""
         if self.otherwise is None and not _takers(When(), self.rules):

@@ -58,6 +58,10 @@ class TokenTiers:
     order: Literal["cheapest", "listed"] = "cheapest"
     kind: Literal["token_tiers"] = "token_tiers"
 
+    def reads_stats(self) -> bool:
+        """Returns False: what a model did before does not count here."""
+        return False
+
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate with the tier's models live, and the fallback models behind them."""
         tokens = self._tokens(slate, context)

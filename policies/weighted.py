@@ -85,6 +85,10 @@ class Weighted:
         """Returns those of its policies."""
         return (pattern for share in self.split if share.use for pattern in statics.patterns(share.use))
 
+    def reads_stats(self) -> bool:
+        """Returns whether one of its policies does."""
+        return any(share.use is not None and statics.reads_stats(share.use) for share in self.split)
+
     def may_leave(self, catalog: Catalog, /) -> Iterator[str]:
         """Yields the models of all shares."""
         for share in self.split:

@@ -47,6 +47,8 @@ class Policy(Protocol):
     - `total_token_limits() -> Iterable[int]`: the same for input and largest output together;
     - `patterns() -> Iterable[str]`: regular expressions to match against the last user message; those that match
       stand in `context.features.matches`;
+    - `reads_stats() -> bool`: whether it reads `context.stats`; without it, yes. Statistics that no policy reads are
+      neither computed for a request nor kept in its record;
     - `may_leave(catalog) -> Iterable[str]`: names of the models that can be live after it, for some request; without
       it, all;
     - `never_empties() -> bool`: whether it is sure to leave a live candidate of a slate that has one; without it, no.

@@ -45,6 +45,11 @@ def never_empties(policy: Policy, /) -> bool:
     return bool(_ask(policy, "never_empties", otherwise=False))
 
 
+def reads_stats(policy: Policy, /) -> bool:
+    """Returns whether it reads `context.stats`; True where it does not say."""
+    return bool(_ask(policy, "reads_stats", otherwise=True))
+
+
 def misnamed(named: Iterable[tuple[str, str]], catalog: Mapping[str, Model], /) -> Iterator[str]:
     """Yields a problem for each name that no model of the catalog has, and for each that stands there twice.
 

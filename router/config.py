@@ -1,0 +1,146 @@
+"""TOML and environment -> frozen settings. The only place that validates input.
+
+`load` merges the file and the environment itself: it must know of each value where it came from, to say so in an
+error. All that is wrong is reported at once, without ever showing a secret. This module imports pydantic, so it is
+imported when a configuration is loaded, not with `router`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from annotated_types import Ge, MinLen
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, TomlConfigSettingsSource
+
+from router.config_errors import Fault, config_error, faults_of
+from router.config_policies import build_policies
+from router.config_sources import Origin, overlay
+from router.config_tables import STRICT, BoundsSettings, LogSettings, ModelSettings, TraceSettings
+from router.core.policy import Policy
+from router.errors import ConfigError
+
+IN_CODE = Origin()
+"""Of settings that no file states."""
+
+
+class Settings(BaseModel):
+    """A whole configuration, checked but for what needs the catalog; `router.setup.setup_of` does the rest.
+
+    Made by `load`, or in code with the same names: `Settings(models={"small": {"id": "deepseek/deepseek-v3.2"}})`.
+    """
+
+    model_config = STRICT
+
+    models: Annotated[Mapping[str, ModelSettings], MinLen(1)]
+    policies: Mapping[str, Policy] = Field(default_factory=dict)
+    bounds: BoundsSettings = BoundsSettings()
+    log: LogSettings = LogSettings()
+    trace: TraceSettings = TraceSettings()
+    seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
+    expected_output_tokens: Annotated[int, Ge(1)] = 500
+    unpriced: Literal["refuse", "drop", "allow"] = "refuse"
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @property
+    def origin(self) -> Origin:
+        """Where each value came from."""
+        return self._origin
+
+    @field_validator("policies", mode="plain")
+    @classmethod
+    def _build_policies(cls, tables: Any) -> Mapping[str, Policy]:
+        return build_policies(tables)
+
+    @classmethod
+    def checked(cls, tables: Mapping[str, Any], origin: Origin = IN_CODE, *, faults: Sequence[Fault] = ()) -> Self:
+        """Returns the settings that the tables state.
+
+        Args:
+            tables: as a file has them.
+            origin: where they come from.
+            faults: what is wrong with them already.
+
+        Raises:
+            ConfigError: with everything that is wrong with them.
+        """
+        try:
+            settings = cls(**tables)
+        except ValidationError as error:
+            # The cause is left out: it holds the input as it stands in the file.
+            raise config_error([*faults_of(error, cls), *faults], origin) from None
+        if faults:
+            raise config_error(faults, origin)
+        settings._origin = origin
+        return settings
+
+
+def load(path: str | os.PathLike[str], /, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Returns the settings of a TOML file, with those `LOWFARE_*` variables of the environment over them.
+
+    `LOWFARE_BOUNDS__ATTEMPTS=5` sets `attempts` in `[bounds]`; lists and tables are written as JSON.
+
+    Args:
+        path: of the file.
+        environ: the environment; None is that of the process.
+
+    Raises:
+        ConfigError: the file is missing or no TOML, or something in it is wrong; lists all that is.
+    """
+    return _checked(_read(Path(path)), str(path), environ)
+
+
+def default_settings(
+    *, environ: Mapping[str, str] | None = None, folder: str | os.PathLike[str] | None = None
+) -> Settings:
+    """Returns the settings of a program that names none.
+
+    They are those of the file that `LOWFARE_CONFIG` names, else of `config.toml` in the folder, else the seed list's
+    models whose API keys stand in the environment.
+
+    Args:
+        environ: the environment; None is that of the process.
+        folder: where to look for `config.toml`; None is the working directory.
+
+    Raises:
+        ConfigError: there is none of them, or what there is is wrong.
+    """
+    from router.prices.providers import provider_named
+    from router.prices.seed import SEED_MODELS
+
+    environ = os.environ if environ is None else environ
+    if named := environ.get("LOWFARE_CONFIG"):
+        return load(named, environ=environ)
+    file = Path(folder or ".") / "config.toml"
+    if file.is_file():
+        return load(file, environ=environ)
+    keys = {name: provider_named(table["id"].partition("/")[0]).key_env or "" for name, table in SEED_MODELS.items()}
+    models = {name: dict(table) for name, table in SEED_MODELS.items() if environ.get(keys[name])}
+    if not models:
+        raise ConfigError(
+            f"no configuration: LOWFARE_CONFIG is not set, {file} does not exist, and none of {', '.join(keys.values())}"
+            f" is set; set one of these keys, or write a config.toml as config.example.toml shows"
+        )
+    return _checked({"models": models}, "the built-in models", environ)
+
+
+def _checked(tables: dict[str, Any], file: str, environ: Mapping[str, str] | None) -> Settings:
+    laid = overlay(tables, os.environ if environ is None else environ, Settings.model_fields)
+    faults = [Fault((variable,), message) for variable, message in laid.unknown.items()]
+    return Settings.checked(laid.tables, Origin(file=file, variables=laid.variables), faults=faults)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such file; config.example.toml shows what to write into one")
+    try:
+        return TomlConfigSettingsSource(BaseSettings, path).toml_data
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error

@@ -1,0 +1,80 @@
+"""What must never stand in a configuration, since it is checked in, logged and shown: keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+ADVICE = "keep the key in an environment variable, and name that variable in key_env"
+
+SECRET_NAME = re.compile(
+    r"(^|[_\-])(api[_\-]?key|key|secret|token|password|passwd|authorization|credentials?|bearer)$", re.IGNORECASE
+)
+"""Names whose values are secrets: `api_key`, `x-api-key`, `aws_secret`; not `key_env`, not `max_output_tokens`."""
+
+SECRET_VALUE = re.compile(
+    r"""
+    \b(?:sk|pk|rk|gsk|xai|csk|pplx|fw|hf|tgp|nvapi|whsec|ghp|glpat)[-_][A-Za-z0-9_\-]{12,}      # prefixed keys
+    | \bAIza[A-Za-z0-9_\-]{20,}                                                                # Google
+    | \b(?:AKIA|ASIA)[A-Z0-9]{12,}                                                             # AWS
+    | \beyJ[A-Za-z0-9_\-]{10,}\.                                                               # JSON web tokens
+    | \b(?:Bearer|Basic)\s+\S{8,}
+    | \b(?=[A-Za-z]*[0-9])(?=[A-Z0-9]*[a-z])[A-Za-z0-9+=]{32,}                                # long and random
+    """,
+    re.VERBOSE,
+)
+"""How the keys of providers look; the last line takes whatever has 32 characters in a row, digits among them."""
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def is_secret(name: object, value: object) -> bool:
+    """Returns whether a value must not be shown, by its name or its looks."""
+    if isinstance(name, str) and SECRET_NAME.search(name):
+        return True
+    return isinstance(value, str) and SECRET_VALUE.search(value) is not None
+
+
+def checked_key_env(value: str | None) -> str | None:
+    """Returns the name of an environment variable; refuses what looks like the key itself."""
+    if value is not None and SECRET_VALUE.search(value):
+        raise ValueError(f'found what looks like the key itself (not shown); {ADVICE}: key_env = "OPENAI_API_KEY"')
+    if value is not None and not IDENTIFIER.fullmatch(value):
+        raise ValueError(f'found {value!r}; allowed: the name of an environment variable, as in "OPENAI_API_KEY"')
+    return value
+
+
+def checked_headers(value: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Returns headers; refuses those that carry a key."""
+    for name, text in (value or {}).items():
+        if is_secret(name, text):
+            raise ValueError(f"the header {name!r} looks like it carries a key (not shown); {ADVICE}")
+    return value
+
+
+def checked_options(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Returns a client's options; refuses those that hold a key."""
+    for name, option in (value or {}).items():
+        if is_secret(name, option):
+            raise ValueError(f"the option {name!r} looks like a key (not shown); {ADVICE}")
+    return value
+
+
+def checked_base_url(value: str | None) -> str | None:
+    """Returns an http or https address without a key in it."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.username is not None or parts.password is not None or SECRET_VALUE.search(parts.query):
+        raise ValueError(f"the address holds a password or a key (not shown); {ADVICE}")
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ValueError(
+            f'found {value!r}; allowed: an address of http:// or https:// and a host, as in "http://localhost:8000/v1"'
+        )
+    return value

@@ -1,0 +1,247 @@
+"""Settings and the catalog -> `Setup`: what a router runs with, and every check that needs to know the models."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, cast
+
+from router.clients.client import Client
+from router.config import Settings
+from router.config_errors import Fault, config_error
+from router.config_sources import Path
+from router.config_tables import ModelSettings
+from router.core import statics
+from router.core.bounds import Bounds
+from router.core.catalog import Catalog, Model
+from router.core.naming import allowed
+from router.core.policy import Policy
+from router.errors import ConfigError
+from router.logged import Logged, Redactor, Replace
+from router.prices.catalog import build_model
+from router.prices.litellm_map import PriceMap, load_price_map
+from router.registry import Registry, installed
+from router.sinks.jsonl import JsonlSink
+from router.sinks.log import LogSink
+from router.sinks.sink import Sink
+
+DEFAULT = "default"
+"""The policy of requests that name none."""
+
+SENTENCE = re.compile(r"(?P<option>[a-z_]\w*(?:\[\d+\])?(?:\.\w+(?:\[\d+\])?)*): (?P<rest>.*)", re.DOTALL)
+"""A problem that a policy states of one of its options: "tiers[1].models[0]: no model is named ..."."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a router runs with.
+
+    Attributes:
+        catalog: every model, by name.
+        policies: by name; one is named as `default_policy` says.
+        bounds: of every request; a request may lower them.
+        expected_output_tokens: what a model is taken to write where nothing says better.
+        unpriced: whether models without a known price may be asked.
+        seed: what the draws of weighted splits follow from, beside the request's id.
+        trace_headers: whether trace ids go out with each attempt.
+        log_path: of the durable log; None writes none.
+        log_lines: whether each decision is also a line of loguru's.
+        content: what of a request and its answer is logged; None logs neither.
+        token_limits: input-token counts at which a policy's choice or a model's fitness changes, ascending.
+        total_token_limits: the same, of input and largest output together.
+        patterns: what policies match against the last user message.
+        reads_stats: names of the policies that read statistics.
+        clients: what is installed under `lowfare.clients`.
+    """
+
+    catalog: Catalog
+    policies: Mapping[str, Policy]
+    bounds: Bounds
+    default_policy: str = DEFAULT
+    expected_output_tokens: int = 500
+    unpriced: bool = False
+    seed: str = ""
+    trace_headers: bool = True
+    log_path: str | None = None
+    log_lines: bool = False
+    content: Logged | None = None
+    token_limits: tuple[int, ...] = ()
+    total_token_limits: tuple[int, ...] = ()
+    patterns: tuple[re.Pattern[str], ...] = ()
+    reads_stats: frozenset[str] = frozenset()
+    clients: Registry = field(default=Registry("lowfare.clients"), repr=False)
+
+    def client(self, kind: str, /) -> Client:
+        """Returns a new client of a kind.
+
+        Raises:
+            ConfigError: it cannot be loaded.
+        """
+        made: Client = self.clients.load(kind)()
+        return made
+
+
+def setup_of(settings: Settings, *, prices: PriceMap | None = None) -> Setup:
+    """Returns what a router with these settings runs with.
+
+    Args:
+        settings: as `router.config` made them.
+        prices: where figures that the settings leave out come from; None is the map of the installed litellm.
+
+    Raises:
+        ConfigError: a model is unknown or unpriced, a policy names what is not there or can never be reached, ...;
+            lists all that is wrong.
+    """
+    clients = installed("lowfare.clients")
+    prices = load_price_map() if prices is None else prices
+    catalog, faults = _catalog(settings, prices, clients)
+    policies = dict(settings.policies)
+    faults += _misspelt_default(policies)
+    if DEFAULT not in policies:
+        policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
+    if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
+        faults += _policy_faults(policies, catalog)
+    content, content_faults = _content(settings)
+    faults += content_faults
+    if faults:
+        raise config_error(faults, settings.origin)
+    windows = {m.context_window_tokens for m in catalog.values() if m.context_window_tokens is not None}
+    every = policies.values()
+    return Setup(
+        catalog=catalog,
+        policies=policies,
+        bounds=Bounds(
+            attempts=settings.bounds.attempts,
+            deadline_s=settings.bounds.deadline_s,
+            waste_usd=settings.bounds.waste_usd,
+        ),
+        expected_output_tokens=settings.expected_output_tokens,
+        unpriced=settings.unpriced == "allow",
+        seed=settings.seed,
+        trace_headers=settings.trace.headers,
+        log_path=settings.log.path,
+        log_lines=settings.log.lines,
+        content=content,
+        token_limits=tuple(sorted(windows.union(*map(statics.token_limits, every)))),
+        total_token_limits=tuple(sorted(frozenset[int]().union(*map(statics.total_token_limits, every)))),
+        patterns=tuple(map(re.compile, sorted(frozenset[str]().union(*map(statics.patterns, every))))),
+        reads_stats=frozenset(name for name, policy in policies.items() if statics.reads_stats(policy)),
+        clients=clients,
+    )
+
+
+def sinks_of(setup: Setup) -> tuple[Sink, ...]:
+    """Returns the sinks that the configuration asks for."""
+    durable = () if setup.log_path is None else (JsonlSink(setup.log_path),)
+    return (*durable, LogSink()) if setup.log_lines else durable
+
+
+def _catalog(settings: Settings, prices: PriceMap, clients: Registry) -> tuple[dict[str, Model], list[Fault]]:
+    catalog: dict[str, Model] = {}
+    faults: list[Fault] = []
+    for name, table in settings.models.items():
+        try:
+            model = build_model(name, table.stated(), prices, source=settings.origin.file)
+        except ConfigError as error:
+            faults.append(_model_fault(name, str(error)))
+            continue
+        catalog[name] = model
+        if model.client not in clients.kinds:
+            faults.append(
+                Fault(
+                    ("models", name, "client"),
+                    f"no client of the kind {model.client!r} is installed; {allowed(model.client, clients.kinds)}",
+                )
+            )
+        if model.price is None and settings.unpriced == "refuse":
+            faults.append(
+                Fault(
+                    ("models", name),
+                    f"the price of {model.id!r} is unknown, which is not free; state input_usd_per_mtok and "
+                    f'output_usd_per_mtok, or set unpriced = "drop" (or "allow") at the top of the file',
+                )
+            )
+    return catalog, faults
+
+
+def _model_fault(name: str, message: str) -> Fault:
+    """Returns what `build_model` says as a fault at its key."""
+    told = message.removeprefix(f"[models.{name}] ")
+    key = re.match(r"\w+", told)
+    if key is None or key[0] not in ModelSettings.model_fields:
+        return Fault(("models", name), told)
+    return Fault(("models", name, key[0]), told[key.end() :].lstrip(" =:"))
+
+
+def _misspelt_default(policies: Mapping[str, Policy]) -> list[Fault]:
+    """Returns a fault where a policy was most likely meant to be the default: it would silently never be used."""
+    near = [] if DEFAULT in policies else get_close_matches(DEFAULT, policies, n=1, cutoff=0.8)
+    return [Fault(("policies", name), f"found the name {name!r}, and none is named {DEFAULT!r}") for name in near]
+
+
+def _policy_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:
+    named = frozenset(map(id, policies.values()))
+    parts = [
+        (("policies", name, *path), part)
+        for name, policy in policies.items()
+        for path, part in _parts(policy, (), named - {id(policy)})
+    ]
+    faults = [_problem(path, problem) for path, part in parts for problem in statics.problems(part, catalog)]
+    if faults:
+        return faults
+    barren = [(path, part) for path, part in parts if not statics.may_leave(part, catalog)]
+    # Of policies inside each other only the innermost is to blame.
+    return [
+        Fault(path, f"leads nowhere: no request can have a model left after it; the models are {', '.join(catalog)}")
+        for path, part in barren
+        if not any(_holds(part, other) for _, other in barren if other is not part)
+    ]
+
+
+def _holds(policy: Policy, other: Policy) -> bool:
+    return any(part is other for _, part in _parts(policy, (), frozenset()))
+
+
+def _parts(value: Any, path: Path, elsewhere: frozenset[int]) -> Iterator[tuple[Path, Policy]]:
+    """Yields the policies in a policy's options at any depth, itself first, without those reported `elsewhere`."""
+    if id(value) in elsewhere or isinstance(value, str):
+        return
+    if callable(value):
+        yield path, cast("Policy", value)
+    if isinstance(value, Mapping):
+        below: Iterable[tuple[str | int, Any]] = value.items()
+    elif isinstance(value, tuple | list):
+        below = enumerate(value)
+    elif dataclasses.is_dataclass(value):
+        below = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+    else:
+        return
+    for key, inner in below:
+        yield from _parts(inner, (*path, key), elsewhere)
+
+
+def _problem(path: Path, problem: str) -> Fault:
+    told = SENTENCE.fullmatch(problem)
+    if told is None:
+        return Fault(path, problem)
+    parts = re.findall(r"\w+", told["option"])
+    return Fault((*path, *(int(part) if part.isdigit() else part for part in parts)), told["rest"])
+
+
+def _content(settings: Settings) -> tuple[Logged | None, list[Fault]]:
+    """Returns what is logged of a request's content, and what is wrong with its redaction."""
+    hooks = installed("lowfare.redactors")
+    redactors: list[Redactor] = []
+    faults: list[Fault] = []
+    for index, entry in enumerate(settings.log.redact):
+        if entry.pattern is not None:
+            redactors.append(Replace(re.compile(entry.pattern), entry.replace))
+            continue
+        try:
+            redactors.append(hooks.load(entry.hook or ""))
+        except ConfigError as error:
+            faults.append(Fault(("log", "redact", index), str(error)))
+    return (Logged(tuple(redactors)) if settings.log.content == "full" else None), faults
