@@ -101,6 +101,9 @@ def _follow(
     )
 
 
+LONGEST_CODE: Final = 80
+"""Characters of `Failure.code`; xAI's codes are sentences."""
+
 FOLLOW: Final[Mapping[FailureClass, Follow]] = MappingProxyType(
     {
         "not_sent": _follow("no", same_model=True, other_key=True),
@@ -147,7 +150,7 @@ def classify(
         kind=kind,
         message=shown(words) or f"HTTP {status} without a message",
         status=status,
-        code=said.code,
+        code=shown(plain(said.code))[:LONGEST_CODE] if said.code else None,
         retry_after_s=retry_after_s(headers, said.text, now) if believed else None,
         should_retry=should_retry(headers),
     )

@@ -25,7 +25,7 @@ MONEY: Final[tuple[Rule, ...]] = (
         kind="refused",
         statuses=frozenset({429}),
         codes=codes("Throttling.AllocationQuota Throttling.RateQuota Throttling.BurstRate"),
-        words=wording(r"requests? per (?:second|minute)", r"\ballocated quota exceeded, please increase"),
+        words=wording(r"(?:requests?|tokens?) per (?:second|minute)", r"\ballocated quota exceeded, please increase"),
         unless=wording(r"free (?:allocated )?(?:quota|tier)", r"request too large", r"per[ _-]?day"),
     ),
     Rule(
@@ -42,8 +42,9 @@ MONEY: Final[tuple[Rule, ...]] = (
             r"(?:balance|credits?|funds)\b",
             r"\bcredits? (?:\w+ ){0,3}?(?:exhausted|depleted|used up|ran out)",
             r"(?:used|exhausted|exceeded|consumed) (?:all|your) (?:\w+ ){0,4}?(?:credits|spending limit|budget)",
-            r"(?:spend(?:ing)?|budget|usage|billing|hard) (?:hard )?(?:limit|cap) (?:\w+ ){0,3}?(?:reached|exceeded)",
-            r"(?:reached|exceeded|hit) (?:\w+ ){0,4}?(?:spend(?:ing)?|usage|budget|billing) (?:limit|cap)",
+            r"spend(?:ing)? (?:limit|cap)",
+            r"(?:budget|usage|billing|hard) (?:hard )?(?:limit|cap) (?:\w+ ){0,3}?(?:reached|exceeded)",
+            r"(?:reached|exceeded|hit) (?:\w+ ){0,4}?(?:usage|budget|billing) (?:limit|cap)",
             r"free (?:allocated )?quota (?:\w+ ){0,3}?(?:exceeded|exhausted)",
             r"free tier of the model has been exhausted",
             r"account is not active",
@@ -53,6 +54,7 @@ MONEY: Final[tuple[Rule, ...]] = (
             r"(?:no|valid|missing|default) payment method",
             r"payment method (?:is |was )?(?:required|declined|missing)",
             r"\bpast due\b",
+            r"余额不足|欠费",
         ),
     ),
     Rule(
@@ -60,7 +62,7 @@ MONEY: Final[tuple[Rule, ...]] = (
         kind="out_of_quota",
         statuses=frozenset({200, 402, 403, 429, 503}),
         words=wording(
-            r"\bper[ _-]?(?:day|week|month)\b",
+            r"(?:\bper[ _-]?|/ ?)(?:day|week|month)\b",
             r"perday",
             r"\((?:TPD|RPD)\)",
             r"(?:daily|weekly|monthly) (?:\w+ ){0,3}?(?:limit|quota|allowance|credits)",
@@ -123,6 +125,7 @@ MODELS: Final[tuple[Rule, ...]] = (
             r"no endpoints found for",
             r"supported by any provider",
             r"models?/\S+ is not found",
+            r"模型不存在",
             r"not found for API version",
             r"only supported in v1/",
             r"(?:country|region|territory|location) .{0,40}?not (?:supported|available)",
@@ -144,6 +147,7 @@ MODELS: Final[tuple[Rule, ...]] = (
         words=wording(
             r"(?:does not|doesn't) support (?:the )?"
             r"(?:chat|completions?|generatecontent|converse|messages api|responses|this (?:endpoint|api|operation))\b",
+            r"does not work with the specified model",
             r"not (?:supported|available) (?:in|for|on|with|by) (?:the |this )?(?:\S+ )?"
             r"(?:chat|completions?|generatecontent|responses|endpoint)\b",
         ),
@@ -159,7 +163,8 @@ KEYS: Final[tuple[Rule, ...]] = (
             "invalid_api_key wrong_api_key invalid_key missing_api_key no_api_key key_expired InvalidApiKey "
             "API_KEY_INVALID API_KEY_SERVICE_BLOCKED ACCESS_TOKEN_EXPIRED CONSUMER_INVALID CONSUMER_SUSPENDED "
             "SERVICE_DISABLED UNAUTHENTICATED PERMISSION_DENIED authentication_error invalid_authentication_error "
-            "unauthorized permission_error access_denied AccessDenied account_deactivated invalid_organization "
+            "unauthorized forbidden permission_error access_denied AccessDenied account_deactivated "
+            "invalid_organization "
             "AccessDeniedException UnrecognizedClientException InvalidSignatureException ExpiredTokenException "
             "MissingAuthenticationTokenException IncompleteSignature InvalidClientTokenId NotAuthorized RequestExpired"
         ),
@@ -182,7 +187,7 @@ KEYS: Final[tuple[Rule, ...]] = (
             r"credentials? (?:was|were|is|are|not)\b",
             r"invalid (?:username|credentials?|token\b(?! (?:in|id|at|count)))",
             r"user not found",
-            r"(?:organization|account) (?:has been |is )?(?:disabled|deactivated|suspended|blocked)",
+            r"(?:organization|account) (?:has been |is )?(?:disabled|deactivated|suspended|blocked|restricted)",
         ),
         unless=wording(r"not supported (?:by|with|for) (?:this|the) model"),
     ),
@@ -199,20 +204,22 @@ RATES: Final[tuple[Rule, ...]] = (
             "too_many_requests_error request_quota_exceeded token_quota_exceeded queue_exceeded Throttling "
             "ThrottlingException RESOURCE_EXHAUSTED UNAVAILABLE service_unavailable ServiceUnavailable "
             "ServiceUnavailableException ModelNotReadyException capacity_exceeded service_tier_capacity_exceeded "
-            "insufficient_capacity NoCapacity"
+            "insufficient_capacity NoCapacity ServiceQuotaExceededException"
         ),
         words=wording(
             r"rate[ -]?limit(?:ed|ing|s)?\b",
             r"too many (?:concurrent |requests)",
             r"\boverloaded\b",
             r"(?:over|at) capacity",
+            r"capacity exceeded",
             r"high (?:demand|load|traffic)",
             r"server (?:is )?busy",
             r"\bthrottl",
+            r"速率限制|频率|并发|访问量过大",
             r"loading model",
             r"model is (?:currently )?(?:loading|starting|warming)",
             r"(?:is|being) (?:cold )?start(?:ing|ed) up",
-            r"(?:service|server|temporarily|upstream) (?:is )?(?:temporarily |currently )?(?:unavailable|over capacity)",
+            r"(?:service|server|temporarily|upstream) (?:is )?(?:temporarily |currently )?unavailable",
             r"no (?:healthy|available) (?:upstream|channel|instances?|workers?|server)",
         ),
         unless=wording(r"unsupported (?:parameter|value)", r"not supported (?:by|with|for) (?:this|the)"),

@@ -24,10 +24,11 @@ _MESSAGES: Final = frozenset(
     "message msg detail error error_message error_description error_msg errormessage description title raw "
     "blockreasonmessage finishmessage details errors quotaid".split()
 )
-_CODES: Final = frozenset(
-    "code type status reason error_type errortype error_code errorcode __type blockreason finishreason finish_reason"
-    .split()
+_CODES: Final = (
+    *("reason", "code", "error_code", "errorcode", "blockreason", "finishreason", "finish_reason"),
+    *("__type", "status", "error_type", "errortype", "type"),
 )
+"""Fields that hold codes, the most telling first: `type` is often no more than "invalid_request_error"."""
 _ECHOES: Final = frozenset(
     "input failed_generation ctx loc url body request messages prompt output text thinking reasoning arguments tools "
     "instructions schema response_format parameters choices candidates usage headers stack stacktrace".split()
@@ -76,25 +77,30 @@ def error_in(payload: object) -> bool:
 def read_body(body: bytes | str) -> Said:
     """Returns what an error body says; of events and lines, only those that hold an error."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-    text = (text if len(text) <= LONGEST_BODY else text[: LONGEST_BODY // 2] + "\n" + text[-LONGEST_BODY // 2 :]).strip()
+    text = (
+        text if len(text) <= LONGEST_BODY else text[: LONGEST_BODY // 2] + "\n" + text[-LONGEST_BODY // 2 :]
+    ).strip()
     found = _values(text)
     messages: list[str] = []
-    codes: list[str] = []
+    codes: list[tuple[str, str]] = []
     for value in found:
         _walk(value, messages, codes, _DEEPEST)
     if not found:
         messages, codes = _scraped(text)
-    lowered = frozenset(c.lower() for c in codes)
+    values = [value for _, value in codes]
+    named = [
+        (_CODES.index(name), value) for name, value in codes if value.lower() not in _VAGUE and not value.isdigit()
+    ]
     return Said(
         text=text,
         words=" | ".join(dict.fromkeys(m for m in messages if m)),
-        codes=lowered,
-        code=next((c for c in codes if not c.isdigit() and c.lower() not in _VAGUE), next(iter(codes), None)),
-        status=next((int(c) for c in codes if re.fullmatch(r"[45]\d\d", c)), None),
+        codes=frozenset(v.lower() for v in values),
+        code=min(named, key=lambda n: n[0])[1] if named else next(iter(values), None),
+        status=next((int(v) for v in values if re.fullmatch(r"[45]\d\d", v)), None),
     )
 
 
-_VAGUE: Final = frozenset({"error", "json", "object", "bad request"})
+_VAGUE: Final = frozenset({"", "error", "json", "object", "bad request", "none", "null"})
 
 
 def _parsed(text: str) -> Any:
@@ -115,7 +121,7 @@ def _values(text: str) -> list[Any]:
     return [v for v in values if error_in(v)] or (values if len(values) == 1 else [])
 
 
-def _walk(value: object, messages: list[str], codes: list[str], depth: int) -> None:
+def _walk(value: object, messages: list[str], codes: list[tuple[str, str]], depth: int) -> None:
     if depth == 0:
         return
     if isinstance(value, list):
@@ -128,13 +134,13 @@ def _walk(value: object, messages: list[str], codes: list[str], depth: int) -> N
             _field(key.lower(), item, messages, codes, depth - 1)
 
 
-def _field(name: str, item: object, messages: list[str], codes: list[str], depth: int) -> None:
+def _field(name: str, item: object, messages: list[str], codes: list[tuple[str, str]], depth: int) -> None:
     if name == "choices" and isinstance(item, list):
         _walk([c.get("error") for c in item if isinstance(c, Mapping)], messages, codes, depth)
     elif name in _ECHOES:
         return
     elif name in _CODES and isinstance(item, str | int) and not isinstance(item, bool):
-        codes.append(str(item))
+        codes.append((name, str(item)))
     elif name in _MESSAGES:
         _walk(item, messages, codes, depth)
     elif name == "param" and isinstance(item, str) and " " in item:
@@ -146,7 +152,7 @@ def _field(name: str, item: object, messages: list[str], codes: list[str], depth
         _walk([i for i in item if isinstance(i, Mapping | list)], messages, codes, depth)
 
 
-def _text(text: str, messages: list[str], codes: list[str], depth: int) -> None:
+def _text(text: str, messages: list[str], codes: list[tuple[str, str]], depth: int) -> None:
     """Takes a message apart where it quotes another error as JSON ("Invalid request: {...}")."""
     start = text.find("{")
     inner = _parsed(text[start:].rstrip()) if start >= 0 else None
@@ -157,14 +163,16 @@ def _text(text: str, messages: list[str], codes: list[str], depth: int) -> None:
     _walk(inner, messages, codes, depth)
 
 
-def _scraped(text: str) -> tuple[list[str], list[str]]:
+def _scraped(text: str) -> tuple[list[str], list[tuple[str, str]]]:
     """Messages and codes of a body that no parser reads: JSON cut off half-way, HTML, plain text."""
     if text[:1] == "<":
-        title = re.search(r"<(title|h1)[^>]*>(.{1,200}?)</\1>", text, re.S | re.I)
+        title = re.search(r"<(title|h1)[^>]*>(.{1,200}?)</\1>", text, re.DOTALL | re.IGNORECASE)
         return [unescape(title[2]).strip() if title else "HTML page"], []
     if text[:1] in ("{", "["):
         found = re.findall(r'"(message|msg|detail|error|code|type|status|reason)"\s*:\s*"((?:[^"\\]|\\.)*)', text)
-        keyed = [(key, json.loads(f'"{words}"') if _parsed(f'"{words}"') is not None else words) for key, words in found]
-        return [w for k, w in keyed if k in _MESSAGES], [w for k, w in keyed if k in _CODES]
+        keyed = [
+            (key, json.loads(f'"{words}"') if _parsed(f'"{words}"') is not None else words) for key, words in found
+        ]
+        return [w for k, w in keyed if k in _MESSAGES], [(k, w) for k, w in keyed if k in _CODES]
     # A stream in which no event is an error holds pieces of the answer: nothing of it may be shown.
     return ([] if re.search(r"(?m)^(?:data|event|id):", text) else [text]), []

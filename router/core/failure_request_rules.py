@@ -1,4 +1,4 @@
-"""Rules about the request and its answer: what the model wrote, length, content, what the model lacks, what is wrong."""
+"""Rules about the request and its answer: what the model wrote, length, content, what a model lacks, what is wrong."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ LENGTH: Final[tuple[Rule, ...]] = (
             r"context[ _](?:length|window|size|limit)(?! (?:must|should|is required|parameter))",
             r"\b(?:prompt|input|request|message|payload|content|conversation|body)s? (?:\w+ ){0,2}?"
             r"(?:is |are |was |were )?too (?:long|large|big)\b",
-            r"\b(?:prompt|context|input) (?:token )?(?:count|length|size)s? (?:\w+ ){0,4}?(?:exceed|is greater|is larger)",
+            r"\b(?:prompt|context|input) (?:token )?(?:count|length|size)s? (?:\w+ ){0,4}?"
+            r"(?:exceed|is greater|is larger)",
             r"\binput tokens? (?:\w+ )?exceed",
             r"maximum (?:allowed )?(?:prompt|input|context|sequence)(?: token)? (?:length|size|count)",
             r"exceed(?:s|ed|ing)? (?:the |this |your |its )?(?:model'?s? )?(?:maximum|max|limit|allowed|available)"
@@ -75,8 +76,10 @@ LENGTH: Final[tuple[Rule, ...]] = (
             r"input .{0,20}longer than",
             r"sequence length .{0,60}(?:longer|exceed)",
             r"\b(?:messages|input)\b\S{0,40}: string too long",
+            r"上下文长度|输入过长|超过最大长度",
         ),
         unless=wording(
+            r"took too long",
             r"rate limit for your organization",
             r"rate limit (?:reached|exceeded)",
             r"max_tokens.{0,40}(?:must be|less than or equal)",
@@ -108,7 +111,10 @@ CONTENT: Final[tuple[Rule, ...]] = (
             r"safety (?:system|settings|filters?|check)",
             r"requires moderation",
             r"guardrail (?:blocked|intervened)",
-            r"inappropriate content",
+            r"(?:unsafe|sensitive|inappropriate|harmful)\b.{0,30}content",
+            r"content exists risk",
+            r"considered high risk",
+            r"敏感内容|不安全",
             r"\bcsam\b",
             r"cyber(?:security)? (?:risk|abuse)",
         ),
@@ -145,8 +151,8 @@ ABILITY: Final[tuple[Rule, ...]] = (
             r"n't (?:currently |yet )?support",
             r"\bunsupported\b(?! operand)",
             r"\bno support for\b",
-            r"\bnot (?:currently |yet )?(?:enabled|available|implemented|allowed|permitted|compatible|applicable|accepted)\b"
-            r"(?! (?:to|in your))",
+            r"\bnot (?:currently |yet )?"
+            r"(?:enabled|available|implemented|allowed|permitted|compatible|applicable|accepted)\b(?! (?:to|in your))",
             r"not allowed to (?:request|use|set|send|pass)\b",
             r"\bincompatible\b",
             r"cannot be (?:used|combined|set|specified|enabled|disabled) (?:with|together|when|for|at|on)",
@@ -234,7 +240,9 @@ FORM: Final[tuple[Rule, ...]] = (
             r"has no \w+",
             r"validation error",
             r"expected shape",
-            r"tool[_ ]call|tool_use|tool_result|function_call|tool output|tool message",
+            r"tool[_ ]call|tool_use|tool_result|tool output|tool message|function[ _](?:call|response)",
+            r"is not specified",
+            r"参数(?:非法|错误)",
             r"\broles?\b",
             r"messages?\b.{0,30}(?:order|sequence|alternat|prefill|last|first)",
             r"\bduplicate",

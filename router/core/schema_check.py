@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SchemaCheck = Callable[[object], str | None]
+SchemaCheck = Callable[[Any], str | None]
 """Returns why a value breaks the schema, without quoting the value; None where it does not, or nobody can tell."""
 
 
@@ -20,19 +20,19 @@ def schema_check(schema: Mapping[str, Any]) -> SchemaCheck | None:
     some microseconds. No reference is ever fetched: one that leads outside the schema makes the check say nothing,
     since a fault of the schema must not cost the caller an answer.
     """
-    from jsonschema.exceptions import SchemaError  # noqa: PLC0415 - 40 ms that most programs need not pay
-    from jsonschema.validators import Draft202012Validator, validator_for  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from jsonschema.exceptions import SchemaError
+    from jsonschema.validators import Draft202012Validator, validator_for
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     kind = validator_for(schema, default=Draft202012Validator)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(dict(schema))
     except (SchemaError, RecursionError, re.error):
         return None
-    validator = kind(schema, registry=Registry())
+    validator = kind(dict(schema), registry=Registry())
 
-    def check(value: object) -> str | None:
+    def check(value: Any) -> str | None:
         try:
             error = next(validator.iter_errors(value), None)
         except (Unresolvable, RecursionError, re.error):

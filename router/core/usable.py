@@ -85,7 +85,8 @@ def broken_end(answer: Answer, _request: Request, /) -> str | None:
 def cut_off(answer: Answer, _request: Request, /) -> str | None:
     """The token limit was reached before there was anything to use: reasoning ate it."""
     return _of_all(
-        answer, lambda c: "the token limit was reached before any text" if _ended(c) == "length" and not _says(c) else None
+        answer,
+        lambda c: "the token limit was reached before any text" if _ended(c) == "length" and not _says(c) else None,
     )
 
 
@@ -102,7 +103,9 @@ def missing_tool_call(answer: Answer, request: Request, /) -> str | None:
     named = isinstance(choice, Mapping) and choice.get("type") in ("function", "custom", "tool")
     if choice not in ("required", "any") and not named:
         return None
-    return _of_all(answer, lambda c: None if _calls(c) or c.message.refusal else "a tool call was required, and none came")
+    return _of_all(
+        answer, lambda c: None if _calls(c) or c.message.refusal else "a tool call was required, and none came"
+    )
 
 
 def broken_tool_call(answer: Answer, request: Request, /) -> str | None:
@@ -110,7 +113,9 @@ def broken_tool_call(answer: Answer, request: Request, /) -> str | None:
     if not any(c.message.tool_calls for c in answer.choices):
         return None
     offered = _offered(request.params)
-    return _of_all(answer, lambda c: next(filter(None, (_broken(t, offered) for t in c.message.tool_calls or ())), None))
+    return _of_all(
+        answer, lambda c: next(filter(None, (_broken(t, offered) for t in c.message.tool_calls or ())), None)
+    )
 
 
 def wrong_json(answer: Answer, request: Request, /) -> str | None:
@@ -190,10 +195,9 @@ def _broken(call: ToolCall, offered: Mapping[str, bool] | None) -> str | None:
 
 def _wrong_json(answer: Answer, request: Request, check: SchemaCheck | None) -> str | None:
     asked = request.params.get("response_format")
-    kind = asked.get("type") if isinstance(asked, Mapping) else None
-    if kind not in ("json_object", "json_schema"):
+    if not isinstance(asked, Mapping) or asked.get("type") not in ("json_object", "json_schema"):
         return None
-    if kind == "json_schema" and check is None:
+    if asked["type"] == "json_schema" and check is None:
         check = _schema_check(asked)
 
     def reason(choice: Choice) -> str | None:

@@ -18,7 +18,15 @@ LONGEST_WAIT_S: Final = 86_400.0
 """A day; what asks for more means "not today"."""
 _LONGEST_TEXT: Final = 65_536
 
-_UNIT_S: Final[Mapping[str, float]] = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+_UNIT_S: Final[Mapping[str, float]] = {
+    "d": 86_400.0,
+    "h": 3_600.0,
+    "m": 60.0,
+    "s": 1.0,
+    "ms": 1e-3,
+    "us": 1e-6,
+    "ns": 1e-9,
+}
 _NUMBER: Final = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?")
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[uµ]s|ns|[dhms])", re.IGNORECASE)
 _SPANS: Final = re.compile(r"(?:\d+(?:\.\d+)?\s*(?:ms|[uµ]s|ns|[dhms])\s*)+", re.IGNORECASE)
@@ -26,8 +34,9 @@ _EPOCH_S: Final = 1e9
 """Numbers from here on (the year 2001) are points in time, in seconds; from 1000 times that in milliseconds."""
 
 _IN_WORDS: Final = re.compile(
-    r"(?:try again|retry(?:delay)?|retry[ _-]?after(?:[ _-]?seconds)?|wait)\W{1,5}(?:(?:in|after|for|about|at least|your request)\s+){0,3}"
-    r"(?P<wait>(?P<number>\d+(?:\.\d+)?)(?:\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|ms|[dhms])\b|[hm](?=\d)|\d|\.)*)",
+    r"(?:try again|retry(?:delay)?|retry[ _-]?after(?:[ _-]?seconds)?|wait)\W{1,5}"
+    r"(?:(?:in|after|for|about|at least|your request)\s+){0,3}(?P<wait>(?P<number>\d+(?:\.\d+)?)"
+    r"(?:\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|ms|[dhms])\b|[hm](?=\d)|\d|\.)*)",
     re.IGNORECASE,
 )
 _LONG_UNIT: Final = re.compile(r"(?<=[\d ])(milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?)\b", re.IGNORECASE)
