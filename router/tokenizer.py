@@ -1,14 +1,15 @@
 """Exact token counts by tiktoken, from the vocabulary inside the litellm wheel; never from the network.
 
-tiktoken alone downloads a vocabulary that it does not find in its cache. So its cache is pointed at litellm's copy while
-it loads, and only after that copy's digest is seen to be the right one: tiktoken deletes a file that differs, and
-downloads another.
+tiktoken alone downloads a vocabulary that it does not find in its cache. So its cache is pointed at litellm's copy
+while it loads, and only after that copy's digest is seen to be the right one: tiktoken deletes a file that differs,
+and downloads another.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ _DIGEST: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a
 _CACHE_DIR: Final = "TIKTOKEN_CACHE_DIR"
 _CHUNK: Final = 65_536
 """Characters that are counted at once: tiktoken panics, with no `Exception`, on a million blanks in a row."""
+_NEAR: Final = 2048
+_BETWEEN_WORDS: Final = re.compile(r"\S \S")
 
 
 def bundled_vocabularies() -> Path | None:
@@ -100,16 +103,15 @@ def _load(folder: Path | None) -> Encoding:
 
 
 def _chunks(text: str) -> Iterator[str]:
-    """Yields a long text in pieces, cut before blanks that follow a word, where no token of o200k_base runs across.
+    """Yields a long text in pieces, cut before the blank between two words, where no token of o200k_base runs across.
 
-    A piece without such a place is cut anywhere, which costs a token at most.
+    A piece without one near its end is cut anywhere, which costs a token or two.
     """
     start = 0
     while start < len(text):
         end = start + _CHUNK
         if end < len(text):
-            end = text.rfind(" ", start, end + 1)
-            word = start + len(text[start : max(end, start)].rstrip())
-            end = word if start < word and text[word] == " " else start + _CHUNK
+            blanks = [found.start() + 1 for found in _BETWEEN_WORDS.finditer(text, end - _NEAR, end)]
+            end = blanks[-1] if blanks else end
         yield text[start:end]
         start = end

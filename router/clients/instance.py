@@ -36,9 +36,11 @@ def instance_of(schema: Any, *, text: str = "simulated") -> Any:
 
 def _value(schema: Any, root: Any, text: str, depth: int) -> Any:
     if not isinstance(schema, Mapping) or depth > _DEEPEST:
-        return None if isinstance(schema, Mapping) else {}
+        return None
     if isinstance(ref := schema.get("$ref"), str):
-        return _value({**_resolved(ref, root), **{k: v for k, v in schema.items() if k != "$ref"}}, root, text, depth + 1)
+        return _value(
+            {**_resolved(ref, root), **{k: v for k, v in schema.items() if k != "$ref"}}, root, text, depth + 1
+        )
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
@@ -49,13 +51,17 @@ def _value(schema: Any, root: Any, text: str, depth: int) -> Any:
         if options := schema.get(name):
             rest = {k: v for k, v in schema.items() if k != name}
             return _value({**rest, **_resolve(_choice(options, depth), root)}, root, text, depth + 1)
-    match _type(schema, depth):
+    return _of_type(_type(schema, depth), schema, root, text, depth)
+
+
+def _of_type(name: Any, schema: Mapping[str, Any], root: Any, text: str, depth: int) -> Any:
+    match name:
         case "object":
             return _object(schema, root, text, depth)
         case "array":
             return _array(schema, root, text, depth)
         case "integer":
-            return math.ceil(_number(schema, 1))
+            return int(_number(schema, 1))
         case "number":
             return _number(schema, 0)
         case "boolean":
@@ -84,8 +90,8 @@ def _resolve(schema: Any, root: Any) -> Mapping[str, Any]:
 def _merged(schema: Mapping[str, Any], parts: list[Any], root: Any) -> dict[str, Any]:
     """Returns one schema for all of `parts`, as far as they only add properties and bounds."""
     merged: dict[str, Any] = {name: value for name, value in schema.items() if name != "allOf"}
-    for part in map(lambda p: _resolve(p, root), parts):
-        for name, value in part.items():
+    for part in parts:
+        for name, value in _resolve(part, root).items():
             match name, merged.get(name):
                 case "properties", dict(known):
                     merged[name] = {**known, **value}
@@ -145,18 +151,19 @@ def _other(value: Any, i: int) -> Any:
             return value
 
 
-def _number(schema: Mapping[str, Any], least_step: float) -> Any:
+def _number(schema: Mapping[str, Any], least_step: int) -> Any:
+    """Returns the number nearest to the lower bound, else to the upper one, that is a multiple of the step."""
     step = schema.get("multipleOf") or least_step or 1
-    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
-    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
-    if low is not None or above is not None:
-        start = low if low is not None else above
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    start = max((n for n in (low, above) if n is not None), default=None)
+    end = min((n for n in (high, below) if n is not None), default=None)
+    if start is not None:
         value = math.ceil(start / step) * step
-        return value + step if above is not None and value <= above else value
-    if high is not None or below is not None:
-        end = high if high is not None else below
+        return value + step if value == above else value
+    if end is not None and end <= step:
         value = math.floor(end / step) * step
-        return min(1 * step, value - step if below is not None and value >= below else value)
+        return value - step if value == below else value
     return step
 
 

@@ -13,8 +13,9 @@ everywhere. Each answer says that it is simulated. A model's options say how it 
 | `output_tokens` | how many an answer has | 20 to 120, drawn |
 | `text` | the answer | made up |
 
-An outcome is "ok", a failure class ("server_error", "refused", ...), "empty" (an answer without text), "length" (an answer
-cut off at half its length), or "broken_json" (half of what a schema asks). A "cut" stream breaks after half its chunks.
+An outcome is "ok", a failure class ("server_error", "refused", ...), "empty" (an answer without text), "length" (an
+answer cut off at half its length), or "broken_json" (half of what a schema asks). A "cut" stream breaks after half its
+chunks.
 """
 
 from __future__ import annotations
@@ -58,9 +59,7 @@ _STATUS: Final[Mapping[str, int | None]] = {
 }
 _SHAPES: Final = frozenset({"ok", "empty", "length", "broken_json", "unusable"})
 OUTCOMES: Final = _SHAPES | frozenset(get_args(FailureClass))
-_OPTIONS: Final = frozenset(
-    {"seed", "script", "failure_shares", "latency_s", "tokens_per_s", "output_tokens", "text"}
-)
+_OPTIONS: Final = frozenset({"seed", "script", "failure_shares", "latency_s", "tokens_per_s", "output_tokens", "text"})
 _WORDS: Final = (
     "the model would weigh each point here and then say which one it takes to be the best for this case with a short "
     "reason a caveat and an example that makes it plain to whoever asked"
@@ -269,7 +268,7 @@ def _message(request: Request, model: Model, draw: random.Random, index: int) ->
 def _demanded(request: Request) -> Mapping[str, Any] | None:
     """Returns the function that `tool_choice` leaves no choice but to call."""
     tools = request.params.get("tools") or ()
-    functions = [tool["function"] for tool in tools if tool.get("type") == "function"]
+    functions: list[Mapping[str, Any]] = [tool["function"] for tool in tools if tool.get("type") == "function"]
     match request.params.get("tool_choice"):
         case "required" | "any" if functions:
             return functions[0]

@@ -8,6 +8,7 @@ never repeats what stands in a message.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ ROLES: Final = ("developer", "system", "user", "assistant", "tool", "function")
 PLAIN_ROLES: Final = frozenset({"developer", "system", "user", "assistant"})
 """Roles whose message needs nothing besides its content."""
 
+_ROLE_MOST: Final = 24
+"""Characters of a wrong role that an error shows; what is longer may be a prompt in the wrong place."""
 _DEPTH_MOST: Final = 200
 """Levels of nesting; orjson stops at 254, and a message is wrapped in a few more before it is sent."""
 _INTEGERS: Final = range(-(2**63), 2**64)
@@ -86,9 +89,9 @@ def _parse_messages(source: Any) -> tuple[Mapping[str, Any], ...]:
     return messages
 
 
-def _parse_message(message: Any, i: int) -> dict[str, Any]:
+def _parse_message(given: Any, i: int) -> dict[str, Any]:
     """Returns one message as a dict of its own, so that a caller who changes theirs later does not change ours."""
-    message = dict(message) if type(message) is dict else _dict_of(message, i)
+    message: dict[str, Any] = dict(given) if type(given) is dict else _dict_of(given, i)
     role = message.get("role")
     content = message.get("content")
     if len(message) == 2 and type(content) is str and type(role) is str and role in PLAIN_ROLES:
@@ -97,7 +100,7 @@ def _parse_message(message: Any, i: int) -> dict[str, Any]:
         return message
     where = f"messages[{i}]"
     if not isinstance(role, str) or role not in ROLES:
-        found = f"{role!r:.40}" if isinstance(role, str) else _named(role)
+        found = repr(role) if isinstance(role, str) and len(role) <= _ROLE_MOST else _named(role)
         raise RequestError(f"{where}.role: {found} is not allowed; {', '.join(ROLES)} are")
     _check_content(content, role, where)
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
@@ -118,7 +121,7 @@ def _dict_of(message: Any, i: int) -> dict[str, Any]:
     if isinstance(message, Mapping):
         return dict(message)
     dump = None if isinstance(message, type) else getattr(message, "model_dump", None)
-    if callable(dump):
+    if dump is not None:
         dumped: dict[str, Any] = dump(mode="json", exclude_unset=True)
         return dumped
     raise RequestError(f"messages[{i}]: {_named(message)} is not allowed; a dict with role and content is")
@@ -231,7 +234,13 @@ def check_json(value: Any, where: str) -> None:
 def _fault(value: Any, where: str, depth: int) -> str | None:
     """Returns what is wrong at the first place that is no JSON; None where all is."""
     if depth > _DEPTH_MOST:
-        return f"{where.split('.')[0].split('[')[0]}: nested deeper than {_DEPTH_MOST} levels, or within itself"
+        top = re.split(r"[.\[]", where, maxsplit=1)[0]
+        return f"{top}: nested deeper than {_DEPTH_MOST} levels, or within itself"
+    if isinstance(value, dict):
+        return _fault_in_dict(value, where, depth)
+    if isinstance(value, (list, tuple)):
+        faults = (_fault(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value))
+        return next((fault for fault in faults if fault is not None), None)
     match value:
         case None | bool():
             return None
@@ -241,22 +250,19 @@ def _fault(value: Any, where: str, depth: int) -> str | None:
             return None if value in _INTEGERS else f"{where}: an integer of more than 64 bits is not allowed"
         case float():
             return None if math.isfinite(value) else f"{where}: {value} is not allowed; JSON has finite numbers only"
-        case dict():
-            for key, item in value.items():
-                if not isinstance(key, str):
-                    return f"{where}: a key of type {type(key).__name__} is not allowed; strings are"
-                if not _encodable(key):
-                    return f"{where}: a key {_SURROGATE}"
-                if (fault := _fault(item, f"{where}.{key:.60}", depth + 1)) is not None:
-                    return fault
-            return None
-        case list() | tuple():
-            for i, item in enumerate(value):
-                if (fault := _fault(item, f"{where}[{i}]", depth + 1)) is not None:
-                    return fault
-            return None
         case _:
             return f"{where}: {_named(value)} is not allowed; JSON values are"
+
+
+def _fault_in_dict(value: dict[Any, Any], where: str, depth: int) -> str | None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            return f"{where}: a key of type {type(key).__name__} is not allowed; strings are"
+        if not _encodable(key):
+            return f"{where}: a key {_SURROGATE}"
+        if (fault := _fault(item, f"{where}.{key:.60}", depth + 1)) is not None:
+            return fault
+    return None
 
 
 _SURROGATE: Final = "holds half of a surrogate pair, which has no UTF-8 form"

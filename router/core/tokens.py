@@ -152,7 +152,9 @@ def measure(content: Content, *, limits: Iterable[int], output_tokens: int, coun
     bounds = _sum(
         content,
         _in_any_tokenizer(counted, text, beyond_ascii),
-        _in_any_tokenizer(counted_definitions, definitions, definitions.high if not content.definitions.isascii() else 0),
+        _in_any_tokenizer(
+            counted_definitions, definitions, definitions.high if not content.definitions.isascii() else 0
+        ),
     )
     known = not content.definitions and not content.media.high and not content.tool_calls
     return Measure(bounds=bounds, exact={"o200k_base": bounds.likely} if known else {})

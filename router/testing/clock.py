@@ -50,7 +50,7 @@ class VirtualClock:
         try:
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
-            while self._sleepers[0] != me:
+            while self._sleepers[0] != me:  # noqa: ASYNC110 - who is next is told by the heap; nothing else is waited for
                 await asyncio.sleep(0)
             self._passed_s = max(self._passed_s, me[0])
         finally:

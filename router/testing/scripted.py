@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from typing import assert_never
 
 from router.clients.client import Call
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Message, Usage
@@ -84,10 +83,8 @@ class ScriptedClient:
         match step:
             case Answer() | Failure() | Sequence():
                 return step
-            case _ if callable(step):
-                return step(call)
             case _:
-                assert_never(step)
+                return step(call)
 
 
 def _listed(step: Step | Iterable[Step]) -> Iterable[Step]:
