@@ -121,7 +121,7 @@ def _beside(usage: Mapping[str, Any], provider: str, model: str) -> int:
 def _billed_usd(usage: Mapping[str, Any]) -> Decimal | None:
     """Returns what the provider says the answer cost, in the forms of Perplexity, xAI, and OpenRouter and its likes."""
     cost = usage.get("cost")
-    if isinstance(cost, Mapping):
+    if isinstance(cost, dict):
         return _usd(cost.get("total_cost"))
     ticks = _usd(usage.get("cost_in_usd_ticks"))
     if ticks is not None:
@@ -168,4 +168,4 @@ def _count(value: object) -> int:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
