@@ -20,6 +20,7 @@ from router.errors import ConfigError
 from router.prices.corrections import corrected
 from router.prices.litellm_row import MapRow, provider_of, read_row
 
+_PACKAGE: Final = "litellm"
 _FILE: Final = "model_prices_and_context_window_backup.json"
 _CHAT_MODES: Final = frozenset({"chat", "responses"})
 
@@ -91,8 +92,10 @@ def load_price_map(path: Path | None = None) -> PriceMap:
     Raises:
         ConfigError: litellm or the file is not there, or the file is not a JSON object.
     """
-    source = f"litellm {version('litellm')}" if path is None else path.name
-    path = path or _installed()
+    if path is None:
+        path, source = installed_map(), f"{_PACKAGE} {version(_PACKAGE)}"
+    else:
+        source = path.name
     try:
         rows = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
@@ -105,11 +108,14 @@ def load_price_map(path: Path | None = None) -> PriceMap:
     return PriceMap(mended, source, corrections)
 
 
-def _installed() -> Path:
-    spec = find_spec("litellm")  # of a top-level package: looks for it, does not import it
+def installed_map(package: str = _PACKAGE) -> Path:
+    """Returns where the map of an installed package is.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    spec = find_spec(package)  # of a top-level package: looks for it, does not import it
     folders = list(spec.submodule_search_locations or ()) if spec else []
     if not folders:
-        raise ConfigError(
-            "litellm is not installed, and with it the price map: pip install lowfare again, or name a map's path"
-        )
+        raise ConfigError(f"{package} is not installed, and with it the price map: install lowfare again")
     return Path(folders[0]) / _FILE

@@ -213,7 +213,7 @@ def _search(raw: RawRow, provider: str) -> _Search:
     fees = {size: _usd(sizes.get(f"search_context_size_{size}")) or Decimal(0) for size in ("low", "medium", "high")}
     if provider == "perplexity" and "citation_cost_per_token" not in raw:
         return _Search(request_usd=fees["low"], request_most_usd=max(fees.values()))
-    google = provider in {"gemini", "vertex_ai"} and "claude" not in str(raw.get("litellm_provider"))
+    google = provider in {"gemini", "vertex_ai"} and "anthropic" not in str(raw.get("litellm_provider"))
     return _Search(
         search_usd=fees["medium"],
         searches_billed_once=google and raw.get("web_search_billing_unit") != "per_query",

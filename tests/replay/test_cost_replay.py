@@ -110,6 +110,12 @@ def usage_of(row: Mapping[str, Any]) -> Usage | None:
     )
 
 
+def named(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Returns the row's provider under another table's name for it."""
+    provider: str = row["provider"]
+    return names.get(provider, provider)
+
+
 def responses_usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Spells the Responses API's usage as Chat Completions'; litellm, which we reach that API by, does the same."""
     names = {"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens"}
@@ -130,7 +136,7 @@ def converse_usage(usage: Mapping[str, Any]) -> Usage:
 
 def map_row(prices: PriceMap, row: Mapping[str, Any]) -> MapRow | None:
     """Looks the model up under the id that the answer names, else the one that was asked for."""
-    provider = OUR_NAME.get(row["provider"], row["provider"])
+    provider = named(row, OUR_NAME)
     ids = (f"{provider}/{model}" for model in (row["model"], row["model_requested"]) if model)
     return next((found for model_id in ids if (found := prices.row(model_id)) is not None), None)
 
@@ -165,7 +171,7 @@ def compared() -> list[Compared]:
             priced=map_row(prices, row),
             usage=usage_of(row),
             # Only where a bill confirms it is that table known to have been right on the day.
-            listed=listed.get((LISTED_PROVIDER.get(row["provider"], row["provider"]), str(row.get("genai_model"))))
+            listed=listed.get((named(row, LISTED_PROVIDER), str(row.get("genai_model"))))
             if row["truth"] == "billed+oracle"
             else None,
         )
