@@ -1,8 +1,8 @@
 """Anthropic's Messages API: requests by litellm's transform, answers and streams read here.
 
-Read from the provider's documentation (https://platform.claude.com/docs/en/api/messages, "Streaming messages" and
-"Prompt caching"). A stream is put together into the body that the same answer would have had unstreamed, and then read as that,
-so both ways end in the same `Answer`.
+Read from the provider's documentation (https://platform.claude.com/docs/en/api/messages, "Streaming messages",
+"Prompt caching"). A stream is put together into the body that the same answer would have had unstreamed, and then read
+as that, so both ways end in the same `Answer`.
 """
 
 from __future__ import annotations

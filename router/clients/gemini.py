@@ -34,7 +34,7 @@ _FINISH: Final = MappingProxyType(
         "error",
     )
 )
-"""Finish reasons in OpenAI's words; "error" where the model wrote what nobody can use. `OTHER` says nothing and stays."""
+"""Finish reasons in OpenAI's words; "error" where the model wrote what nobody can use. `OTHER` stays: it says nothing."""
 
 _FINISH_NUMBERS: Final = MappingProxyType(
     {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER", 7: "PROHIBITED_CONTENT", 8: "SPII"}
@@ -96,7 +96,7 @@ def usage_from(body: Mapping[str, Any]) -> Usage | None:
     """Returns the tokens of an answer's body; None where it reports none.
 
     Thoughts are counted beside the candidates, and what the provider's own tools fed to the model beside the prompt;
-    ours are totals. Where the reported total says that the thoughts are inside the candidates, they are not added again.
+    ours are totals. Where the reported total says that the thoughts are inside the candidates, they are added no more.
     """
     usage = body.get("usageMetadata")
     if not isinstance(usage, Mapping) or not any(k.endswith("TokenCount") for k in usage):

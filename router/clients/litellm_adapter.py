@@ -4,7 +4,7 @@ With `litellm_results`, which reads what comes back, the only module that touche
 release to release, so the version is pinned exactly, and `tests/clients/test_litellm_adapter.py` pins the signatures.
 
 What its own entry point would do besides, and this does not: fetch files when it is imported, download images in the
-middle of a transform, look for keys in the environment, create caches at other endpoints, drop parameters silently, log.
+middle of a transform, look for keys in the environment, create caches elsewhere, drop parameters silently, log.
 """
 
 from __future__ import annotations
