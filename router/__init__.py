@@ -1,25 +1,107 @@
-"""lowfare: a cost-aware model router."""
+"""lowfare: middleware that sends each request to the cheapest adequate model, and leaves a record that explains it."""
 
+from typing import TYPE_CHECKING, Any
+
+from router.clients.client import Call, Client
+from router.clock import Clock, SystemClock
 from router.core import statics
-from router.core.catalog import Capability, Catalog, Model
+from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
+from router.core.bounds import Bounds
+from router.core.catalog import Capability, Catalog, Model, Price, Rates, Tier, Timeouts
+from router.core.decision import Attempt, Decision
+from router.core.failure import Failure, FailureClass
 from router.core.money import Usd
 from router.core.policy import Context, Policy
-from router.core.request import Features
+from router.core.replay import Unobserved, replay
+from router.core.request import Features, Hints, Request, TokenCount
 from router.core.slate import Candidate, Dropped, Slate
 from router.core.stats import ModelStats, Stats
+from router.default import acomplete, astream, complete, default_router, stream
+from router.errors import (
+    BoundsExceeded,
+    BudgetExceeded,
+    ConfigError,
+    NoCandidate,
+    PolicyError,
+    ProviderError,
+    RequestError,
+    RouterError,
+    RouterWarning,
+)
+from router.reply import AsyncStream, Reply, Stream
+from router.router import Router
+from router.sinks.sink import Sink
+
+if TYPE_CHECKING:
+    from router.config import Settings
 
 __all__ = [
+    "Answer",
+    "AsyncStream",
+    "Attempt",
+    "Bounds",
+    "BoundsExceeded",
+    "BudgetExceeded",
+    "Call",
     "Candidate",
     "Capability",
     "Catalog",
+    "Choice",
+    "Chunk",
+    "ChunkChoice",
+    "Client",
+    "Clock",
+    "ConfigError",
     "Context",
+    "Decision",
     "Dropped",
+    "Failure",
+    "FailureClass",
     "Features",
+    "Function",
+    "Hints",
+    "Message",
     "Model",
     "ModelStats",
+    "NoCandidate",
     "Policy",
+    "PolicyError",
+    "Price",
+    "ProviderError",
+    "Rates",
+    "Reply",
+    "Request",
+    "RequestError",
+    "Router",
+    "RouterError",
+    "RouterWarning",
+    "Settings",
+    "Sink",
     "Slate",
     "Stats",
+    "Stream",
+    "SystemClock",
+    "Tier",
+    "Timeouts",
+    "TokenCount",
+    "ToolCall",
+    "Unobserved",
+    "Usage",
     "Usd",
+    "acomplete",
+    "astream",
+    "complete",
+    "default_router",
+    "replay",
     "statics",
+    "stream",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `Settings` when it is first asked for: it brings pydantic, which most programs need a moment later."""
+    if name == "Settings":
+        from router.config import Settings
+
+        return Settings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

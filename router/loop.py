@@ -26,6 +26,11 @@ class LoopThread:
         self._thread: threading.Thread | None = None
         self._pid = 0
 
+    @property
+    def started(self) -> bool:
+        """Whether the thread runs in this process."""
+        return self._loop is not None and self._pid == os.getpid()
+
     def run(self, work: Coroutine[Any, Any, T], /) -> T:
         """Returns the coroutine's result; the calling thread waits.
 

@@ -69,6 +69,8 @@ class Router:
 
         self._setup = setup_of(settings)
         self._given_clients = dict(clients or {})
+        self._seed = self._setup.seed or os.urandom(8).hex()
+        self._tokenizer = Tokenizer()
         self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
         self._clock = SystemClock() if clock is None else clock
         self._statistics = Statistics()
@@ -137,16 +139,24 @@ class Router:
         return state.planned
 
     async def aclose(self) -> None:
-        """Closes the connections of the running loop and the log; see `close` for those of synchronous calls."""
-        for client in self._clients.pop(asyncio.get_running_loop(), {}).values():
-            await client.aclose()
-        self._close_rest()
+        """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
+        await self._close_clients()
+        self._close_sinks()
 
     def close(self) -> None:
         """Closes the connections of synchronous calls and the log."""
         if self._thread.started:
-            self._thread.run(self._aclose_loop())
-        self._close_rest()
+            self._thread.run(self._close_clients())
+            self._thread.stop()
+        self._close_sinks()
+
+    async def _close_clients(self) -> None:
+        for client in self._clients.pop(asyncio.get_running_loop(), {}).values():
+            await client.aclose()
+
+    def _close_sinks(self) -> None:
+        for sink in self._sinks:
+            sink.close()
 
     def __enter__(self) -> Self:
         return self
@@ -177,7 +187,7 @@ class Router:
                         else:
                             tap.result = await self._answer(state, request)
                     except BaseException:
-                        self._finish(state.next(settle(state, request, None, tap.seen())), request, None)
+                        self._finish(state.abandon(settle(state, request, None, tap.seen())), request, None)
                         raise
                     state = state.next(settle(state, request, tap.result, tap.seen()))
                 case NeedSleep():
@@ -219,7 +229,9 @@ class Router:
         loop = asyncio.get_running_loop()
         until = loop.time() + state.timeout_s + GUARD_S
         try:
-            async with aclosing(self._client(state.candidate.model.client).stream(self._call(state, request))) as events:
+            async with aclosing(
+                self._client(state.candidate.model.client).stream(self._call(state, request))
+            ) as events:
                 while True:
                     async with asyncio.timeout_at(until):
                         event = await anext(events)
@@ -254,7 +266,11 @@ class Router:
             ids=Ids(request_id=request_id, trace_id=trace_id, span_id=os.urandom(8).hex()),
             key=content_key(request, policy_name),
             features=features_of(
-                request, limits=setup.token_limits, patterns=setup.patterns, count=self._tokenizer.count
+                request,
+                limits=setup.token_limits,
+                total_limits=setup.total_token_limits,
+                patterns=setup.patterns,
+                count=self._tokenizer.count,
             ),
             hints=hints,
             catalog=setup.catalog,
@@ -284,13 +300,12 @@ class Router:
             self._clients = WeakKeyDictionary()
         clients = self._clients.setdefault(asyncio.get_running_loop(), {})
         if kind not in clients:
-            clients[kind] = self._client_given[kind] if kind in self._client_given else self._setup.client(kind)
+            given = self._given_clients.get(kind)
+            clients[kind] = self._setup.client(kind) if given is None else given
         return clients[kind]
 
-    def _finish(self, end: State, request: Request, answer: Answer | None) -> Decision:
+    def _finish(self, end: Done | Exhausted, request: Request, answer: Answer | None) -> Decision:
         """Records the end of a request; returns its decision."""
-        if not isinstance(end, Done | Exhausted):
-            raise AssertionError("only an end has a decision")
         decision = end.decision
         if self._setup.content is not None:
             decision = replace(decision, content=self._setup.content(request, answer))

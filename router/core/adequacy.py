@@ -50,7 +50,8 @@ def _unable(candidate: Candidate, hints: Hints, *, unpriced: bool) -> str | None
     if (reason := _too_small(model, features, candidate.expected_output_tokens)) is not None:
         return reason
     if hints.min_quality is not None and (model.quality is None or model.quality < hints.min_quality):
-        return f"quality {model.quality if model.quality is not None else 'unknown'}, the request asks for {hints.min_quality}"
+        quality = "unknown" if model.quality is None else model.quality
+        return f"quality {quality}, the request asks for {hints.min_quality}"
     if model.price is None and not unpriced:
         return "unpriced"
     if hints.max_cost_usd is not None:
@@ -77,4 +78,5 @@ def _too_dear(candidate: Candidate, hints: Hints) -> str | None:
     limit, worst = hints.max_cost_usd, candidate.worst_usd
     if limit is None or (worst is not None and worst <= limit):
         return None
-    return f"may cost up to {f'${usd(worst)}' if worst is not None else 'an unknown amount'}, the request allows ${usd(limit)}"
+    amount = "an unknown amount" if worst is None else f"${usd(worst)}"
+    return f"may cost up to {amount}, the request allows ${usd(limit)}"

@@ -90,9 +90,10 @@ def crossed(
             return "waste_usd"
         if spent.waste_usd + expected_usd * EXPECTED_FAILURE_SHARE > bounds.waste_usd:
             return "waste_usd"
-    if bounds.max_cost_usd is not None:
-        if spent.cost_usd is None or worst_usd is None or spent.cost_usd + worst_usd > bounds.max_cost_usd:
-            return "max_cost_usd"
+    if bounds.max_cost_usd is None:
+        return None
+    if spent.cost_usd is None or worst_usd is None or spent.cost_usd + worst_usd > bounds.max_cost_usd:
+        return "max_cost_usd"
     return None
 
 

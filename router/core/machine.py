@@ -128,9 +128,15 @@ class NeedCall:
             case "answer":
                 return Done(course=course, candidate=self.candidate, now_s=now_s)
             case "cancelled":
-                return Exhausted(course=course, now_s=now_s, ending="cancelled", why="the caller gave up")
+                return self.abandon(attempt)
             case failure:
                 return _after(course, self.candidate, attempt, failure, now_s)
+
+    def abandon(self, attempt: Attempt, /) -> Exhausted:
+        """Returns the end of a request whose caller gave up during this attempt."""
+        course = replace(self.course, attempts=(*self.course.attempts, attempt))
+        now_s = round(attempt.started_s + attempt.latency_s, 6)
+        return Exhausted(course=course, now_s=now_s, ending="cancelled", why="the caller gave up")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +233,7 @@ def _apply(given: Given, able: Slate) -> Slate:
         slate = given.policy(able, context)
     except Exception as error:
         raise PolicyError(f"policy {given.policy_name!r} raised {type(error).__name__}: {error}") from error
-    if not isinstance(slate, Slate) or not _conserves(able, slate):
+    if not _conserves(able, slate):
         raise PolicyError(
             f"policy {given.policy_name!r} must return a slate made of the candidates it was given,"
             " each one exactly once, live or dropped"
@@ -235,7 +241,9 @@ def _apply(given: Given, able: Slate) -> Slate:
     return slate
 
 
-def _conserves(before: Slate, after: Slate) -> bool:
+def _conserves(before: Slate, after: object) -> bool:
+    if not isinstance(after, Slate):
+        return False
     if len(before.live) + len(before.dropped) != len(after.live) + len(after.dropped):
         return False
     names = {c.model.name for c in after.live}
@@ -287,7 +295,9 @@ def _go_on(course: Course, now_s: float) -> NeedCall | NeedSleep | Exhausted:
     soonest = min(again, key=lambda c: course.ready_s[c.model.name])
     wait_s = max(0.0, course.ready_s[soonest.model.name] - now_s)
     bound = _bound(course, soonest, now_s, wait_s=wait_s)
-    return NeedSleep(course=course, candidate=soonest, seconds=wait_s) if bound is None else _give_up(course, now_s, bound)
+    return (
+        NeedSleep(course=course, candidate=soonest, seconds=wait_s) if bound is None else _give_up(course, now_s, bound)
+    )
 
 
 def _fits(candidate: Candidate, window_above: int) -> bool:
@@ -299,7 +309,9 @@ def _good_keys_first(course: Course, candidates: list[Candidate]) -> list[Candid
     """Returns the candidates, those behind a key that was denied or is out of quota last."""
     by_name = {c.model.name: c.model for c in course.slate.live}
     bad = {by_name[a.model].key_env for a in course.attempts if a.outcome in ("denied", "out_of_quota")}
-    return sorted(candidates, key=lambda c: c.model.key_env is not None and c.model.key_env in bad) if bad else candidates
+    return (
+        sorted(candidates, key=lambda c: c.model.key_env is not None and c.model.key_env in bad) if bad else candidates
+    )
 
 
 def _try(course: Course, candidates: tuple[Candidate, ...] | list[Candidate], now_s: float) -> NeedCall | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from router.core.request import Features
 from router.core.slate import Slate
@@ -58,15 +58,18 @@ class Policy(Protocol):
         """Returns the slate that is left."""
         ...
 
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        """Lets a field annotated `Policy` take a name, an inline table or an instance.
+    if not TYPE_CHECKING:  # to the type checker a plain function is a policy too
 
-        The first two are built by the `policy` callable in pydantic's validation context, which `router.config` sets.
-        """
-        from pydantic_core import core_schema
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+            """Lets a field annotated `Policy` take a name, an inline table or an instance.
 
-        def build(value: Any, info: core_schema.ValidationInfo[Any]) -> Any:
-            return value if callable(value) else info.context["policy"](value)
+            The first two are built by the `policy` callable in pydantic's validation context, which `router.config`
+            sets.
+            """
+            from pydantic_core import core_schema
 
-        return core_schema.with_info_plain_validator_function(build)
+            def build(value: Any, info: core_schema.ValidationInfo[Any]) -> Any:
+                return value if callable(value) else info.context["policy"](value)
+
+            return core_schema.with_info_plain_validator_function(build)

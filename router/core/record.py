@@ -20,9 +20,7 @@ from router.core.stats import ModelStats, Stats
 
 SCHEMA = 1
 
-_USAGE_PARTS = tuple(
-    f.name for f in fields(Usage) if f.name not in ("input_tokens", "output_tokens", "billed_usd")
-)
+_USAGE_PARTS = tuple(f.name for f in fields(Usage) if f.name not in ("input_tokens", "output_tokens", "billed_usd"))
 _REPLAYED_HINTS = ("model", "min_quality", "baseline")
 
 

@@ -29,7 +29,7 @@ class ScriptedClient:
             last one is repeated. A model without steps answers "ok".
     """
 
-    def __init__(self, steps: Mapping[str, Step | Iterable[Step]] | None = None) -> None:
+    def __init__(self, steps: Mapping[str, Step | Iterable[Any]] | None = None) -> None:
         self._steps = {name: deque(_listed(step)) for name, step in (steps or {}).items()}
         self.calls: list[Call] = []
         """Every call, in the order of their start."""
@@ -87,12 +87,12 @@ class ScriptedClient:
                 return step(call)
 
 
-def _listed(step: Step | Iterable[Step]) -> Iterable[Step]:
+def _listed(step: Step | Iterable[Any]) -> Iterable[Step]:
     """Returns a model's steps; one step alone, a stream's events too, is a list of one."""
     if isinstance(step, (Answer, Failure)) or callable(step):
         return [step]
     steps = list(step)
-    return [steps] if steps and isinstance(steps[0], Chunk) else steps  # type: ignore[list-item, return-value]
+    return [steps] if steps and isinstance(steps[0], Chunk) else steps
 
 
 def _chunks(whole: Answer) -> Iterable[Chunk]:

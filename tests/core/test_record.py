@@ -88,9 +88,7 @@ def test_what_decided_is_read_back_as_it_was(features: Features, stats: dict[str
     bounds = Bounds(waste_usd=Decimal("0.020"), max_cost_usd=Decimal(1_000))
     record = orjson.loads(
         orjson.dumps(
-            decision_dict(
-                dataclasses.replace(decision(), features=features, stats=stats, hints=hints, bounds=bounds)
-            )
+            decision_dict(dataclasses.replace(decision(), features=features, stats=stats, hints=hints, bounds=bounds))
         )
     )
     assert features_from(record["features"]) == features
@@ -100,7 +98,7 @@ def test_what_decided_is_read_back_as_it_was(features: Features, stats: dict[str
 
 
 def test_a_record_names_every_field_of_the_values_it_holds() -> None:
-    """No field of features or attempts is left out of the record: what is added to the one must be added to the other."""
+    """No field of features or attempts is left out: what is added to the one must be added to the other."""
     record = decision_dict(decision())
     hidden = {f.name for f in dataclasses.fields(Features) if not f.compare}
     assert record["features"].keys() == {f.name for f in dataclasses.fields(Features)} - hidden

@@ -91,7 +91,7 @@ def test_who_pays_for_a_failure(kind: FailureClass) -> None:
     assert attempt.price_rule
     match FOLLOW[kind].billed:
         case "no":
-            assert (attempt.cost_usd, attempt.billing) == (0, "billed")
+            assert (attempt.cost_usd, attempt.billing) == (Decimal(0), "billed")
         case "maybe":
             assert attempt.cost_usd is not None
             assert 0 < attempt.cost_usd < Decimal("0.001")
@@ -104,7 +104,7 @@ def test_who_pays_for_a_failure(kind: FailureClass) -> None:
 def test_what_was_never_sent_is_free_whatever_its_class() -> None:
     """A failure before the first byte left costs nothing."""
     attempt = settle(call(), REQUEST, Failure(kind="timed_out", message="no connection", sent=False), SEEN)
-    assert (attempt.cost_usd, attempt.billing) == (0, "billed")
+    assert (attempt.cost_usd, attempt.billing) == (Decimal(0), "billed")
 
 
 @over(text=st.text(min_size=1, max_size=400))

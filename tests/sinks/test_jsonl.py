@@ -90,7 +90,7 @@ def test_a_record_outlives_a_killed_process(tmp_path: Path) -> None:
         "print('written', flush=True)\n"
         "time.sleep(600)\n"
     )
-    with Popen([sys.executable, "-c", code], stdout=PIPE, cwd=Path(__file__).parents[2]) as process:  # noqa: S603
+    with Popen([sys.executable, "-c", code], stdout=PIPE, cwd=Path(__file__).parents[2]) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"written\n"
         process.send_signal(signal.SIGKILL)

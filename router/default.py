@@ -1,0 +1,52 @@
+"""The default router, for programs that need only one: `import router; router.complete("...")`.
+
+It is made by the first call, from the file that `LOWFARE_CONFIG` names, else `./config.toml`, else the models whose API
+keys stand in the environment.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from typing import Any
+
+from router.reply import AsyncStream, Reply, Stream
+from router.router import Router
+
+_lock = threading.Lock()
+_made: list[Router] = []
+
+
+def default_router() -> Router:
+    """Returns the router that the module's functions use; it is closed when the program ends.
+
+    Raises:
+        ConfigError: there is no configuration and no key, or it is wrong; says what to do.
+    """
+    with _lock:
+        if not _made:
+            from router.config import default_settings
+
+            _made.append(Router(default_settings()))
+            atexit.register(_made[0].close)
+        return _made[0]
+
+
+def complete(prompt: Any = None, /, **request: Any) -> Reply:
+    """`Router.complete` of the default router."""
+    return default_router().complete(prompt, **request)
+
+
+async def acomplete(prompt: Any = None, /, **request: Any) -> Reply:
+    """`Router.acomplete` of the default router."""
+    return await default_router().acomplete(prompt, **request)
+
+
+def stream(prompt: Any = None, /, **request: Any) -> Stream:
+    """`Router.stream` of the default router."""
+    return default_router().stream(prompt, **request)
+
+
+def astream(prompt: Any = None, /, **request: Any) -> AsyncStream:
+    """`Router.astream` of the default router."""
+    return default_router().astream(prompt, **request)

@@ -1,0 +1,529 @@
+"""The router as a program uses it: real machine, real sinks; only client and clock are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from router import (
+    Answer,
+    BoundsExceeded,
+    Call,
+    Chunk,
+    Client,
+    Decision,
+    Failure,
+    NoCandidate,
+    PolicyError,
+    ProviderError,
+    Reply,
+    RequestError,
+    Router,
+    RouterError,
+    RouterWarning,
+    Settings,
+    Unobserved,
+    replay,
+)
+from router.core.answer import ChunkChoice, Message
+from router.setup import setup_of
+from router.testing.clock import VirtualClock
+from router.testing.scripted import ScriptedClient, answer
+
+TABLES: dict[str, Any] = {
+    "models": {
+        name: {
+            "id": name,
+            "client": "scripted",
+            "base_url": "http://127.0.0.1:9/v1",
+            "input_usd_per_mtok": price,
+            "output_usd_per_mtok": price,
+            "context_window_tokens": 10_000,
+            "max_output_tokens": 1_000,
+        }
+        for name, price in {"small": "1", "medium": "2", "large": "3"}.items()
+    },
+    "policies": {"default": {"kind": "fallback", "models": ["small", "medium", "large"]}},
+    "seed": "7",
+}
+DOWN = Failure(kind="server_error", message="boom", status=500)
+
+
+class Kept:
+    """A sink that keeps decisions in memory."""
+
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+        self.closed = 0
+
+    def emit(self, decision: Decision, /) -> None:
+        self.decisions.append(decision)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.fixture
+def kept() -> Kept:
+    """Where decisions go in these tests."""
+    return Kept()
+
+
+def settings(**more: Any) -> Settings:
+    """Returns the settings of three models, `scripted` allowed as their client."""
+    tables = {**TABLES, **more}
+    tables["models"] = {
+        name: {key: value for key, value in table.items() if key != "client"} | {"client": "simulated"}
+        for name, table in tables["models"].items()
+    }
+    return Settings(**tables)
+
+
+def routed(client: Client, *sinks: Any, **more: Any) -> Router:
+    """Returns a router that asks this client."""
+    return Router(settings(**more), clients={"simulated": client}, sinks=sinks, clock=VirtualClock())
+
+
+async def whole(router: Router, *, streamed: bool, **request: Any) -> Reply:
+    """Returns the reply, read as a stream or at once."""
+    if not streamed:
+        return await router.acomplete("hi", **request)
+    stream = router.astream("hi", **request)
+    async for _ in stream:
+        pass
+    return stream.reply
+
+
+def chunk(text: str | None) -> Chunk:
+    """Returns a piece of a stream."""
+    return Chunk(choices=(ChunkChoice(delta=Message(content=text)),))
+
+
+async def test_the_first_live_candidate_answers(kept: Kept) -> None:
+    """One call, one decision, and the reply reads like OpenAI's."""
+    client = ScriptedClient({"small": answer("hello")})
+    reply = await routed(client, kept).acomplete("hi", max_tokens=10, tags={"team": "support"}, tenant="acme")
+    assert client.asked == ["small"]
+    assert reply.text == reply.choices[0].message.content == "hello"
+    assert (reply.model, reply.finish_reason) == ("small", "stop")
+    assert reply.cost_usd == Decimal("0.000015")
+    assert reply.decision == kept.decisions[0]
+    assert reply.trace_id == reply.decision.trace_id
+    assert (reply.decision.tags, reply.decision.tenant) == ({"team": "support"}, "acme")
+    dumped = reply.model_dump()
+    assert dumped["choices"][0]["message"] == {"role": "assistant", "content": "hello"}
+    assert dumped["usage"]["total_tokens"] == 15
+    assert "hello" not in repr(reply)
+
+
+async def test_a_call_carries_trace_headers_timeouts_and_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt has its own span under the trace; the key comes from the environment and is in no repr."""
+    monkeypatch.setenv("SMALL_KEY", "sk-canary")
+    client = ScriptedClient()
+    models = {**TABLES["models"], "small": {**TABLES["models"]["small"], "key_env": "SMALL_KEY"}}
+    reply = await routed(client, models=models).acomplete("hi", trace_id="ab" * 16, deadline_s=9)
+    call = client.calls[0]
+    span_id = reply.decision.attempts[0].span_id
+    assert call.headers == {
+        "traceparent": f"00-{'ab' * 16}-{span_id}-01",
+        "X-Trace-ID": "ab" * 16,
+        "X-Span-ID": span_id,
+    }
+    assert call.timeouts.total_s == 9
+    assert call.key == "sk-canary"
+    assert "sk-canary" not in repr(call)
+    client = ScriptedClient()
+    await routed(client, trace={"headers": False}).acomplete("hi")
+    assert client.calls[0].headers == {}
+
+
+async def test_a_failed_attempt_is_followed_by_the_next_model(kept: Kept) -> None:
+    """The answer is the second model's, and the first one's failure stands in the record, priced as waste."""
+    client = ScriptedClient({"small": DOWN, "medium": answer("ok")})
+    reply = await routed(client, kept, bounds={"waste_usd": "1"}).acomplete("hi", max_tokens=10)
+    assert client.asked == ["small", "medium"]
+    assert [a.outcome for a in reply.decision.attempts] == ["server_error", "answer"]
+    assert reply.decision.waste_usd is not None
+    assert reply.decision.waste_usd > 0
+    assert reply.cost_usd == sum(a.cost_usd or 0 for a in reply.decision.attempts)
+
+
+async def test_an_empty_answer_is_no_answer() -> None:
+    """An answer with nothing in it is paid for and the next model is asked."""
+    client = ScriptedClient({"small": answer("")})
+    reply = await routed(client).acomplete("hi", max_tokens=10)
+    assert reply.model == "medium"
+    assert reply.decision.attempts[0].outcome == "unusable"
+
+
+async def test_all_models_down_are_three_calls_and_no_last_sleep(kept: Kept) -> None:
+    """Four failing models, attempts = 3: exactly three calls, no time slept, one decision, an error that carries it."""
+    models = {**TABLES["models"], "huge": {**TABLES["models"]["large"], "id": "huge"}}
+    policies = {"default": {"kind": "fallback", "models": ["small", "medium", "large", "huge"]}}
+    client, clock = ScriptedClient(dict.fromkeys(models, DOWN)), VirtualClock()
+    router = Router(
+        settings(models=models, policies=policies), clients={"simulated": client}, sinks=[kept], clock=clock
+    )
+    started = clock.monotonic()
+    with pytest.raises(BoundsExceeded) as caught:
+        await router.acomplete("hi", max_tokens=10)
+    assert client.asked == ["small", "medium", "large"]
+    assert clock.monotonic() == started
+    assert caught.value.bound == "attempts"
+    assert caught.value.decision == kept.decisions[0]
+    assert len(kept.decisions) == 1
+
+
+async def test_a_lone_model_is_waited_for() -> None:
+    """A refusal with a wait is waited out on the clock, and the same model is asked again."""
+    refused = Failure(kind="refused", message="busy", status=429, retry_after_s=7)
+    client, clock = ScriptedClient({"small": [refused, answer("at last")]}), VirtualClock()
+    router = Router(
+        settings(policies={"default": {"kind": "fallback", "models": ["small"]}}),
+        clients={"simulated": client},
+        sinks=(),
+        clock=clock,
+    )
+    started = clock.monotonic()
+    assert (await router.acomplete("hi")).text == "at last"
+    assert clock.monotonic() - started == pytest.approx(7)
+
+
+async def test_a_single_failed_attempt_raises_the_providers_own_error() -> None:
+    """With one attempt allowed, its failure is what the caller gets."""
+    client = ScriptedClient({"small": Failure(kind="denied", message="bad key", status=401)})
+    with pytest.raises(ProviderError, match="small: denied 401: bad key") as caught:
+        await routed(client).acomplete("hi", attempts=1)
+    assert caught.value.failure.kind == "denied"
+
+
+async def test_nobody_adequate(kept: Kept) -> None:
+    """A prompt that fits no window is refused before anything is sent, each model with its reason."""
+    client = ScriptedClient()
+    with pytest.raises(NoCandidate, match="small: window of 10,000 tokens is too small"):
+        await routed(client, kept).acomplete("word " * 20_000)
+    assert client.calls == []
+    assert len(kept.decisions) == 1
+
+
+async def test_a_request_dearer_than_its_limit_is_refused() -> None:
+    """`max_cost_usd` below the cheapest worst case sends nothing."""
+    client = ScriptedClient()
+    with pytest.raises(NoCandidate, match=r"the request allows \$0.000001"):
+        await routed(client).acomplete("hi", max_cost_usd="0.000001")
+    assert client.calls == []
+
+
+@pytest.mark.parametrize("hint", ["policy", "model", "baseline"])
+async def test_an_unknown_name_in_a_hint_is_the_callers_error(hint: str) -> None:
+    """It says what is not configured and what there is."""
+    with pytest.raises(RequestError, match=r"'nope' is not configured; there are .*"):
+        await routed(ScriptedClient()).acomplete("hi", **{hint: "nope"})
+
+
+async def test_a_policy_that_breaks_leaves_a_record(kept: Kept) -> None:
+    """What a policy raises becomes a PolicyError, with a decision that is logged."""
+
+    class Broken:
+        kind = "broken"
+
+        def __call__(self, slate: Any, context: Any, /) -> Any:
+            raise KeyError("oops")
+
+    with pytest.raises(PolicyError, match="raised KeyError"):
+        await routed(ScriptedClient(), kept, policies={"default": Broken()}).acomplete("hi")
+    assert kept.decisions[0].ending == "policy_error"
+
+
+async def test_a_stream_yields_chunks_and_ends_in_a_reply(kept: Kept) -> None:
+    """Nothing is shown before the first text; the whole reply is there at the end."""
+    events = [chunk(None), chunk("hel"), chunk("lo"), answer("hello")]
+    stream = routed(ScriptedClient({"small": events}), kept).astream("hi")
+    with pytest.raises(RouterError, match="has not ended"):
+        _ = stream.reply
+    assert "".join([piece.text async for piece in stream]) == "hello"
+    assert stream.reply.text == "hello"
+    assert kept.decisions[0].attempts[0].first_token_s is not None
+
+
+async def test_a_stream_falls_back_before_its_first_token() -> None:
+    """A stream that breaks before it showed anything is replaced by another model's."""
+    client = ScriptedClient({"small": [chunk(None), Failure(kind="cut", message="gone")], "medium": answer("whole")})
+    stream = routed(client, bounds={"waste_usd": "1"}).astream("hi", max_tokens=10)
+    assert "".join([piece.text async for piece in stream]) == "whole"
+    assert stream.reply.model == "medium"
+
+
+async def test_a_stream_never_falls_back_after_its_first_token(kept: Kept) -> None:
+    """Once text has reached the caller, a break is an error, with what was streamed priced as an estimate."""
+    client = ScriptedClient({"small": [chunk("half"), Failure(kind="cut", message="gone")]})
+    stream = routed(client, kept).astream("hi", max_tokens=10)
+    assert (await anext(stream)).text == "half"
+    with pytest.raises(ProviderError, match="after a part of its answer had reached the caller"):
+        await anext(stream)
+    assert client.asked == ["small"]
+    attempt = kept.decisions[0].attempts[0]
+    assert (attempt.billing, attempt.committed) == ("estimated", True)
+
+
+async def test_a_stream_without_text_still_shows_what_it_had() -> None:
+    """Chunks that show nothing are handed over when the answer is accepted all the same."""
+    whole = Answer(choices=(answer("x").choices[0],))
+    stream = routed(ScriptedClient({"small": [chunk(None), whole]})).astream("hi")
+    assert [piece.text async for piece in stream] == [""]
+    assert stream.reply.text == "x"
+
+
+async def test_a_dropped_stream_is_closed_priced_and_logged(kept: Kept) -> None:
+    """Leaving early closes the provider's stream and leaves one decision with an estimate."""
+    client = ScriptedClient({"small": [chunk("one "), chunk("two"), answer("one two")]})
+    async with routed(client, kept).astream("hi", max_tokens=10) as stream:
+        async for _ in stream:
+            break
+    assert client.streams_closed_early == 1
+    decision = kept.decisions[0]
+    assert decision.ending == "cancelled"
+    assert decision.attempts[0].billing == "estimated"
+    assert decision.waste_usd == 0
+
+
+class Hanging:
+    """A client that never answers."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        self.left = False
+
+    async def send(self, call: Call, /) -> Answer | Failure:
+        self.entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left = True
+        raise AssertionError("an event that is never set was set")
+
+    async def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure]:
+        yield await self.send(call)
+
+    async def aclose(self) -> None:
+        """Has nothing to close."""
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_cancelled_call_is_stopped_priced_and_logged(kept: Kept, streamed: bool) -> None:
+    """Cancelling the task ends the attempt and leaves one decision with its worst case."""
+    client = Hanging()
+    router = routed(client, kept)
+    task = asyncio.create_task(whole(router, streamed=streamed, max_tokens=10))
+    await client.entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert client.left
+    assert [d.ending for d in kept.decisions] == ["cancelled"]
+    assert kept.decisions[0].cost_usd == kept.decisions[0].attempts[0].worst_usd
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_client_that_ignores_its_timeout_is_ended(kept: Kept, streamed: bool) -> None:
+    """A client that is still at work after its time-out is cancelled; the attempt counts as timed out."""
+    with pytest.raises(ProviderError) as caught:
+        await whole(routed(Hanging(), kept), streamed=streamed, deadline_s=0.01, attempts=1)
+    assert caught.value.failure.kind == "timed_out"
+
+
+class Buggy(Hanging):
+    """A client that raises what no client should."""
+
+    async def send(self, call: Call, /) -> Answer | Failure:
+        if call.model.name == "small":
+            raise ZeroDivisionError
+        return answer("ok")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_bug_in_one_client_costs_no_answer(streamed: bool) -> None:
+    """A client that raises is warned about, and the next model is asked."""
+    router = routed(Buggy(), bounds={"waste_usd": "1"})
+    with pytest.warns(RouterWarning, match="raised ZeroDivisionError"):
+        reply = await whole(router, streamed=streamed, max_tokens=10)
+    assert reply.model == "medium"
+
+
+class Waits(VirtualClock):
+    """A clock whose sleep never ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asleep = asyncio.Event()
+
+    async def sleep(self, seconds: float, /) -> None:
+        self.asleep.set()
+        await asyncio.Event().wait()
+
+
+async def test_a_caller_may_give_up_while_the_router_waits(kept: Kept) -> None:
+    """Cancelled between two attempts: one decision, which says so."""
+    refused = Failure(kind="refused", message="busy", retry_after_s=7)
+    clock = Waits()
+    router = Router(
+        settings(policies={"default": {"kind": "fallback", "models": ["small"]}}),
+        clients={"simulated": ScriptedClient({"small": refused})},
+        sinks=[kept],
+        clock=clock,
+    )
+    task = asyncio.create_task(router.acomplete("hi"))
+    await clock.asleep.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [d.ending for d in kept.decisions] == ["cancelled"]
+
+
+async def test_a_sink_that_fails_costs_no_answer(kept: Kept) -> None:
+    """The caller is warned and gets the answer; the other sinks get the decision."""
+
+    class Full(Kept):
+        def emit(self, decision: Decision, /) -> None:
+            raise OSError("disk full")
+
+    with pytest.warns(RouterWarning, match="disk full"):
+        reply = await routed(ScriptedClient(), Full(), kept).acomplete("hi")
+    assert reply.text == "ok"
+    assert len(kept.decisions) == 1
+
+
+async def test_every_decision_of_a_router_replays(kept: Kept) -> None:
+    """What the router logged is decided again by the core alone, to the same record."""
+    client = ScriptedClient({"small": [DOWN, answer(""), answer("yes")], "medium": [DOWN, answer("ok")]})
+    configured = settings(bounds={"waste_usd": "1"})
+    router = Router(configured, clients={"simulated": client}, sinks=[kept], clock=VirtualClock())
+    for _ in range(3):
+        await router.acomplete("hi", max_tokens=10)
+    setup = setup_of(configured)
+    for decision in kept.decisions:
+        record = json.loads(json.dumps(decision.to_dict()))
+        again = replay(record, catalog=setup.catalog, policy=setup.policies["default"])
+        assert not isinstance(again, Unobserved)
+        assert again.to_dict() == decision.to_dict()
+
+
+async def test_content_is_logged_only_when_asked_for_and_redacted(kept: Kept) -> None:
+    """`log.content = "full"` puts prompts and answers into the record, after the redaction hooks."""
+    await routed(ScriptedClient(), kept).acomplete("my card is 4242")
+    log: Mapping[str, Any] = {"content": "full", "redact": [{"pattern": r"\d{4}", "replace": "####"}]}
+    await routed(ScriptedClient({"small": answer("card 4242?")}), kept, log=log).acomplete("my card is 4242")
+    assert kept.decisions[0].content is None
+    content = kept.decisions[1].content
+    assert content is not None
+    assert content["messages"][0]["content"] == "my card is ####"
+    assert content["answer"][0]["content"] == "card ####?"
+
+
+def test_the_preview_calls_nobody() -> None:
+    """`plan` returns slate and worst case without a call or a record."""
+    client = ScriptedClient()
+    router = routed(client)
+    planned = router.plan("hi", max_tokens=10)
+    assert planned.ending == "planned"
+    assert [c.name for c in planned.slate.live] == ["small", "medium", "large"]
+    assert router.plan("word " * 20_000).ending == "no_candidate"
+    assert client.calls == []
+
+
+def test_synchronous_calls_run_on_a_private_loop(kept: Kept) -> None:
+    """`complete` and `stream` work from plain code and from several threads at once."""
+    client = ScriptedClient({"small": [answer("a")]})
+    with routed(client, kept) as router:
+        assert router.complete("hi").text == "a"
+        threads = [threading.Thread(target=router.complete, args=("hi",)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert "".join(piece.text for piece in router.stream("hi")) == "a"
+        with router.stream("hi") as stream:
+            with pytest.raises(RouterError, match="has not ended"):
+                _ = stream.reply
+            assert [piece.text for piece in stream] == ["a"]
+            assert stream.reply.text == "a"
+    assert len(kept.decisions) == 11
+    assert client.closed
+    assert kept.closed == 1
+
+
+async def test_synchronous_calls_work_inside_a_running_loop() -> None:
+    """Code that is called from a coroutine may still use `complete`."""
+    with routed(ScriptedClient()) as router:
+        assert router.complete("hi").text == "ok"
+
+
+def test_a_router_works_after_a_fork() -> None:
+    """Neither loop thread nor connections survive a fork; the child makes its own."""
+    router = routed(ScriptedClient())
+    router.complete("hi")
+
+    def ask(results: Any) -> None:
+        results.put(router.complete("hi").text)
+
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    child = context.Process(target=ask, args=(results,))
+    child.start()
+    assert results.get() == "ok"
+    child.join()
+    assert router.complete("hi").text == "ok"
+    router.close()
+
+
+async def test_an_async_router_closes_its_connections() -> None:
+    """`async with` closes the clients of the running loop."""
+    client = ScriptedClient()
+    async with routed(client) as router:
+        await router.acomplete("hi")
+    assert client.closed
+
+
+def test_a_pydantic_model_is_asked_for_and_parsed() -> None:
+    """`response_format=SomeModel` sends its schema, and `parsed` is an instance of it."""
+    from pydantic import BaseModel
+
+    class City(BaseModel):
+        name: str
+
+    client = ScriptedClient({"small": answer('{"name": "Oslo"}')})
+    models = {name: {**table, "capabilities": ["json_schema"]} for name, table in TABLES["models"].items()}
+    with routed(client, models=models) as router:
+        reply = router.complete("Where?", response_format=City)
+    assert reply.parsed == City(name="Oslo")
+    assert client.calls[0].request.params["response_format"]["type"] == "json_schema"
+    with routed(ScriptedClient()) as router:
+        assert router.complete("hi").parsed is None
+
+
+def test_a_toml_file_makes_a_router(tmp_path: Path) -> None:
+    """From a file to a logged decision, through the simulated provider."""
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f"""
+[models.small]
+id = "deepseek/deepseek-v3.2"
+client = "simulated"
+
+[log]
+path = "{tmp_path / "log.jsonl"}"
+"""
+    )
+    with Router.from_toml(config) as router:
+        reply = router.complete("hi")
+    record = json.loads((tmp_path / "log.jsonl").read_text())
+    assert record["trace_id"] == reply.trace_id
+    assert record["cost_usd"] is not None
