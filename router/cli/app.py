@@ -1,0 +1,249 @@
+"""The commands and their options; each imports what it needs when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from router.cli.ending import ending
+
+app = typer.Typer(
+    name="lowfare",
+    help="Routes requests for language models to the cheapest model that is adequate, and says what each cost.",
+    epilog="Exit codes: 0 done, 1 the request or the check failed, 2 wrong usage or configuration, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they would print local variables, and with them prompts and keys
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="TOML file; without it $LOWFARE_CONFIG, else ./config.toml, else models whose keys are set.",
+        exists=True,
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print a line per decision on stderr.")]
+Policy = Annotated[str | None, typer.Option(help="Name of the policy to use.", show_default=False)]
+Model = Annotated[str | None, typer.Option(help="Name of the only model that may answer.", show_default=False)]
+MaxTokens = Annotated[int | None, typer.Option(help="Most tokens of the answer.", min=1, show_default=False)]
+Tag = Annotated[list[str] | None, typer.Option(help="NAME=VALUE, for rules and reports; repeatable.")]
+Tenant = Annotated[str | None, typer.Option(help="Whose request it is.", show_default=False)]
+MaxCost = Annotated[
+    str | None, typer.Option(help="Refuse rather than risk more than this.", metavar="USD", show_default=False)
+]
+MinQuality = Annotated[float | None, typer.Option(help="Least quality prior of a model, 0 to 1.", show_default=False)]
+Deadline = Annotated[float | None, typer.Option(help="Seconds that the request may take.", show_default=False)]
+Param = Annotated[
+    list[str] | None, typer.Option(help="Any other parameter, NAME=VALUE with VALUE in JSON; repeatable.")
+]
+File = Annotated[
+    str | None,
+    typer.Option(
+        "--file",
+        "-f",
+        help="Text file, or *.json with messages or a request body; - is standard input.",
+        show_default=False,
+    ),
+]
+Log = Annotated[
+    Path | None,
+    typer.Option(help="Log file or folder; without it [log] path of the configuration.", show_default=False),
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Prints the version, or the help where no command is given."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"lowfare {installed('lowfare')}")
+        raise typer.Exit
+    from router.cli.terminal import tolerate_encoding
+
+    tolerate_encoding()
+
+
+@app.command()
+def demo(
+    log: Annotated[
+        Path | None, typer.Option(help="Also write the decisions to this JSONL file.", show_default=False)
+    ] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print its configuration and exit.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Route a few requests over four models with a simulated provider: no key, no network, real prices."""
+    from router.cli import demo as command
+
+    if print_config:
+        typer.echo(command.config_text(), nl=False)
+    else:
+        command.run(log=None if log is None else str(log), as_json=as_json)
+
+
+@app.command()
+def complete(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; - is standard input.", show_default=False)] = None,
+    *,
+    file: File = None,
+    stream: Annotated[bool, typer.Option("--stream", "-s", help="Print the answer as it comes.")] = False,
+    model: Model = None,
+    policy: Policy = None,
+    max_tokens: MaxTokens = None,
+    max_cost_usd: MaxCost = None,
+    min_quality: MinQuality = None,
+    deadline_s: Deadline = None,
+    tag: Tag = None,
+    tenant: Tenant = None,
+    param: Param = None,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Ask the cheapest adequate model; the answer goes to stdout, what it cost to stderr."""
+    with ending(as_json=as_json):
+        from router.cli import complete as command
+
+        asked = _asked(
+            prompt,
+            file,
+            tag,
+            param,
+            model=model,
+            policy=policy,
+            max_tokens=max_tokens,
+            max_cost_usd=max_cost_usd,
+            min_quality=min_quality,
+            deadline_s=deadline_s,
+            tenant=tenant,
+        )
+        command.run(asked, config=config, stream=stream, as_json=as_json, verbose=verbose)
+
+
+@app.command()
+def explain(
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROMPT|FILE|TRACE_ID",
+            help="A prompt or the file with it, to see what would be done; or 8 to 32 hex digits of a logged trace id.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    file: File = None,
+    log: Log = None,
+    model: Model = None,
+    policy: Policy = None,
+    max_tokens: MaxTokens = None,
+    max_cost_usd: MaxCost = None,
+    min_quality: MinQuality = None,
+    tag: Tag = None,
+    tenant: Tenant = None,
+    param: Param = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Show what would be done with a prompt, without sending it, or what was done with a logged request."""
+    with ending(as_json=as_json):
+        from router.cli import explain as command
+
+        if what is not None and file is None and command.TRACE_ID.fullmatch(what):
+            command.run_trace(what, log=log, config=config, as_json=as_json)
+            return
+        if what is not None and file is None and command.is_file(what):
+            what, file = None, what
+        asked = _asked(
+            what,
+            file,
+            tag,
+            param,
+            model=model,
+            policy=policy,
+            max_tokens=max_tokens,
+            max_cost_usd=max_cost_usd,
+            min_quality=min_quality,
+            tenant=tenant,
+        )
+        command.run_plan(asked, config=config, as_json=as_json)
+
+
+@app.command()
+def check(
+    config: Config = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Most tokens of the answers whose worst case is shown.", min=1, show_default=False),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there are warnings.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Load the configuration; print its models, policies, worst cases, and what somebody will regret."""
+    from router.cli import check as command
+
+    command.run(config=config, strict=strict, max_tokens=max_tokens, as_json=as_json)
+
+
+@app.command()
+def models(
+    everything: Annotated[bool, typer.Option("--all", help="List the whole price map instead of the catalog.")] = False,
+    search: Annotated[
+        str | None, typer.Option(help="With --all: only ids that contain this.", show_default=False)
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """List the catalog: prices, windows, capabilities, deprecation dates, and where each figure comes from."""
+    from router.cli import models as command
+
+    if everything:
+        command.run_all(search, as_json=as_json)
+    elif search is not None:
+        raise typer.BadParameter("--search needs --all")
+    else:
+        command.run(config=config, as_json=as_json)
+
+
+@app.command()
+def compare(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; - is standard input.", show_default=False)] = None,
+    *,
+    file: File = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model to ask; repeatable; without it all.", show_default=False)
+    ] = None,
+    max_tokens: MaxTokens = None,
+    max_cost_usd: MaxCost = None,
+    tag: Tag = None,
+    tenant: Tenant = None,
+    param: Param = None,
+    config: Config = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Ask several models the same, at once: answers, tokens, time and cost side by side."""
+    with ending(as_json=as_json):
+        from router.cli import compare as command
+
+        asked = _asked(prompt, file, tag, param, max_tokens=max_tokens, max_cost_usd=max_cost_usd, tenant=tenant)
+        command.run(asked, model or (), config=config, as_json=as_json, verbose=verbose)
+
+
+def _asked(
+    prompt: str | None, file: str | None, tags: list[str] | None, params: list[str] | None, **options: Any
+) -> Any:
+    from router.cli.asking import asked, pairs
+
+    if tags:
+        options["tags"] = pairs(tags, "--tag")
+    return asked(prompt, file, options, params or ())

@@ -1,0 +1,77 @@
+"""`lowfare explain`: what would be done with a prompt, or what was done with a request of the log."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from router.analytics.log_reader import LogReader
+from router.cli.asking import Asked, open_router, settings_of
+from router.cli.ending import FAILED, ending
+from router.cli.story import lines_of, preview
+from router.cli.terminal import err, out, print_json
+from router.core.record import SCHEMA
+from router.errors import ConfigError, RouterError
+
+TRACE_ID = re.compile(r"[0-9a-fA-F]{8,32}")
+"""A trace id or the beginning of one; eight digits are unique in any log that a person reads."""
+
+
+def run_plan(asked: Asked, *, config: Path | None, as_json: bool) -> None:
+    """Prints the slate and the worst case of a request, without sending it."""
+    with ending(as_json=as_json), open_router(settings_of(config)) as router:
+        decision = router.plan(asked.prompt, **asked.options)
+        record = decision.to_dict()
+        if as_json:
+            print_json(record)
+        else:
+            out().print(preview(record))
+        if decision.ending != "planned":
+            raise typer.Exit(FAILED)
+
+
+def is_file(text: str) -> bool:
+    """Returns whether a text names a file; a prompt may be longer than any name can be."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def run_trace(trace_id: str, *, log: Path | None, config: Path | None, as_json: bool) -> None:
+    """Prints the whole story of a request out of the log."""
+    with ending(as_json=as_json):
+        path = _log_path(config) if log is None else log
+        records = _found(LogReader(path), trace_id, path)
+        if as_json:
+            print_json(records[0] if len(records) == 1 else records)
+            return
+        for part in lines_of(records):
+            out().print(part)
+
+
+def _log_path(config: Path | None) -> Path:
+    settings = settings_of(config)
+    if settings.log.path is None:
+        raise ConfigError(
+            f"{settings.origin.file}: [log] path is not set, so there is no log; name one with --log PATH"
+        )
+    return Path(settings.log.path)
+
+
+def _found(reader: LogReader, trace_id: str, path: Path) -> list[dict[str, Any]]:
+    records = reader.find(trace_id)
+    if reader.torn:
+        err().print(f"{path}: {reader.torn} lines are no records; skipped")
+    if not records:
+        raise RouterError(f"no request with trace id {trace_id!r} is in {path}")
+    traces = sorted({str(record["trace_id"]) for record in records})
+    if len(traces) > 1:
+        raise RouterError(f"{trace_id!r} begins {len(traces)} trace ids: {', '.join(traces[:5])}; write more of it")
+    for record in records:
+        if record.get("schema") != SCHEMA:
+            raise RouterError(f"{path}: a record of schema {record.get('schema')!r}; this lowfare reads {SCHEMA}")
+    return records

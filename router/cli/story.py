@@ -1,0 +1,237 @@
+"""A decision in its JSON form -> what a person reads: the slate, every attempt, the totals.
+
+It reads the JSON form alone, so that a decision just made and one out of a log print alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from router.cli.terminal import dollars, seconds, shown, times, tokens
+
+Record = Mapping[str, Any]
+
+_PARTS = {
+    "cached_input_tokens": "cached",
+    "cache_write_tokens": "written to cache",
+    "cache_write_1h_tokens": "written to cache for 1 h",
+    "reasoning_tokens": "reasoning",
+    "input_audio_tokens": "audio in",
+    "output_audio_tokens": "audio out",
+    "input_image_tokens": "image in",
+    "output_image_tokens": "image out",
+    "search_requests": "searches",
+}
+
+
+def story(record: Record) -> Group:
+    """Returns the whole story of a request: what was asked, who could answer, what was tried, what it cost."""
+    parts: list[RenderableType] = [_title(record), _indented(_when(record)), _indented(_facts(record)), Text("")]
+    parts += [Text("Slate", style="bold"), _indented(slate(record))]
+    if record["attempts"]:
+        parts += [Text(""), Text("Attempts", style="bold"), _indented(attempts(record))]
+    parts += [Text(""), Text("Cost", style="bold"), _indented(_totals(record))]
+    return Group(*parts)
+
+
+def preview(record: Record) -> Group:
+    """Returns what would happen to a request that was not sent: the slate and the most it can cost."""
+    parts: list[RenderableType] = [_title(record), _indented(_facts(record)), Text(""), Text("Slate", style="bold")]
+    parts.append(_indented(slate(record)))
+    if record["slate"]["live"]:
+        worst = Table.grid(padding=(0, 2))
+        worst.add_row("at most", Text(dollars(record["worst_case_usd"]), style="bold"), _bounds(record))
+        parts += [Text(""), Text("Cost", style="bold"), _indented(worst)]
+    return Group(*parts)
+
+
+def slate(record: Record) -> RenderableType:
+    """Returns the candidates: live ones in the order in which they are asked, then each dropped one with its reason."""
+    live, dropped = record["slate"]["live"], record["slate"]["dropped"]
+    width = max((len(entry["model"]) for entry in (*live, *dropped)), default=0)
+    kept = _grid(width)
+    for number, entry in enumerate(live, start=1):
+        kept.add_row(
+            Text(str(number), style="green"),
+            Text(entry["model"], style="bold"),
+            Text(f"expected {dollars(entry['expected_usd'])}"),
+            Text(f"at most {dollars(entry['worst_usd'])}", style="dim"),
+        )
+    fallen = _grid(width)
+    for entry in dropped:
+        by = "" if entry["by"] == "request" else f"{entry['by']}: "
+        fallen.add_row(Text("x", style="red"), Text(entry["model"], style="dim"), Text(shown(by + entry["reason"])))
+    if not live and not dropped:
+        return Text("the catalog has no models")
+    return Group(*([kept] if live else []), *([fallen] if dropped else []))
+
+
+def attempts(record: Record) -> RenderableType:
+    """Returns every attempt with its outcome, time, cost, and the rule by which that was found."""
+    width = max(len(attempt["model"]) for attempt in record["attempts"])
+    grid = _grid(width)
+    for number, attempt in enumerate(record["attempts"], start=1):
+        answered = attempt["outcome"] == "answer"
+        style = "green" if answered else "red"
+        status = "" if answered or attempt["status"] is None else f" ({attempt['status']})"
+        lines = [
+            Text.assemble(
+                (f"{attempt['outcome']}{status}", style), f" after {seconds(attempt['latency_s'])}{_first(attempt)}"
+            ),
+            Text.assemble(
+                (dollars(attempt["cost_usd"], exact=True), "bold"), f" {attempt['billing']}: {attempt['price_rule']}"
+            ),
+        ]
+        if attempt["usage"] is not None:
+            lines.insert(1, Text(usage(attempt["usage"])))
+        if attempt["error"]:
+            lines.insert(1, Text(f'"{shown(attempt["error"])}"', style="dim"))
+        if attempt["committed"] and not answered:
+            lines.append(Text("a part of its answer had reached the caller, so nobody else was asked"))
+        grid.add_row(Text(str(number), style=style), Text(attempt["model"], style="bold"), Group(*lines))
+    return grid
+
+
+def usage(counted: Mapping[str, Any]) -> str:
+    """Returns tokens in words: "1,204 tokens in (1,024 cached), 87 out"."""
+    parts = [f"{counted[name]:,} {word}" for name, word in _PARTS.items() if counted.get(name)]
+    detail = f" ({', '.join(parts)})" if parts else ""
+    return f"{counted['input_tokens']:,} tokens in, {counted['output_tokens']:,} out{detail}"
+
+
+def summary(record: Record) -> Text:
+    """Returns a decision in one line, as it stands under an answer."""
+    spent = [a for a in record["attempts"] if a["usage"] is not None]
+    counted = usage(spent[-1]["usage"]) if spent else "tokens unknown"
+    waste = record["waste_usd"]
+    lost = f" ({dollars(waste)} of it on attempts that gave nothing)" if waste is None or Decimal(waste) else ""
+    return Text.assemble(
+        (record["model"] or "no answer", "bold"),
+        f", {counted}, ",
+        (dollars(record["cost_usd"]), "bold"),
+        f"{lost}, {seconds(record['latency_s'])}, trace {record['trace_id']}",
+    )
+
+
+def _title(record: Record) -> Text:
+    if record["ending"] == "planned":
+        head, style = f"{record['slate']['live'][0]['model']} would be asked first", "green"
+    elif record["model"] is not None:
+        head, style = f"{record['model']} answered", "green"
+    elif record["ending"] == "no_candidate":
+        head, style = "No model is adequate", "red"
+    else:
+        head, style = f"No answer: {shown(record['why'])}", "red"
+    return Text(head, style=f"bold {style}")
+
+
+def _when(record: Record) -> Table:
+    grid = _labelled()
+    grid.add_row("trace", Text(record["trace_id"]))
+    grid.add_row("time", Text(f"{record['time']}, took {seconds(record['latency_s'])}"))
+    return grid
+
+
+def _labelled() -> Table:
+    """Returns an empty grid of labels and values; those of one story line up."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(width=6, no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _facts(record: Record) -> Table:
+    features = record["features"]
+    grid = _labelled()
+    grid.add_row("policy", Text(record["policy"]))
+    if record["tenant"] is not None:
+        grid.add_row("tenant", Text(shown(record["tenant"])))
+    if record["tags"]:
+        grid.add_row("tags", Text(shown(", ".join(f"{name}={value}" for name, value in record["tags"].items()))))
+    grid.add_row("input", Text(_input(features)))
+    most = features["output_tokens_most"]
+    if most is None:
+        limit = f"no limit, about {record['expected_output_tokens']:,} tokens expected"
+    else:
+        limit = f"up to {most:,} tokens"
+    grid.add_row("output", Text(limit if features["choices"] == 1 else f"{features['choices']} answers, each {limit}"))
+    if features["needs"]:
+        grid.add_row("needs", Text(", ".join(features["needs"])))
+    return grid
+
+
+def _input(features: Mapping[str, Any]) -> str:
+    count = features["input_tokens"]
+    if exact := features["exact_tokens"]:
+        return ", ".join(f"{number:,} tokens ({tokenizer})" for tokenizer, number in exact.items())
+    if count["low"] == count["high"]:
+        return f"{tokens(count['likely'])} tokens"
+    return f"about {tokens(count['likely'])} tokens ({tokens(count['low'])} to {tokens(count['high'])})"
+
+
+def _totals(record: Record) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("in all", Text(dollars(record["cost_usd"], exact=True), style="bold"))
+    waste = record["waste_usd"]
+    if waste is None or Decimal(waste):
+        grid.add_row("of it wasted", Text(dollars(waste, exact=True)), Text("on attempts that gave the caller nothing"))
+    grid.add_row("at most", Text(dollars(record["worst_case_usd"])), _bounds(record))
+    if record["baseline"] is not None and record["baseline_usd"] is not None:
+        grid.add_row("baseline", Text(dollars(record["baseline_usd"], exact=True)), Text(baseline(record)))
+    return grid
+
+
+def baseline(record: Record) -> str:
+    """Returns how the cost compares with the same answer's on the baseline model, in words."""
+    cost, other = record["cost_usd"], record["baseline_usd"]
+    name = record["baseline"]
+    factor = times(*(None if amount is None else Decimal(amount) for amount in (cost, other)))
+    if record["model"] == name or not factor:
+        return f"the same tokens on {name}"
+    return f"the same tokens on {name}, {factor}"
+
+
+def _bounds(record: Record) -> Text:
+    bounds = record["bounds"]
+    parts = [
+        f"{bounds['attempts']} attempts" if bounds["attempts"] != 1 else "1 attempt",
+        f"{bounds['deadline_s']:g} s",
+    ]
+    if bounds["waste_usd"] is not None:
+        parts.append(f"{dollars(bounds['waste_usd'])} of waste")
+    if bounds["max_cost_usd"] is not None:
+        parts.append(f"{dollars(bounds['max_cost_usd'])} in all")
+    return Text(f"within {', '.join(parts)}")
+
+
+def _first(attempt: Mapping[str, Any]) -> str:
+    return "" if attempt["first_token_s"] is None else f", first token after {seconds(attempt['first_token_s'])}"
+
+
+def _grid(name_width: int) -> Table:
+    """Returns an empty grid whose first two columns are as wide as those of its neighbours."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(width=2, justify="right", no_wrap=True)
+    grid.add_column(min_width=min(name_width, 30), overflow="fold")
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _indented(what: RenderableType) -> Padding:
+    return Padding(what, (0, 0, 0, 2), expand=False)
+
+
+def lines_of(records: Sequence[Record]) -> Iterator[RenderableType]:
+    """Yields the stories of several requests, with a blank line between them."""
+    for index, record in enumerate(records):
+        if index:
+            yield Text("")
+        yield story(record)

@@ -1,0 +1,103 @@
+"""What the commands print with: two consoles, and the spelling of money, tokens and time.
+
+The answer of a command goes to stdout and everything about it (progress, errors, warnings) to stderr, so that a pipe
+gets what was asked for and nothing else. Rich leaves colours away where there is no terminal, and where NO_COLOR is set.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_DIGITS = 3
+"""Significant digits of an amount that is shown to people; `--json` has all of them."""
+
+
+def out() -> Console:
+    """Returns the console of stdout: plain text is printed as it stands, brackets and numbers included."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def err() -> Console:
+    """Returns the console of stderr."""
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def tolerate_encoding() -> None:
+    """Lets a stream that cannot encode a character print `?` in its place instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors="replace")
+
+
+def print_json(value: Any) -> None:
+    """Prints one JSON value on one line of stdout, for programs."""
+    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Shows on stderr that something is under way; nothing where stderr is no terminal."""
+    console = err()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(Text(what)):
+        yield
+
+
+def shown(text: str) -> str:
+    """Returns text from elsewhere without the control characters that would drive the terminal.
+
+    A model's answer, a provider's error message and a log line may hold escape sequences; a pipe gets them unchanged, a
+    person's terminal does not.
+    """
+    return "".join(c if c in "\n\t" or c.isprintable() else "" if c == "\r" else "\ufffd" for c in text)
+
+
+def dollars(amount: Decimal | str | None, *, exact: bool = False) -> str:
+    """Returns an amount as people write it: "$0.000123"; "unknown" where it is None.
+
+    Unless it is to be `exact`, it is rounded to three significant digits or to the cent, whichever is finer; so an
+    amount that is not zero is never shown as zero.
+    """
+    if amount is None:
+        return "unknown"
+    whole_amount = Decimal(amount)
+    if not whole_amount:
+        return "$0"
+    decimals = max(2, _DIGITS - 1 - whole_amount.adjusted())
+    shown_amount = whole_amount if exact else whole_amount.quantize(Decimal(1).scaleb(-decimals), context=_EXACT)
+    whole, _, fraction = f"{shown_amount:,f}".partition(".")
+    return f"${whole}.{fraction.rstrip('0'):0<2}"
+
+
+def times(part: Decimal | None, whole: Decimal | None) -> str:
+    """Returns how `whole` compares with `part`: "12 times as much", "27 % as much"; empty where that says nothing."""
+    if not part or not whole:
+        return ""
+    ratio = whole / part
+    if ratio < 1:
+        return f"{100 * ratio:.0f} % as much"
+    return f"{ratio:,.0f} times as much" if ratio >= 10 else f"{ratio:.1f} times as much"
+
+
+def seconds(duration: float | None) -> str:
+    """Returns a duration: "312 ms", "4.20 s"."""
+    if duration is None:
+        return "-"
+    return f"{duration * 1000:.0f} ms" if duration < 1 else f"{duration:,.2f} s"
+
+
+def tokens(count: int | None) -> str:
+    """Returns a number of tokens: "1,047,576"; "unknown" where it is None."""
+    return "unknown" if count is None else f"{count:,}"
