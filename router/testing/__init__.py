@@ -1,1 +1,1 @@
-
+"""What tests of programs that use lowfare need: a scripted client, a virtual clock."""

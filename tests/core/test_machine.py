@@ -116,9 +116,9 @@ def test_no_class_that_must_not_is_retried_on_the_same_model(outcomes: list[dict
     barred = set[str]()
     for made in end.decision.attempts:
         assert made.model not in barred
-        if made.outcome != "answer" and made.outcome != "cancelled":
-            if not FOLLOW[made.outcome].same_model or made.should_retry is False:
-                barred.add(made.model)
+        follow = {str(kind): follow for kind, follow in FOLLOW.items()}.get(made.outcome)
+        if follow is not None and (not follow.same_model or made.should_retry is False):
+            barred.add(made.model)
 
 
 def test_three_attempts_at_four_failing_models_are_three_calls_without_a_last_sleep() -> None:
