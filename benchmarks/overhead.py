@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PROMPT = "Summarise this support ticket in two sentences and name the customer's mood. " + "The printer jams. " * 200
+PROMPT = "Summarise this support ticket in two sentences and name the customer's mood. " + "The printer jams. " * 250
 """About 1,000 tokens."""
 
 ANSWER = json.dumps(
