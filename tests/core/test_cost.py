@@ -189,6 +189,38 @@ def test_worst_case_is_an_upper_bound(data: st.DataObject, price: Price, feature
         assert usd <= worst
 
 
+@given(price=prices(), features=requests())
+def test_worst_case_is_the_dearest_class_throughout(price: Price, features: Features) -> None:
+    """A request all of whose tokens fall into one class, whichever is allowed, reaches the bound and no more."""
+    price = replace(price, search_usd=Decimal(0), request_most_usd=Decimal(0))
+    features = replace(features, service_tier="flex")
+    model = priced(price)
+    n = tokens_at(features, model).high
+    m = min(features.output_tokens_most or 0, model.max_output_tokens or 0) * features.choices
+    ins: list[dict[str, Any]] = [{}, {"cached_input_tokens": n}]
+    outs: list[dict[str, Any]] = [{}, {"reasoning_tokens": m}, {"output_image_tokens": m}]
+    if features.cache_write or price.writes_unasked:
+        ins.append({"cache_write_tokens": n})
+    if features.cache_write == "1h":
+        ins.append({"cache_write_1h_tokens": n})
+    if features.needs & {"audio_input", "video_input"}:
+        ins.append({"input_audio_tokens": n})
+        ins.append({"cached_input_tokens": n, "input_audio_tokens": n, "cached_input_audio_tokens": n})
+    if features.images or features.needs & {"vision", "file_input", "video_input"}:
+        ins.append({"input_image_tokens": n})
+    if "audio_output" in features.needs:
+        outs.append({"output_audio_tokens": m})
+    tables = (price.tiers, price.service.get("flex", price.tiers))
+    # The bound counts the most tokens at the rates of every tier that fewer tokens may be charged at.
+    single = [
+        Price(tiers=(Tier(rates=t.rates),)) for table in tables for t in table if n > t.above_tokens or t is table[0]
+    ]
+    costs = [
+        cost_usd(Usage(input_tokens=n, output_tokens=m, **i, **o), tier) for tier in single for i in ins for o in outs
+    ]
+    assert worst_usd(model, features) == price.request_usd + max(usd for usd in costs if usd is not None)
+
+
 @given(price=prices(), features=requests(), output_tokens=st.integers(0, 1_000))
 def test_expected_cost_is_within_the_worst_case(price: Price, features: Features, output_tokens: int) -> None:
     """What a request is expected to cost is never above what it can cost."""

@@ -105,9 +105,7 @@ def usage_of(row: Mapping[str, Any]) -> Usage | None:
             usage = responses_usage(usage)
         case _:
             pass
-    return openai_usage.usage_from(
-        {"usage": usage, "model": row["model"]}, OUR_NAME.get(row["provider"], row["provider"])
-    )
+    return openai_usage.usage_from({"usage": usage, "model": row["model"]}, named(row, OUR_NAME))
 
 
 def named(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
