@@ -188,20 +188,22 @@ class Rules:
 def _takers(when: When, rules: tuple[Rule, ...]) -> list[int]:
     """Returns the rules that together take every request for which `when` holds; none where some are left."""
     start, end = when.tokens
+    spans = [(*rule.when.tokens, index) for index, rule in enumerate(rules) if rule.when.takes(when)]
     takers: list[int] = []
-    candidates = sorted((rule.when.tokens, index) for index, rule in enumerate(rules) if rule.when.takes(when))
-    for (low, high), index in candidates:
-        if low <= start <= high:
-            takers.append(index)
-            start = high + 1
-        if start > end:
-            return takers
-    return []
+    while start <= end:
+        # Of those that take the shortest request left, the one that reaches farthest; of equals, the earliest.
+        high, index = max(((high, -index) for low, high, index in spans if low <= start <= high), default=(0, None))
+        if index is None:
+            return []
+        takers.append(-index)
+        start = high + 1
+    return takers
 
 
 def _listed(takers: list[int]) -> str:
-    names = " and ".join(f"rules[{index}]" for index in sorted(takers))
-    return f"{names} {'take' if len(takers) > 1 else 'takes'} all of its requests"
+    *others, last = (f"rules[{index}]" for index in sorted(takers))
+    names = f"{', '.join(others)} and {last} take" if others else f"{last} takes"
+    return f"{names} all of its requests"
 
 
 def _wider(glob: str, other: str) -> bool:

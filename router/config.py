@@ -123,8 +123,8 @@ def default_settings(
     models = {name: dict(table) for name, table in SEED_MODELS.items() if environ.get(keys[name])}
     if not models:
         raise ConfigError(
-            f"no configuration: LOWFARE_CONFIG is not set, {file} does not exist, and none of {', '.join(keys.values())}"
-            f" is set; set one of these keys, or write a config.toml as config.example.toml shows"
+            f"no configuration: LOWFARE_CONFIG is not set, {file} does not exist, and no key of "
+            f"{', '.join(keys.values())} is set; set one, or write a config.toml as config.example.toml shows"
         )
     return _checked({"models": models}, "the built-in models", environ)
 

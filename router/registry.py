@@ -6,10 +6,9 @@ module is imported when its kind is first used.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import EntryPoint, distributions, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -63,31 +62,25 @@ def installed(group: str, /, *, path: Sequence[str] | None = None) -> Registry:
     Raises:
         ConfigError: two distributions register the same kind.
     """
+    if path is None:
+        entries: Iterable[EntryPoint] = entry_points(group=group)
+    else:
+        entries = (e for d in distributions(path=list(path)) for e in d.entry_points.select(group=group))
     found: dict[str, EntryPoint] = {}
-    seen: set[str] = set()
-    for distribution in distributions(path=sys.path if path is None else list(path)):
-        # As in `importlib.metadata.entry_points`: the first of one name on the path hides the others.
-        if distribution.name in seen:
-            continue
-        seen.add(distribution.name)
-        for entry in distribution.entry_points.select(group=group):
-            if entry.name in found:
-                raise ConfigError(
-                    f"two distributions register the kind {entry.name!r} of {group}: {_origin(found[entry.name])} and "
-                    f"{_origin(entry)}; uninstall one of them"
-                )
-            found[entry.name] = entry
+    for entry in entries:
+        if entry.name in found:
+            raise ConfigError(
+                f"two distributions register the kind {entry.name!r} of {group}: {_origin(found[entry.name])} and "
+                f"{_origin(entry)}; uninstall one of them"
+            )
+        found[entry.name] = entry
     return Registry(group, found)
 
 
 def _origin(entry: EntryPoint) -> str:
-    distribution = _distribution(entry)
+    distribution = entry.dist
     name = f"{distribution.name} {distribution.version}" if distribution else "an unnamed distribution"
     return f"{name} ({entry.value})"
-
-
-def _distribution(entry: EntryPoint) -> Distribution | None:
-    return entry.dist
 
 
 def _shadow(entry: EntryPoint) -> Path | None:
@@ -95,22 +88,22 @@ def _shadow(entry: EntryPoint) -> Path | None:
 
     It is looked for before the import: a user's `policies/cheapest.py` would load without an error, and be wrong.
     """
-    distribution = _distribution(entry)
+    distribution = entry.dist
     top = entry.module.partition(".")[0]
     if distribution is None:
         return None
     # An editable install has its metadata in site-packages and its code elsewhere, so ours is told by where we are.
     home = HOME if distribution.name == OURS else Path(str(distribution.locate_file(""))).resolve()
-    if not ((home / top).is_dir() or (home / f"{top}.py").is_file()):
+    own = [place for place in (home / top, home / f"{top}.py") if place.exists()]
+    if not own:
         return None
     try:
         spec = find_spec(top)
     except ValueError:  # a module put into sys.modules by hand has no spec
         return None
     places = [p for p in ((spec.origin, *(spec.submodule_search_locations or ())) if spec else ()) if p]
-    if not places or any(Path(p).resolve().is_relative_to(home) for p in places):
-        return None
-    return Path(places[0])
+    found = {Path(place).resolve() for place in places}
+    return None if not found or found & {*own, home / top / "__init__.py"} else Path(places[0])
 
 
 def _shadowed(entry: EntryPoint, shadow: Path) -> str:
@@ -124,7 +117,7 @@ def _shadowed(entry: EntryPoint, shadow: Path) -> str:
 
 def _unloadable(entry: EntryPoint, error: Exception) -> str:
     start = f"the kind {entry.name!r} of {entry.group} cannot be loaded from {_origin(entry)}: "
-    distribution = _distribution(entry)
+    distribution = entry.dist
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     if missing is None or missing.partition(".")[0] == entry.module.partition(".")[0]:
         return f"{start}{type(error).__name__}: {error}; reinstall that distribution, or report it to its authors"
