@@ -6,7 +6,7 @@ whether a model understands a parameter is for its provider to say. Nothing is r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -73,7 +73,7 @@ class OpenAIClient:
             return response
         return _read(response, ready.route.provider)
 
-    async def stream(self, call: Call, /) -> AsyncIterator[Chunk | Answer | Failure]:
+    async def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure]:
         """Yields chunks as they come, then the whole answer or what went wrong."""
         ready = self._ready(call, stream=True)
         if isinstance(ready, Failure):
@@ -167,7 +167,7 @@ def _whole(response: Response | Failure, provider: str) -> list[Chunk | Answer |
     """Returns what a streaming caller gets of an answer that came whole: one chunk and the answer, or the failure."""
     if isinstance(response, Failure):
         return [response]
-    if response.status // 100 == 2 and response.body.lstrip()[:1] in (b"d", b"e", b":"):
+    if response.status // 100 == 2 and response.body.lstrip().startswith((b"data:", b"event:", b":")):
         # Events all the same, under a wrong content type.
         reader = _Reader(provider, response)
         decoder = Decoder()

@@ -31,7 +31,7 @@ def usage_from(body: Mapping[str, Any], provider: str) -> Usage | None:
     return _normal(
         usage,
         beside=_beside(usage, provider, model if isinstance(model, str) else ""),
-        tier=tier if tier in _TIERS else None,
+        tier=tier if isinstance(tier, str) and tier in _TIERS else None,
     )
 
 
@@ -43,7 +43,8 @@ def usage_in(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return usage
     if usage := _mapping(_mapping(body.get("x_groq")).get("usage")):
         return usage
-    for choice in body.get("choices") or ():
+    choices = body.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
         if usage := _mapping(_mapping(choice).get("usage")):  # Moonshot's streams
             return usage
     return None
