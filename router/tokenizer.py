@@ -34,11 +34,17 @@ _NEAR: Final = 2048
 _BETWEEN_WORDS: Final = re.compile(r"\S \S")
 
 
-def bundled_vocabularies() -> Path | None:
-    """Returns the folder of vocabularies inside litellm, found without importing it; None where there is none."""
-    spec = find_spec("litellm")
-    places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    return Path(places[0], "litellm_core_utils", "tokenizers") if places else None
+def bundled_vocabularies(package: str = "litellm") -> Path:
+    """Returns the folder of vocabularies inside litellm, found without importing it.
+
+    Raises:
+        FileNotFoundError: there is no such package.
+    """
+    spec = find_spec(package)
+    places = spec.submodule_search_locations if spec is not None else None
+    if not places:
+        raise FileNotFoundError(f"{package} is not installed")
+    return Path(places[0], "litellm_core_utils", "tokenizers")
 
 
 class Tokenizer:
@@ -51,7 +57,7 @@ class Tokenizer:
     encoding: Final = "o200k_base"
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = bundled_vocabularies() if folder is None else folder
+        self._folder = folder
         self._lock = threading.Lock()
         self._encoding: Encoding | None = None
         self._tried = False
@@ -74,7 +80,7 @@ class Tokenizer:
                 except Exception as error:  # noqa: BLE001 - whatever it is, a count must not cost the caller an answer
                     with suppress(RouterWarning):  # also where the application turns warnings into errors
                         warnings.warn(
-                            f"tokens are estimated, not counted: o200k_base cannot be loaded from {self._folder} "
+                            f"tokens are estimated, not counted: o200k_base cannot be loaded "
                             f"({type(error).__name__}: {error})",
                             RouterWarning,
                             stacklevel=2,
@@ -84,8 +90,7 @@ class Tokenizer:
 
 
 def _load(folder: Path | None) -> Encoding:
-    if folder is None:
-        raise FileNotFoundError("litellm is not installed")
+    folder = bundled_vocabularies() if folder is None else folder
     digest = hashlib.sha256((folder / _FILE).read_bytes()).hexdigest()
     if digest != _DIGEST:
         raise ValueError(f"{_FILE} has the digest {digest}, expected {_DIGEST}")

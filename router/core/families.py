@@ -15,7 +15,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """Tokens added to every request: usually, and at most."""
+    """Tokens added to every request: usually (one fewer, where a template is shorter than most), and at most."""
 
     likely: int
     most: int
@@ -67,7 +67,16 @@ _FAMILIES: Final[tuple[tuple[re.Pattern[str], Family], ...]] = tuple(
             ),
         ),
         (
-            r"(^|/)(chatgpt-4o|gpt-4o|gpt-4\.[15]|gpt-[5-9]|o[1-9])(\b|-|$)",
+            r"(^|/)(gpt-[5-9]|o[1-9])(\b|$)",
+            Family(
+                name="openai-reasoning",
+                tokenizer=_O200K,
+                plain=Extra(likely=-1, most=8),
+                tooled=_OPENAI_TOOLS,
+            ),
+        ),
+        (
+            r"(^|/)(chatgpt-4o|gpt-4o|gpt-4\.[15])(\b|$)",
             Family(name="openai", tokenizer=_O200K, plain=_OPENAI, tooled=_OPENAI_TOOLS),
         ),
         (

@@ -28,11 +28,7 @@ def parse_hints(given: Mapping[str, Any]) -> Hints:
     Raises:
         RequestError: a value is of a wrong type or out of range; says which and what is allowed.
     """
-    return Hints(**{name: _PARSERS.get(name, _as_is)(value, name) for name, value in given.items()})
-
-
-def _as_is(value: Any, _name: str) -> Any:
-    return value
+    return Hints(**{name: _PARSERS[name](value, name) for name, value in given.items()})
 
 
 def _text(value: Any, name: str) -> str:

@@ -156,7 +156,11 @@ def _written_alike(value: Any) -> bool:
     if kind is str or kind is int or kind is bool or value is None:
         return True
     if kind is dict:
-        return "".join(value).isascii() and all(map(_written_alike, value.values()))
+        try:
+            ascii_names = "".join(value).isascii()
+        except TypeError:  # a name that is no string: `_write` says so
+            return False
+        return ascii_names and all(map(_written_alike, value.values()))
     if kind is list or kind is tuple:
         return all(map(_written_alike, value))
     return kind is float and _PLAIN_FROM <= abs(value) < _PLAIN_BELOW and not value.is_integer()

@@ -17,8 +17,12 @@ from router.errors import RequestError
 
 
 def test_every_field_of_hints_is_a_hint() -> None:
-    """No hint can reach a provider."""
-    assert {field.name for field in fields(Hints)} == HINT_NAMES
+    """No hint can reach a provider, and none is taken without a check."""
+    names = {field.name for field in fields(Hints)}
+    assert names == HINT_NAMES
+    for name in names:
+        with pytest.raises(RequestError, match=name):
+            parse_hints({name: object()})
 
 
 @given(st.decimals(min_value=0, allow_nan=False, allow_infinity=False))
