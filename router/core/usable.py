@@ -223,6 +223,11 @@ _NOT_JSON: Final = object()
 
 def _parsed(text: str) -> object:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return _NOT_JSON
+
+
+def _refuse(constant: str) -> None:
+    """NaN and Infinity, which Python's parser takes, are no JSON, and other parsers refuse them."""
+    raise ValueError(constant)
