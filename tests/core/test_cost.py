@@ -18,7 +18,7 @@ from tests.core import builders
 
 CLASSES = tuple(f.name for f in fields(Rates))
 NEEDS = ("audio_input", "audio_output", "file_input", "tools", "video_input", "vision", "web_search")
-SERVICES = ("flex", "priority")
+SERVICES: tuple[str, ...] = ("flex", "priority")
 
 amounts = st.decimals(0, 600, places=6, allow_nan=False, allow_infinity=False)
 counts = st.integers(0, 400_000)
