@@ -234,12 +234,12 @@ def _choice(
     elif outcome == "broken_json":
         message = replace(message, content=(message.content or "")[: len(message.content or "") // 2])
     elif message.content is not None:
-        words = message.content.split(" ")
-        tokens = estimate_tokens(message.content).likely
+        text = message.content
+        tokens = estimate_tokens(text).likely
         if outcome == "length":
-            message, finish = replace(message, content=" ".join(words[: len(words) // 2])), "length"
+            message, finish = replace(message, content=text[: len(text) // 2]), "length"
         elif most is not None and tokens > most:
-            message, finish = replace(message, content=" ".join(words[: len(words) * most // tokens])), "length"
+            message, finish = replace(message, content=text[: len(text) * most // tokens]), "length"
     return Choice(index=index, message=message, finish_reason=finish), _tokens(message)
 
 

@@ -210,7 +210,9 @@ def _at(features: Features, family: Family) -> TokenCount:
     exact = features.exact_tokens.get(family.tokenizer) if family.tokenizer is not None else None
     if exact is not None:
         likely = exact + extra.likely
-        return TokenCount(low=min(exact, likely), likely=likely, high=exact + extra.most if extra.likely > 0 else likely)
+        return TokenCount(
+            low=min(exact, likely), likely=likely, high=exact + extra.most if extra.likely > 0 else likely
+        )
     images = features.images * max(0, family.image_most - IMAGE.high)
     return TokenCount(low=generic.low, likely=generic.likely + extra.likely, high=generic.high + extra.most + images)
 
