@@ -1,1 +1,1 @@
-
+"""What the log tells: records in, tables out."""

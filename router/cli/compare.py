@@ -151,8 +151,11 @@ def _answer(outcome: Outcome) -> Text:
 def _reason(outcome: Outcome) -> str:
     """Returns why a model said nothing: the failure of the one attempt, or why it was not asked."""
     record = outcome.record()
-    if record is None or not record["attempts"]:
+    if record is None:
         return str(outcome.error)
+    if not record["attempts"]:
+        dropped = (d["reason"] for d in record["slate"]["dropped"] if d["model"] == outcome.model)
+        return f"not asked: {next(dropped, record['why'])}"
     attempt = record["attempts"][-1]
     status = "" if attempt["status"] is None else f" ({attempt['status']})"
     return f"{attempt['outcome']}{status}: {attempt['error']}"

@@ -65,7 +65,7 @@ def _log_path(config: Path | None) -> Path:
 def _found(reader: LogReader, trace_id: str, path: Path) -> list[dict[str, Any]]:
     records = reader.find(trace_id)
     if reader.torn:
-        err().print(f"{path}: {reader.torn} lines are no records; skipped")
+        err().print(f"{path}: lines that are no records, skipped: {reader.torn}", soft_wrap=True)
     if not records:
         raise RouterError(f"no request with trace id {trace_id!r} is in {path}")
     traces = sorted({str(record["trace_id"]) for record in records})

@@ -43,7 +43,8 @@ def run_all(search: str | None, *, as_json: bool) -> None:
     with ending(as_json=as_json):
         prices = load_price_map()
         wanted = (search or "").lower()
-        rows = [row for key in sorted(prices.rows) if wanted in key.lower() and (row := prices.row(key)) is not None]
+        found = (row for key in prices.rows if (row := prices.row(key)) is not None)
+        rows = sorted((row for row in found if wanted in row.id.lower()), key=lambda row: row.id)
         if not rows:
             near = prices.suggest(search or "")
             hint = f"; near it are {', '.join(near)}" if near else ""

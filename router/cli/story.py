@@ -56,7 +56,7 @@ def slate(record: Record) -> RenderableType:
     """Returns the candidates: live ones in the order in which they are asked, then each dropped one with its reason."""
     live, dropped = record["slate"]["live"], record["slate"]["dropped"]
     width = max((len(entry["model"]) for entry in (*live, *dropped)), default=0)
-    kept = _grid(width)
+    kept = _grid(width, columns=2)
     for number, entry in enumerate(live, start=1):
         kept.add_row(
             Text(str(number), style="green"),
@@ -215,13 +215,13 @@ def _first(attempt: Mapping[str, Any]) -> str:
     return "" if attempt["first_token_s"] is None else f", first token after {seconds(attempt['first_token_s'])}"
 
 
-def _grid(name_width: int) -> Table:
-    """Returns an empty grid whose first two columns are as wide as those of its neighbours."""
+def _grid(name_width: int, *, columns: int = 1) -> Table:
+    """Returns an empty grid of a mark, a name and more columns; mark and name are as wide as its neighbour's."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=2, justify="right", no_wrap=True)
     grid.add_column(min_width=min(name_width, 30), overflow="fold")
-    grid.add_column(overflow="fold")
-    grid.add_column(overflow="fold")
+    for _ in range(columns):
+        grid.add_column(overflow="fold")
     return grid
 
 

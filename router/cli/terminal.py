@@ -1,7 +1,7 @@
 """What the commands print with: two consoles, and the spelling of money, tokens and time.
 
 The answer of a command goes to stdout and everything about it (progress, errors, warnings) to stderr, so that a pipe
-gets what was asked for and nothing else. Rich leaves colours away where there is no terminal, and where NO_COLOR is set.
+gets what was asked for and nothing else. Rich leaves colours away where there is no terminal, or NO_COLOR is set.
 """
 
 from __future__ import annotations
@@ -21,14 +21,25 @@ _DIGITS = 3
 """Significant digits of an amount that is shown to people; `--json` has all of them."""
 
 
+class _Plain(Console):
+    """A console that prints text as it stands, brackets and numbers included."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Leaves the exit code to `router.cli.ending`; rich's own would be 1."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
-    """Returns the console of stdout: plain text is printed as it stands, brackets and numbers included."""
-    return Console(markup=False, highlight=False, emoji=False)
+    """Returns the console of stdout."""
+    return _Plain()
 
 
 def err() -> Console:
     """Returns the console of stderr."""
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return _Plain(stderr=True)
 
 
 def tolerate_encoding() -> None:

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from router.cli.check import warnings
+from router.config import Settings
+from router.setup import setup_of
+from tests.cli.command import lowfare, parsed, words, write_config
+
+POLICIES = """
+[policies.default]
+kind = "token_tiers"
+tiers = [{ up_to_tokens = 500, models = ["small"] }, { models = ["large"] }]
+
+[policies.careful]
+kind = "min_quality"
+quality = 0.8
+"""
+
+
+def test_a_good_configuration(tmp_path: Path) -> None:
+    """Models, policies and worst cases are shown, and the exit code is 0."""
+    result = lowfare("check", "--config", write_config(tmp_path, POLICIES))
+    text = words(result.stdout)
+    assert result.exit_code == 0
+    for told in ("2 models, 2 policies", "0.10", "token_tiers", "min_quality", "at most", "No warnings."):
+        assert told in text
+
+
+def test_worst_cases(tmp_path: Path) -> None:
+    """For each policy and size it says who would be asked first and the most that a request can cost."""
+    config = write_config(tmp_path, POLICIES)
+    out = parsed(lowfare("check", "--json", "--config", config, "--max-tokens", "100"))
+    by_name = {policy["name"]: policy["worst_case"] for policy in out["policies"]}
+    assert [case["models"][:1] for case in by_name["default"]] == [["small"], ["large"], ["large"], []]
+    assert by_name["default"][-1]["worst_case_usd"] is None  # a book fits no window
+    assert all(case["models"] in (["large"], []) for case in by_name["careful"])
+
+
+def test_a_size_that_nobody_serves(tmp_path: Path) -> None:
+    """A request too large for every model is shown as such."""
+    assert "nobody is adequate" in words(lowfare("check", "--config", write_config(tmp_path)).stdout)
+
+
+@pytest.mark.parametrize(
+    ("rest", "told"),
+    [
+        ("[bounds]\nattempt = 3\n", "attempt"),
+        ('[policies.default]\nkind = "fallback"\nmodels = ["smal"]\n', "did you mean 'small'"),
+        (
+            '[policies.default]\nkind = "token_tiers"\ntiers = [{ models = ["small"] }, { models = ["large"] }]\n',
+            "no request can reach it",
+        ),
+        ("not toml", "TOML"),
+    ],
+)
+def test_a_wrong_configuration(tmp_path: Path, rest: str, told: str) -> None:
+    """What is wrong, unreachable rules included, is told by file and key, and the exit code is 1."""
+    config = write_config(tmp_path, rest)
+    result = lowfare("check", "--config", config)
+    assert result.exit_code == 1
+    assert told in words(result.stderr)
+    assert "config.toml" in result.stderr
+    assert parsed(lowfare("check", "--json", "--config", config))["error"]["type"] == "ConfigError"
+
+
+def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
+    """A path that names nothing exits with 2."""
+    assert lowfare("check", "--config", tmp_path / "missing.toml").exit_code == 2
+
+
+def test_warnings(tmp_path: Path) -> None:
+    """What works and will be regretted is listed; `--strict` makes it a failure."""
+    more = '[models.dear]\nid = "simulated/dear"\ninput_usd_per_mtok = "9"\noutput_usd_per_mtok = "9"\n'
+    config = write_config(
+        tmp_path, more + POLICIES.replace("[policies.careful]", "[policies.other]").replace("0.8", "0.1")
+    )
+    result = lowfare("check", "--config", config)
+    assert result.exit_code == 0
+    assert "dear" in result.stdout
+    assert "context_window_tokens" in result.stdout
+    assert lowfare("check", "--config", config, "--strict").exit_code == 1
+    assert lowfare("check", "--strict", "--config", write_config(tmp_path)).exit_code == 0
+
+
+def kinds(models: dict[str, dict[str, object]], today: date = date(2026, 1, 1), **more: object) -> set[tuple[str, str]]:
+    """Returns the warnings of a configuration as (kind, model)."""
+    setup = setup_of(Settings(models=models, **more))
+    return {(warned.kind, warned.about) for warned in warnings(setup, today=today)}
+
+
+MODEL: dict[str, object] = {
+    "id": "simulated/x",
+    "input_usd_per_mtok": "1",
+    "output_usd_per_mtok": "2",
+    "context_window_tokens": 1000,
+}
+
+
+def test_a_missing_key() -> None:
+    """A model whose key is not in the environment is told."""
+    model = MODEL | {"client": "openai", "base_url": "http://localhost:1", "key_env": "LOWFARE_TEST_NO_SUCH_KEY"}
+    assert kinds({"one": model}) == {("no_key", "one")}
+    assert kinds({"one": model | {"key_env": "PATH"}}) == set()
+
+
+@pytest.mark.parametrize(("today", "warned"), [("2020-01-01", False), ("2026-10-01", True), ("2027-01-01", True)])
+def test_deprecation(today: str, warned: bool) -> None:
+    """A model that its provider ends soon, or has ended, is told."""
+    model = {"id": "anthropic/claude-sonnet-4-5", "client": "simulated"}
+    assert (("deprecated", "claude") in kinds({"claude": model}, date.fromisoformat(today))) == warned
+
+
+def test_a_dominated_model() -> None:
+    """A model that another beats in every respect is told."""
+    assert kinds({"good": MODEL, "bad": MODEL | {"output_usd_per_mtok": "3"}}) == {("dominated", "bad")}
+
+
+def test_a_model_without_price_or_window() -> None:
+    """Models whose figures are unknown are told."""
+    model = {"id": "bare", "base_url": "http://localhost:1"}
+    assert kinds({"one": model}, unpriced="allow") == {("unpriced", "one"), ("no_window", "one")}
+
+
+def test_an_unused_model() -> None:
+    """A model that no policy can leave is told."""
+    table = {"kind": "fallback", "models": ["one"]}
+    other = MODEL | {"region": "eu"}
+    assert kinds({"one": MODEL, "two": other}, policies={"default": table}) == {("unused", "two")}
