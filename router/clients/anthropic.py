@@ -8,7 +8,7 @@ as that, so both ways end in the same `Answer`.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ class AnthropicClient:
         """Returns the whole answer, or what went wrong."""
         return await exchange.send(self._http, self._form, call)
 
-    def stream(self, call: Call, /) -> AsyncIterator[Chunk | Answer | Failure]:
+    def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure, None]:
         """Yields chunks as they come, then the `Answer` or a `Failure`."""
         return exchange.stream(self._http, self._form, call)
 
@@ -62,6 +62,9 @@ class _Messages:
     """The wire format, for `exchange`."""
 
     provider = "anthropic"
+
+    async def ready(self) -> None:
+        await litellm_adapter.ready()
 
     def wanted(self, remote: Remote, /) -> bool:
         return litellm_adapter.anthropic_inlines(remote)

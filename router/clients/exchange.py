@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from router.clients import litellm_adapter, media
+from router.clients import media
 from router.clients.client import Call
 from router.clients.http import Http, Stream
 from router.clients.litellm_adapter import WireRequest
@@ -37,6 +37,10 @@ class Format(Protocol):
     """One provider's wire format."""
 
     provider: str
+
+    async def ready(self) -> None:
+        """Returns when `request` can be called without delay."""
+        ...
 
     def wanted(self, remote: media.Remote, /) -> bool:
         """Tells which URLs of images and files must be inlined before `request` is called."""
@@ -65,14 +69,13 @@ async def send(http: Http, form: Format, call: Call) -> Answer | Failure:
     if isinstance(response, Failure):
         return response
     body = _object(response.body)
-    if response.status == 200 and body is not None and not is_error(body):
-        answer = form.whole(body, wire, response.headers)
-        if answer is not None:
-            return answer
-    return failure_of(form.provider, response.status, response.headers, response.body)
+    if response.status != 200 or (body is not None and is_error(body)):
+        return failure_of(form.provider, response.status, response.headers, response.body)
+    answer = None if body is None else form.whole(body, wire, response.headers)
+    return answer or _strange(response.status)
 
 
-async def stream(http: Http, form: Format, call: Call) -> AsyncIterator[Chunk | Answer | Failure]:
+async def stream(http: Http, form: Format, call: Call) -> AsyncGenerator[Chunk | Answer | Failure, None]:
     """Yields chunks as they come, then the whole `Answer` or a `Failure`."""
     prepared = await _prepared(form, call)
     if isinstance(prepared, Failure):
@@ -99,7 +102,7 @@ async def _prepared(form: Format, call: Call) -> tuple[WireRequest, Call] | Fail
     """Returns the request to send and the call with the time that this took off its time-outs."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    await litellm_adapter.ready()
+    await form.ready()
     messages = await media.inlined(
         call.request.messages,
         wanted=form.wanted,
@@ -114,7 +117,9 @@ async def _prepared(form: Format, call: Call) -> tuple[WireRequest, Call] | Fail
     return wire, dataclasses.replace(call, timeouts=media.less(call.timeouts, loop.time() - begun))
 
 
-async def _streamed(form: Format, wire: WireRequest, response: Stream) -> AsyncIterator[Chunk | Answer | Failure]:
+async def _streamed(
+    form: Format, wire: WireRequest, response: Stream
+) -> AsyncGenerator[Chunk | Answer | Failure, None]:
     reading = form.reading(wire)
     async for event in response.events():
         match event:
@@ -125,15 +130,20 @@ async def _streamed(form: Format, wire: WireRequest, response: Stream) -> AsyncI
                 continue
             case Event(data=data, name=name):
                 body = _object(data)
-                if body is None or is_error(body) or name == "error":
+                if name == "error" or (body is not None and is_error(body)):
                     yield failure_of(form.provider, response.status, response.headers, data)
+                    return
+                if body is None:
+                    yield _strange(response.status)
                     return
                 for chunk in reading.feed(body):
                     yield chunk
     yield reading.end(response.headers) or _cut(response)
 
 
-async def _unstreamed(form: Format, wire: WireRequest, response: Stream) -> AsyncIterator[Chunk | Answer | Failure]:
+async def _unstreamed(
+    form: Format, wire: WireRequest, response: Stream
+) -> AsyncGenerator[Chunk | Answer | Failure, None]:
     """Reads a streamed answer that comes as one JSON document: an array of the events, or one event alone."""
     text = await response.read()
     if isinstance(text, Failure):
@@ -142,12 +152,20 @@ async def _unstreamed(form: Format, wire: WireRequest, response: Stream) -> Asyn
     reading = form.reading(wire)
     events = _parsed(text)
     for event in events if isinstance(events, list) else [events]:
-        if not isinstance(event, dict) or is_error(event):
-            yield failure_of(form.provider, response.status, response.headers, text)
+        if not isinstance(event, dict):
+            yield _strange(response.status)
+            return
+        if is_error(event):
+            yield failure_of(form.provider, response.status, response.headers, json.dumps(event))
             return
         for chunk in reading.feed(event):
             yield chunk
     yield reading.end(response.headers) or _cut(response)
+
+
+def _strange(status: int) -> Failure:
+    """Returns the failure of a success that is none; its words are left out, as they may be an answer's."""
+    return Failure(kind="server_error", message="the body is neither an answer nor an error", status=status)
 
 
 def _cut(response: Stream) -> Failure:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ _FINISH: Final = MappingProxyType(
         "error",
     )
 )
-"""Finish reasons in OpenAI's words; "error" where the model wrote what nobody can use. `OTHER` stays: it says nothing."""
+"""Finish reasons in OpenAI's words; "error" where what the model wrote is of no use. `OTHER` stays as it is."""
 
 _FINISH_NUMBERS: Final = MappingProxyType(
     {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER", 7: "PROHIBITED_CONTENT", 8: "SPII"}
@@ -61,7 +61,7 @@ class GeminiClient:
         """Returns the whole answer, or what went wrong."""
         return await exchange.send(self._http, self._form, call)
 
-    def stream(self, call: Call, /) -> AsyncIterator[Chunk | Answer | Failure]:
+    def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure, None]:
         """Yields chunks as they come, then the `Answer` or a `Failure`."""
         return exchange.stream(self._http, self._form, call)
 
@@ -74,6 +74,9 @@ class _Generate:
     """The wire format, for `exchange`."""
 
     provider = "gemini"
+
+    async def ready(self) -> None:
+        await litellm_adapter.ready()
 
     def wanted(self, remote: Remote, /) -> bool:
         return litellm_adapter.gemini_inlines(remote)

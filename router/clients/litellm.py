@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, assert_never
 
-from router.clients import litellm_adapter, litellm_results
+from router.clients import cohere, exchange, litellm_adapter, litellm_results
 from router.clients.client import Call
 from router.clients.exchange import failure_of
+from router.clients.http import Http
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.failure import Failure
+
+_COHERE: Final = ("cohere", "cohere_chat")
 
 _REASONING_GUESSED: Final = frozenset({"bedrock"})
 """Providers that report no reasoning tokens: what litellm says they are is its own count of the thinking shown."""
@@ -27,8 +30,14 @@ _DETAILS: Final = ("role", "content", "tool_calls", "function_call", "refusal", 
 class LitellmClient:
     """Speaks to whatever litellm does; `api_base`, key, headers and options come from the model."""
 
+    def __init__(self) -> None:
+        self._http = Http()
+        self._cohere = cohere.Chat()
+
     async def send(self, call: Call, /) -> Answer | Failure:
         """Returns the whole answer, or what went wrong."""
+        if call.model.provider in _COHERE:
+            return await exchange.send(self._http, self._cohere, call)
         await litellm_adapter.ready()
         arguments = litellm_adapter.completion_arguments(call)
         if isinstance(arguments, Failure):
@@ -41,46 +50,53 @@ class LitellmClient:
         answer = answer_from(response.model_dump(), litellm_results.response_headers(response))
         return _without_guesses(call, answer)
 
-    async def stream(self, call: Call, /) -> AsyncIterator[Chunk | Answer | Failure]:
+    def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure, None]:
         """Yields chunks as they come, then the `Answer` or a `Failure`."""
-        await litellm_adapter.ready()
-        arguments = litellm_adapter.completion_arguments(call)
-        if isinstance(arguments, Failure):
-            yield arguments
-            return
-        loop = asyncio.get_running_loop()
-        ends = None if call.timeouts.total_s is None else loop.time() + call.timeouts.total_s
-        joined = Joined()
-        response = None
-        patience_s = call.timeouts.first_token_s
-        try:
-            try:
-                async with asyncio.timeout_at(_sooner(loop.time(), patience_s, ends)):
-                    response = await litellm_adapter.load().acompletion(**arguments)
-                while True:
-                    async with asyncio.timeout_at(_sooner(loop.time(), patience_s, ends)):
-                        piece = await anext(response, None)
-                    if piece is None:
-                        break
-                    chunk = joined.add(piece.model_dump())
-                    if chunk is not None:
-                        patience_s = call.timeouts.between_tokens_s
-                        yield chunk
-            except Exception as error:  # noqa: BLE001 - litellm and a hundred providers' SDKs raise anything
-                yield failure_from(call, error)
-                return
-            usage = litellm_results.reported_usage(response)
-            answer = joined.answer(usage, litellm_results.response_headers(response))
-            cut = Failure(kind="cut", message="the stream ended before the answer did", status=200)
-            yield cut if answer is None else _without_guesses(call, answer)
-        finally:
-            if response is not None:
-                with contextlib.suppress(Exception):
-                    await response.aclose()
+        if call.model.provider in _COHERE:
+            return exchange.stream(self._http, self._cohere, call)
+        return _stream(call)
 
     async def aclose(self) -> None:
-        """Closes the connections that litellm holds for this event loop."""
+        """Closes its connections, and those that litellm holds for this event loop."""
+        await self._http.aclose()
         await litellm_results.aclose()
+
+
+async def _stream(call: Call) -> AsyncGenerator[Chunk | Answer | Failure, None]:
+    await litellm_adapter.ready()
+    arguments = litellm_adapter.completion_arguments(call)
+    if isinstance(arguments, Failure):
+        yield arguments
+        return
+    loop = asyncio.get_running_loop()
+    ends = None if call.timeouts.total_s is None else loop.time() + call.timeouts.total_s
+    joined = Joined()
+    response = None
+    patience_s = call.timeouts.first_token_s
+    try:
+        try:
+            async with asyncio.timeout_at(_sooner(loop.time(), patience_s, ends)):
+                response = await litellm_adapter.load().acompletion(**arguments)
+            while True:
+                async with asyncio.timeout_at(_sooner(loop.time(), patience_s, ends)):
+                    piece = await anext(response, None)
+                if piece is None:
+                    break
+                chunk = joined.add(piece.model_dump())
+                if chunk is not None:
+                    patience_s = call.timeouts.between_tokens_s
+                    yield chunk
+        except Exception as error:  # noqa: BLE001 - litellm and a hundred providers' SDKs raise anything
+            yield failure_from(call, error)
+            return
+        usage = litellm_results.reported_usage(response)
+        answer = joined.answer(usage, litellm_results.response_headers(response))
+        cut = Failure(kind="cut", message="the stream ended before the answer did", status=200)
+        yield cut if answer is None else _without_guesses(call, answer)
+    finally:
+        if response is not None:
+            with contextlib.suppress(Exception):
+                await response.aclose()
 
 
 def _without_guesses(call: Call, answer: Answer) -> Answer:

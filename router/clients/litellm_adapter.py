@@ -10,7 +10,6 @@ middle of a transform, look for keys in the environment, create caches elsewhere
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from router.clients.asked import OPENAI, Asked, asked, unsupported
 from router.clients.client import Call
 from router.clients.media import Remote
 from router.core.failure import Failure
@@ -50,35 +50,6 @@ _PATIENCE_S: Final = 600.0
 _OURS: Final = frozenset({"allow_private_media"})
 """Options of a model that are for us, not for litellm."""
 
-_HINTS: Final = frozenset(
-    {
-        "metadata",
-        "prediction",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "safety_identifier",
-        "store",
-        "stream_options",
-        "user",
-    }
-)
-"""Parameters that tell a provider something and cannot change the answer: left out where they are not understood."""
-
-_NEUTRAL: Final[Mapping[str, tuple[object, ...]]] = MappingProxyType(
-    {
-        "frequency_penalty": (0,),
-        "logit_bias": ({},),
-        "logprobs": (False,),
-        "modalities": (["text"],),
-        "n": (1,),
-        "parallel_tool_calls": (True,),
-        "presence_penalty": (0,),
-        "service_tier": ("auto", "default"),
-        "top_logprobs": (0,),
-    }
-)
-"""Values that ask for what happens anyway."""
-
 _GEMINI_FIELDS: Final = frozenset(
     "cached_content extra_body include_server_side_tool_invocations labels safety_settings service_tier tool_choice "
     "tools".split()
@@ -101,24 +72,6 @@ class WireRequest:
     body: bytes = field(repr=False)
     tool_names: Mapping[str, str] = field(default_factory=dict)
     json_tool: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """A request as litellm's transforms take it: copies, which they may change at will."""
-
-    messages: list[dict[str, Any]] = field(repr=False)
-    params: dict[str, Any] = field(repr=False)
-    extra_body: dict[str, Any] = field(repr=False)
-    headers: dict[str, str] = field(repr=False)
-    metadata: dict[str, Any] = field(repr=False)
-
-
-class _UnsupportedError(Exception):
-    """Parameters that this model cannot honour; nothing is dropped silently."""
-
-    def __init__(self, names: list[str]) -> None:
-        super().__init__(", ".join(names))
 
 
 def anthropic_inlines(remote: Remote) -> bool:
@@ -170,50 +123,31 @@ def gemini(call: Call) -> WireRequest | Failure:
     return _guarded("gemini", call, _gemini)
 
 
-def _guarded(provider: Provider, call: Call, make: Callable[[Call, _Asked], WireRequest]) -> WireRequest | Failure:
+def _guarded(
+    provider: Provider, call: Call, make: Callable[[Call, Asked], WireRequest | Failure]
+) -> WireRequest | Failure:
+    request = asked(call, supported=_supported(provider, call))
+    if isinstance(request, Failure):
+        return request
     try:
-        return make(call, _asked(provider, call))
-    except _UnsupportedError as error:
-        message = f"{call.model.id} does not support: {error}"
+        return make(call, request)
     except Exception as error:  # noqa: BLE001 - litellm's transforms raise anything, bare Exception included
         # Its text is left out: it quotes the messages.
         message = f"{call.model.id} cannot express this request ({type(error).__name__})"
-    return Failure(kind="unsupported", message=message, sent=False)
+        return Failure(kind="unsupported", message=message, sent=False)
 
 
-def _asked(provider: str, call: Call) -> _Asked:
+def _supported(provider: str, call: Call) -> frozenset[str]:
+    """Returns those of OpenAI's parameters that litellm maps for a model."""
     load()
-    from litellm.constants import DEFAULT_CHAT_COMPLETION_PARAM_VALUES
     from litellm.litellm_core_utils.get_supported_openai_params import get_supported_openai_params
 
-    params = {k: copy.deepcopy(v) for k, v in call.request.params.items() if v is not None}
-    headers = params.pop("extra_headers", {})
-    extra_body = params.pop("extra_body", {})
-    metadata = params.pop("metadata", {})
-    supported = get_supported_openai_params(model=call.model.provider_model, custom_llm_provider=provider) or []
-    unknown = {name for name in params if name in DEFAULT_CHAT_COMPLETION_PARAM_VALUES and name not in supported}
-    missed = [k for k in params if k in unknown - _HINTS and params[k] not in _NEUTRAL.get(k, ())]
-    if missed:
-        raise _UnsupportedError(missed)
-    # `user` stays where it is understood; the other hints have no counterpart at either provider.
-    left_out = unknown | (_HINTS - {"user"})
-    if not params.get("tools"):
-        left_out |= {
-            "parallel_tool_calls"
-        }  # litellm would make a tool choice of it, which Anthropic refuses without tools
-    params = {k: v for k, v in params.items() if k not in left_out}
-    return _Asked(
-        messages=[
-            {k: copy.deepcopy(v) for k, v in message.items() if v is not None} for message in call.request.messages
-        ],
-        params=params,
-        extra_body=dict(extra_body),
-        headers={k.lower(): v for k, v in {**call.model.headers, **headers}.items()},
-        metadata=dict(metadata),
-    )
+    found = get_supported_openai_params(model=call.model.provider_model, custom_llm_provider=provider)
+    # None is a provider that litellm does not know by this name: whether it takes a parameter is for it to say.
+    return OPENAI if found is None else frozenset(found)
 
 
-def _optional(provider: Provider, call: Call, asked: _Asked, messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _optional(provider: Provider, call: Call, request: Asked, messages: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns OpenAI's parameters as the provider's, by litellm's mapping."""
     from litellm.utils import get_optional_params
 
@@ -224,35 +158,33 @@ def _optional(provider: Provider, call: Call, asked: _Asked, messages: list[dict
         messages=chat,
         stream=call.request.stream,
         drop_params=False,
-        **asked.params,
+        **request.params,
     )
     return {k: v for k, v in mapped.items() if k != "stream" and v is not None}
 
 
 def completion_arguments(call: Call) -> dict[str, Any] | Failure:
     """Returns the keyword arguments of `litellm.acompletion` for one attempt, or why this model cannot be asked."""
-    try:
-        return _completion_arguments(call, _asked(call.model.provider, call))
-    except _UnsupportedError as error:
-        return Failure(kind="unsupported", message=f"{call.model.id} does not support: {error}", sent=False)
+    request = asked(call, supported=_supported(call.model.provider, call))
+    return request if isinstance(request, Failure) else _completion_arguments(call, request)
 
 
-def _completion_arguments(call: Call, asked: _Asked) -> dict[str, Any]:
+def _completion_arguments(call: Call, request: Asked) -> dict[str, Any] | Failure:
     import httpx
     from litellm.types.utils import all_litellm_params
 
     # litellm takes its own settings among the request's parameters: a `mock_response`, `fallbacks` or `api_base` there
     # would turn one attempt into something else.
-    meddling = [name for name in asked.params if name in all_litellm_params]
+    meddling = [name for name in request.params if name in all_litellm_params]
     if meddling:
-        raise _UnsupportedError(meddling)
-    arguments = asked.params | {
+        return unsupported(call, meddling)
+    arguments = request.params | {
         "model": call.model.id,
-        "messages": asked.messages,
+        "messages": request.messages,
         "api_base": call.model.base_url,
         "api_key": call.key,
-        "extra_headers": asked.headers | {k.lower(): v for k, v in call.headers.items()} or None,
-        "extra_body": asked.extra_body or None,
+        "extra_headers": request.headers | {k.lower(): v for k, v in call.headers.items()} or None,
+        "extra_body": request.extra_body or None,
         "timeout": httpx.Timeout(call.timeouts.total_s or _PATIENCE_S, connect=call.timeouts.connect_s),
         **{k: v for k, v in call.model.options.items() if k not in _OURS},
         # One attempt, of this request, unchanged and unseen.
@@ -267,23 +199,23 @@ def _completion_arguments(call: Call, asked: _Asked) -> dict[str, Any]:
     return {k: v for k, v in arguments.items() if v is not None}
 
 
-def _anthropic(call: Call, asked: _Asked) -> WireRequest:
+def _anthropic(call: Call, request: Asked) -> WireRequest:
     from litellm.anthropic_beta_headers_manager import update_request_with_filtered_beta
     from litellm.constants import RESPONSE_FORMAT_TOOL_NAME
     from litellm.llms.anthropic.chat.transformation import ANTHROPIC_TOOL_NAME_REVERSE_MAP_KEY, AnthropicConfig
 
     config: Any = AnthropicConfig()
     model = call.model.provider_model
-    messages = config.translate_developer_role_to_system_role(messages=asked.messages)
-    if call.model.max_output_tokens and not asked.params.keys() & {"max_tokens", "max_completion_tokens"}:
+    messages = config.translate_developer_role_to_system_role(messages=request.messages)
+    if call.model.max_output_tokens and not request.params.keys() & {"max_tokens", "max_completion_tokens"}:
         # Anthropic wants a limit. Ours is the one that the request's worst case was computed with.
-        asked.params["max_tokens"] = call.model.max_output_tokens
-    optional = _optional("anthropic", call, asked, messages)
+        request.params["max_tokens"] = call.model.max_output_tokens
+    optional = _optional("anthropic", call, request, messages)
     json_mode = optional.pop("json_mode", False)
-    litellm_params: dict[str, Any] = {"metadata": asked.metadata}
+    litellm_params: dict[str, Any] = {"metadata": request.metadata}
     url = _anthropic_url(call.model.base_url or ANTHROPIC_BASE)
     headers = config.validate_environment(
-        headers=dict(asked.headers),
+        headers=dict(request.headers),
         model=model,
         messages=messages,
         optional_params=optional,
@@ -301,8 +233,8 @@ def _anthropic(call: Call, asked: _Asked) -> WireRequest:
     has_json_tool = json_mode and any(tool.get("name") == RESPONSE_FORMAT_TOOL_NAME for tool in tools)
     return WireRequest(
         url=url,
-        headers=_headers(call, asked, headers, key_header="x-api-key"),
-        body=_body(data, asked.extra_body),
+        headers=_headers(call, request, headers, key_header="x-api-key"),
+        body=_body(data, request.extra_body),
         tool_names=litellm_params.get(ANTHROPIC_TOOL_NAME_REVERSE_MAP_KEY) or {},
         json_tool=RESPONSE_FORMAT_TOOL_NAME if has_json_tool else None,
     )
@@ -316,28 +248,30 @@ def _anthropic_url(base: str) -> str:
     return f"{base}/messages" if base.endswith("/v1") else f"{base}/v1/messages"
 
 
-def _gemini(call: Call, asked: _Asked) -> WireRequest:
+def _gemini(call: Call, request: Asked) -> WireRequest | Failure:
     from litellm.llms.gemini.chat.transformation import GoogleAIStudioGeminiConfig
     from litellm.llms.vertex_ai.gemini.transformation import transform_request_body
 
     config: Any = GoogleAIStudioGeminiConfig()
     model = call.model.provider_model
-    messages = config.translate_developer_role_to_system_role(messages=asked.messages)
-    optional = _optional("gemini", call, asked, messages)
+    messages = config.translate_developer_role_to_system_role(messages=request.messages)
+    optional = _optional("gemini", call, request, messages)
     if optional.get("parallel_tool_calls") is True:
         del optional["parallel_tool_calls"]
-    _refuse_ignored(optional)
+    ignored = _ignored(optional)
+    if ignored:
+        return unsupported(call, ignored)
     cached_content = optional.pop("cached_content", None)
     data = transform_request_body(
         messages=messages,
         model=model,
         optional_params=optional,
         custom_llm_provider="gemini",
-        litellm_params={"metadata": asked.metadata},
+        litellm_params={"metadata": request.metadata},
         cached_content=cached_content,
     )
     headers = config.validate_environment(
-        headers=dict(asked.headers),
+        headers=dict(request.headers),
         model=model,
         messages=messages,
         optional_params=optional,
@@ -346,19 +280,17 @@ def _gemini(call: Call, asked: _Asked) -> WireRequest:
     )
     return WireRequest(
         url=_gemini_url(call.model.base_url or GEMINI_BASE, model, stream=call.request.stream),
-        headers=_headers(call, asked, headers, key_header="x-goog-api-key"),
-        body=_body(data, asked.extra_body),
+        headers=_headers(call, request, headers, key_header="x-goog-api-key"),
+        body=_body(data, request.extra_body),
     )
 
 
-def _refuse_ignored(optional: Mapping[str, Any]) -> None:
-    """Raises for parameters that the Gemini transform would leave out without a word."""
+def _ignored(optional: Mapping[str, Any]) -> list[str]:
+    """Returns the parameters that the Gemini transform would leave out without a word."""
     from litellm.llms.vertex_ai.gemini.transformation import GenerationConfig, _get_equivalent_key
 
     fields = set(GenerationConfig.__annotations__)
-    ignored = [k for k in optional if k not in _GEMINI_FIELDS and not _get_equivalent_key(k, fields)]
-    if ignored:
-        raise _UnsupportedError(ignored)
+    return [k for k in optional if k not in _GEMINI_FIELDS and not _get_equivalent_key(k, fields)]
 
 
 def _gemini_url(base: str, model: str, *, stream: bool) -> str:
@@ -370,14 +302,14 @@ def _gemini_url(base: str, model: str, *, stream: bool) -> str:
     return f"{base}/models/{model}:{method}"
 
 
-def _headers(call: Call, asked: _Asked, made: Mapping[str, Any], *, key_header: str) -> dict[str, str]:
+def _headers(call: Call, request: Asked, made: Mapping[str, Any], *, key_header: str) -> dict[str, str]:
     """Returns the headers to send: litellm's, then the model's and the request's, then the router's own."""
     headers = {k.lower(): str(v) for k, v in made.items() if v is not None}
     if call.key is None:
         for name in (key_header, "authorization"):
             headers.pop(name, None)
     # litellm has merged the caller's beta flags with its own, and dropped those that the provider does not know.
-    own = {k: v for k, v in asked.headers.items() if k != "anthropic-beta"}
+    own = {k: v for k, v in request.headers.items() if k != "anthropic-beta"}
     return headers | own | {k.lower(): v for k, v in call.headers.items()}
 
 

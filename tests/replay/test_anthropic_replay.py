@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ async def read_all() -> list[tuple[dict[str, Any], Read]]:
             )
             for row in chosen
         ]
-        read = await all_of([lambda call=call: ask(client, call) for call in calls])
+        read = await all_of([partial(ask, client, call) for call in calls])
         await client.aclose()
     return list(zip(chosen, read, strict=True))
 
@@ -95,7 +96,9 @@ def test_text_calls_and_finish_reason_are_the_recorded_ones(readings: list[tuple
     assert not wrong
 
 
-def test_usage_is_the_recorded_one(readings: list[tuple[dict[str, Any], Read]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_is_the_recorded_one(
+    readings: list[tuple[dict[str, Any], Read]], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Usage equals the recorded one in at least 99 % of the rows, and every other row is explained."""
     odd, unexplained = [], []
     for row, read in readings:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ async def read_all() -> list[tuple[dict[str, Any], Read]]:
             call_of("gemini/gemini-2.5-flash", f"{server.url}/{row['id']}", stream=row["stream"], provider="gemini")
             for row in chosen
         ]
-        read = await all_of([lambda call=call: ask(client, call) for call in calls])
+        read = await all_of([partial(ask, client, call) for call in calls])
         await client.aclose()
     return list(zip(chosen, read, strict=True))
 
@@ -98,7 +99,9 @@ def test_text_calls_and_finish_reason_are_the_recorded_ones(readings: list[tuple
     assert not wrong
 
 
-def test_usage_is_the_recorded_one(readings: list[tuple[dict[str, Any], Read]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_is_the_recorded_one(
+    readings: list[tuple[dict[str, Any], Read]], capsys: pytest.CaptureFixture[str]
+) -> None:
     """Usage equals the recorded one in at least 99 % of the rows, and every other row is explained."""
     odd, unexplained = [], []
     for row, read in readings:
