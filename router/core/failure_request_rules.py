@@ -242,6 +242,7 @@ FORM: Final[tuple[Rule, ...]] = (
             r"expected shape",
             r"tool[_ ]call|tool_use|tool_result|tool output|tool message|function[ _](?:call|response)",
             r"is not specified",
+            r"cannot be modified|must remain as",
             r"参数(?:非法|错误)",
             r"\broles?\b",
             r"messages?\b.{0,30}(?:order|sequence|alternat|prefill|last|first)",

@@ -34,7 +34,7 @@ _EPOCH_S: Final = 1e9
 """Numbers from here on (the year 2001) are points in time, in seconds; from 1000 times that in milliseconds."""
 
 _IN_WORDS: Final = re.compile(
-    r"(?:try again|retry(?:delay)?|retry[ _-]?after(?:[ _-]?seconds)?|wait)\W{1,5}"
+    r"(?:try again|resets?|retry(?:delay)?|retry[ _-]?after(?:[ _-]?seconds)?|wait)\W{1,5}"
     r"(?:(?:in|after|for|about|at least|your request)\s+){0,3}(?P<wait>(?P<number>\d+(?:\.\d+)?)"
     r"(?:\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|ms|[dhms])\b|[hm](?=\d)|\d|\.)*)",
     re.IGNORECASE,
@@ -104,10 +104,12 @@ def _until(value: str, clock: datetime | None) -> Iterator[float]:
 
 def _in_words(body: bytes | str) -> Iterator[float]:
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-    match = _IN_WORDS.search(text[:_LONGEST_TEXT])
-    if match is not None:
+    for match in _IN_WORDS.finditer(text[:_LONGEST_TEXT]):
         wait = _LONG_UNIT.sub(lambda m: "ms" if m[0].lower().startswith("milli") else m[0][0].lower(), match["wait"])
-        yield _span_s(wait) if _SPAN.search(wait) else float(match["number"])
+        seconds = _span_s(wait) if _SPAN.search(wait) else float(match["number"])
+        # OpenRouter repeats its headers in the body, and those hold points in time.
+        if seconds < _EPOCH_S:
+            yield seconds
 
 
 def _span_s(text: str) -> float:

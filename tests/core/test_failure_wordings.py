@@ -155,6 +155,10 @@ invalid | perplexity | 400 | invalid_message | Last message must have role `user
 invalid | alibaba | 400 | invalid_parameter_error | 'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.
 invalid | zai | 400 | 1214 | messages 参数非法。请检查文档。
 invalid | any | 418 | - | I'm a teapot
+invalid | anthropic | 400 | invalid_request_error | messages.3.content.8: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified. These blocks must remain as they were in the original response.
+refused | gemini | 429 | RESOURCE_EXHAUSTED | You have exhausted your capacity on this model. Your quota will reset after 26s.
+refused | moonshot | 429 | rate_limit_reached_error | Your account a / proj-b request reached project TPM rate limit, current: 1410, limit: 100
+unsupported | deepinfra | 405 | 405 | Tool calling is not supported for model: mistralai/Mistral-Small-24B
 denied | openai | 401 | invalid_api_key | Incorrect API key provided: x. You can find your API key at https://platform.openai.com/account/api-keys.
 denied | openai | 401 | - | You must be a member of an organization to use the API
 denied | anthropic | 403 | permission_error | Your API key does not have permission to use the specified resource.

@@ -69,12 +69,84 @@ class Tally:
     @property
     def share_of_rows(self) -> float:
         """Agreement, each row counting once."""
-        rows = [
-            row
-            for row in _rows("cassettes_ok")
-            if row["id"] not in known and row["api"] == "openai.chat" and row["status"] == 200 and row["response_body"]
+        rows = [hit for hits in self.templates.values() for hit in hits]
+        return sum(rows) / len(rows)
+
+
+@pytest.fixture(scope="module")
+def labelled() -> Sequence[Labelled]:
+    """The rows that the bar is about."""
+    recorded = {row["id"]: row for name in ("cassettes_errors", "cassettes_ok") for row in _rows(name)}
+    with data_path("cassettes", "failure_labels.csv").open(newline="") as file:
+        return [
+            Labelled(
+                label=entry["class"],
+                note=entry["note"],
+                retry_after_s=float(entry["retry_after_s"]) if entry["retry_after_s"] else None,
+                row=recorded[entry["id"]],
+            )
+            for entry in csv.DictReader(file)
+            if entry["llm_call"] == "true" and entry["confidence"] == "high" and "NEEDS_REQUEST" not in entry["note"]
         ]
 
+
+def test_the_class_agrees_with_the_label(labelled: Sequence[Labelled], capsys: pytest.CaptureFixture[str]) -> None:
+    """At least 95 % of templates get the class that a person gave them; every other one is printed."""
+    tally = Tally()
+    for case in labelled:
+        failure = _failure(case.row)
+        tally.add(case, failure.kind if failure is not None else "answer")
+    with capsys.disabled():
+        print(  # noqa: T201 - the figure and the table are what the suite is run for
+            f"\nfailure classes: {tally.share:.2%} of {len(tally.templates)} templates, {tally.share_of_rows:.2%} of "
+            f"{len(labelled)} rows agree",
+            *sorted(tally.disagreements.values()),
+            sep="\n  ",
+        )
+    assert tally.share >= BAR
+
+
+def test_what_must_not_be_asked_again_is_not(labelled: Sequence[Labelled]) -> None:
+    """Nothing labelled invalid, denied or out_of_quota gets a class that allows the same model and key again."""
+    again = [
+        (case.row["id"], case.label, failure.kind)
+        for case in labelled
+        if case.label in ("invalid", "denied", "out_of_quota")
+        and (failure := _failure(case.row)) is not None
+        and FOLLOW[failure.kind].same_model
+    ]
+    assert again == []
+
+
+def test_waits_are_read_as_labelled(labelled: Sequence[Labelled]) -> None:
+    """A refusal's wait is the labelled one, and no other class but out_of_quota has one."""
+    for case in labelled:
+        failure = _failure(case.row)
+        assert failure is not None
+        if failure.kind == "refused":
+            assert failure.retry_after_s == case.retry_after_s
+        elif failure.kind != "out_of_quota":
+            assert failure.retry_after_s is None
+
+
+def test_no_message_holds_the_prompt(labelled: Sequence[Labelled]) -> None:
+    """No message repeats a passage of what was asked."""
+    for case in labelled:
+        failure = _failure(case.row)
+        assert failure is not None
+        for passage in _passages(case.row["request"]):
+            assert passage not in failure.message
+
+
+def test_good_answers_are_of_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the recorded answers that nobody labelled as a failure, hardly any is called one; each of those is printed."""
+    with data_path("cassettes", "failure_labels.csv").open(newline="") as file:
+        known = {entry["id"] for entry in csv.DictReader(file)}
+    rows = [
+        row
+        for row in _rows("cassettes_ok")
+        if row["id"] not in known and row["api"] == "openai.chat" and row["status"] == 200 and row["response_body"]
+    ]
     flagged = [(row["id"], row["provider"], failure) for row in rows if (failure := _failure(row)) is not None]
     with capsys.disabled():
         print(  # noqa: T201 - the table is what the suite is run for
