@@ -260,10 +260,10 @@ class Router:
         for name in (hints.model, hints.baseline):
             if name is not None:
                 _known("model", name, setup.catalog)
-        trace_id = hints.trace_id or os.urandom(16).hex()
-        request_id = os.urandom(16).hex()
+        drawn = os.urandom(40).hex()
+        request_id = drawn[:32]
         return Given(
-            ids=Ids(request_id=request_id, trace_id=trace_id, span_id=os.urandom(8).hex()),
+            ids=Ids(request_id=request_id, trace_id=hints.trace_id or drawn[32:64], span_id=drawn[64:]),
             key=content_key(request, policy_name),
             features=features_of(
                 request,

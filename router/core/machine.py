@@ -88,6 +88,18 @@ class Course:
     ready_s: Mapping[str, float] = field(default_factory=dict)
     window_above: int = 0
 
+    def after(self, attempt: Attempt) -> Course:
+        """Returns the course with one more attempt."""
+        return Course(
+            given=self.given,
+            slate=self.slate,
+            worst_case_usd=self.worst_case_usd,
+            able=self.able,
+            attempts=(*self.attempts, attempt),
+            ready_s=self.ready_s,
+            window_above=self.window_above,
+        )
+
     def spent(self, now_s: float) -> Spent:
         """Returns what the request has taken `now_s` seconds after its arrival."""
         if not self.attempts:
@@ -122,7 +134,7 @@ class NeedCall:
 
     def next(self, attempt: Attempt, /) -> NeedCall | NeedSleep | Done | Exhausted:
         """Returns what follows the attempt that was asked for."""
-        course = replace(self.course, attempts=(*self.course.attempts, attempt))
+        course = self.course.after(attempt)
         now_s = round(attempt.started_s + attempt.latency_s, 6)
         match attempt.outcome:
             case "answer":
@@ -134,7 +146,7 @@ class NeedCall:
 
     def abandon(self, attempt: Attempt, /) -> Exhausted:
         """Returns the end of a request whose caller gave up during this attempt."""
-        course = replace(self.course, attempts=(*self.course.attempts, attempt))
+        course = self.course.after(attempt)
         now_s = round(attempt.started_s + attempt.latency_s, 6)
         return Exhausted(course=course, now_s=now_s, ending="cancelled", why="the caller gave up")
 
