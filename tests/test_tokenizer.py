@@ -38,7 +38,7 @@ def test_a_long_text_is_counted_in_pieces(words: list[str]) -> None:
     "text", [" " * 1_000_000, "a" * 200_000, "ab1-" * 100_000, "\ud800"], ids=["blanks", "letters", "ids", "half"]
 )
 def test_odd_texts_are_counted(text: str) -> None:
-    """tiktoken panics on a million blanks in one piece; pieces are counted."""
+    """The library panics on a million blanks in one piece; pieces are counted."""
     assert TOKENIZER.count(text)
 
 
@@ -52,7 +52,7 @@ def test_threads_share_one_vocabulary() -> None:
 
 
 def test_loading_leaves_the_environment_as_it_was() -> None:
-    """tiktoken's cache is pointed elsewhere only while it loads."""
+    """The library's cache is pointed elsewhere only while it loads."""
     before = dict(os.environ)
     Tokenizer().load()
     os.environ["TIKTOKEN_CACHE_DIR"] = "/elsewhere"

@@ -79,7 +79,8 @@ _DEFINITIONS: Final = 0.8
 """Of the tokens of tool definitions as JSON, how many a template makes of them; 0.4 to 1.3 were seen."""
 
 _PER_MESSAGE: Final = TokenCount(low=0, likely=4, high=12)
-"""What a chat template wraps a message into; 4 at OpenAI, one of them the role ("How to count tokens with tiktoken", OpenAI Cookbook)."""
+"""What a chat template wraps a message into; 4 at OpenAI, one of them the role (OpenAI Cookbook, "How to count tokens
+with tiktoken")."""
 _PER_REQUEST: Final = TokenCount(low=0, likely=3, high=8)
 _PER_TOOL_CALL: Final = TokenCount(low=0, likely=8, high=48)
 NO_TOKENS: Final = TokenCount(low=0, likely=0, high=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from router.clients.client import Call
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Message, Usage
@@ -91,7 +92,7 @@ def _listed(step: Step | Iterable[Any]) -> Iterable[Step]:
     """Returns a model's steps; one step alone, a stream's events too, is a list of one."""
     if isinstance(step, (Answer, Failure)) or callable(step):
         return [step]
-    steps = list(step)
+    steps: list[Any] = list(step)
     return [steps] if steps and isinstance(steps[0], Chunk) else steps
 
 

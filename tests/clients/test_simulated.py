@@ -16,7 +16,7 @@ from router.core.parse import parse_request
 from router.errors import ConfigError
 from router.testing.clock import VirtualClock
 
-WEATHER = {
+WEATHER: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "weather",
@@ -26,14 +26,24 @@ WEATHER = {
 
 
 def call(
-    prompt: Any = "hi", *, options: dict[str, Any] | None = None, timeouts: Timeouts = Timeouts(), **params: Any
+    prompt: Any = "hi",
+    *,
+    options: Any = None,
+    timeouts: Any = None,
+    limits: dict[str, int] | None = None,
+    **params: Any,
 ) -> Call:
-    """Returns a call of a simulated model with these options."""
-    limits = {name: params.pop(name) for name in ("context_window_tokens", "max_output_tokens") if name in params}
+    """Returns a call of a simulated model with these options and limits."""
     model = Model(
-        name="small", id="simulated/small", provider="simulated", client="simulated", options=options or {}, **limits
+        name="small",
+        id="simulated/small",
+        provider="simulated",
+        client="simulated",
+        options=options or {},
+        context_window_tokens=(limits or {}).get("context_window_tokens"),
+        max_output_tokens=(limits or {}).get("max_output_tokens"),
     )
-    return Call(model=model, request=parse_request(prompt, **params), timeouts=timeouts)
+    return Call(model=model, request=parse_request(prompt, **params), timeouts=timeouts or Timeouts())
 
 
 async def answer(what: Call, client: SimulatedClient | None = None) -> Answer:
@@ -68,8 +78,8 @@ async def test_an_answer_says_that_it_is_simulated_and_counts_its_tokens() -> No
 async def test_choices_output_limits_and_reasoning_are_kept() -> None:
     """`n` choices, no more tokens than allowed by request and model, reasoning where it is asked for."""
     assert [c.index for c in (await answer(call(n=3))).choices] == [0, 1, 2]
-    for limit in ({"max_tokens": 10}, {"max_output_tokens": 10}):
-        cut = await answer(call(**limit))
+    for limited in (call(max_tokens=10), call(limits={"max_output_tokens": 10})):
+        cut = await answer(limited)
         assert cut.finish_reason == "length"
         assert cut.usage is not None
         assert cut.usage.output_tokens <= 14
@@ -88,13 +98,13 @@ async def test_a_demanded_tool_is_called() -> None:
         assert function.name == "weather"
         assert list(json.loads(function.arguments)) == ["city"]
     for choice in ("auto", "required", {"type": "function", "function": {"name": "nobody"}}):
-        tools = {} if choice == "required" else {"tools": [WEATHER]}
+        tools: dict[str, Any] = {} if choice == "required" else {"tools": [WEATHER]}
         assert (await answer(call(tool_choice=choice, **tools))).finish_reason == "stop"
 
 
 async def test_json_is_answered_where_it_is_asked_for() -> None:
     """A schema is satisfied; without one any object does."""
-    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": WEATHER["function"]["parameters"]}}  # type: ignore[index]  # a literal above
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": WEATHER["function"]["parameters"]}}
     assert json.loads((await answer(call(response_format=schema))).text) == {"city": "simulated"}
     assert json.loads((await answer(call(response_format={"type": "json_object"}))).text)["simulated"] is True
 
@@ -202,7 +212,7 @@ async def test_what_takes_too_long_times_out(timeouts: Timeouts) -> None:
 
 async def test_what_exceeds_the_window_is_too_long() -> None:
     """As a provider would say."""
-    result = await SimulatedClient().send(call("word " * 500, context_window_tokens=100))
+    result = await SimulatedClient().send(call("word " * 500, limits={"context_window_tokens": 100}))
     assert isinstance(result, Failure)
     assert result.kind == "too_long"
 

@@ -15,6 +15,8 @@ from router.core.hints import HINT_NAMES, parse_hints
 from router.core.request import Hints
 from router.errors import RequestError
 
+WRONG_MONEY: tuple[Any, ...] = (-1, "x", "NaN", "Infinity", True, [])
+
 
 def test_every_field_of_hints_is_a_hint() -> None:
     """No hint can reach a provider, and none is taken without a check."""
@@ -80,11 +82,7 @@ def test_all_hints_together() -> None:
         ("tags", {1: "a"}),
         ("tags", {"a": 1.5}),
         ("tags", {"a": None}),
-        *(
-            (money, wrong)
-            for money in ("max_cost_usd", "waste_usd")
-            for wrong in (-1, "x", "NaN", "Infinity", True, [])
-        ),
+        *((money, wrong) for money in ("max_cost_usd", "waste_usd") for wrong in WRONG_MONEY),
         ("max_cost_usd", math.nan),
         ("max_cost_usd", "9" * 200 + "x"),
         ("min_quality", -0.1),

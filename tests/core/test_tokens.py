@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -9,8 +11,7 @@ from router.core.families import family_of
 from router.core.features import features_of
 from router.core.parse import parse_request
 from router.core.request import Features
-from router.core.tokens import Count, Measure, estimate_tokens, measure, tokens_at
-from router.core.tokens import Content
+from router.core.tokens import Content, Count, Measure, estimate_tokens, measure, tokens_at
 from router.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer()
@@ -148,7 +149,7 @@ def test_families_are_told_by_the_id(model_id: str, family: str, tokenizer: str 
     assert (family_of(model_id).name, family_of(model_id).tokenizer) == (family, tokenizer)
 
 
-def features(text: str, *limits: int, **params: object) -> Features:
+def features(text: str, *limits: int, **params: Any) -> Features:
     """Returns the features of a prompt, counted where a limit is near."""
     return features_of(parse_request(text, **params), limits=limits, count=TOKENIZER.count)
 
