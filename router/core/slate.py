@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
 from router.core.catalog import Model
 from router.core.cost import expected_usd, worst_usd
+from router.core.lazy import lazy
 from router.core.request import Features
 
 
@@ -32,12 +32,12 @@ class Candidate:
         """The model's name."""
         return self.model.name
 
-    @cached_property
+    @lazy
     def expected_usd(self) -> Decimal | None:
         """What one attempt is expected to cost; None where the price is unknown."""
         return expected_usd(self.model, self.features, self.expected_output_tokens)
 
-    @cached_property
+    @lazy
     def worst_usd(self) -> Decimal | None:
         """What one attempt can cost at most; None where the price or the largest output is unknown."""
         return worst_usd(self.model, self.features)
