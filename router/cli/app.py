@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,7 +72,7 @@ def root(
         raise typer.Exit
     from router.cli.terminal import tolerate_encoding
 
-    tolerate_encoding()
+    tolerate_encoding(sys.stdout, sys.stderr)
 
 
 @app.command()

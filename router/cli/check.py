@@ -149,7 +149,7 @@ def _print(
         f"{source}: {_count(len(setup.catalog), 'model')}, {_count(len(plans), 'policy', 'policies')}", style="bold"
     )
     console.print()
-    console.print(figures(setup.catalog))
+    console.print(figures(setup.catalog, console.width))
     console.print()
     console.print(_policies(setup))
     console.print()

@@ -18,8 +18,9 @@ from rich.text import Text
 from router.cli.asking import Asked, Kept, open_router, settings_of
 from router.cli.ending import FAILED, INTERRUPTED, ending
 from router.cli.terminal import dollars, err, out, print_json, seconds, shown
-from router.core.decision import total
+from router.core.decision import Decision, total
 from router.core.policy import Context
+from router.core.record import attempt_dict
 from router.core.slate import Slate
 from router.errors import RequestError, RouterError
 from router.reply import Reply
@@ -36,13 +37,14 @@ class Outcome:
     """What one model said, or why it said nothing."""
 
     model: str
+    decision: Decision
     reply: Reply | None = None
-    error: RouterError | None = None
+    error: str | None = None
 
-    def record(self) -> dict[str, Any] | None:
-        """Returns the decision as JSON values."""
-        decision = self.reply.decision if self.reply is not None else self.error.decision if self.error else None
-        return None if decision is None else decision.to_dict()
+    def attempt(self) -> dict[str, Any] | None:
+        """Returns its one attempt as JSON values; None where the model was not asked."""
+        attempts = self.decision.attempts
+        return attempt_dict(attempts[-1]) if attempts else None
 
 
 def as_given(slate: Slate, _context: Context, /) -> Slate:
@@ -102,21 +104,22 @@ async def _ask_all(router: Router, asked: Asked, names: Sequence[str]) -> list[O
 async def _ask(router: Router, asked: Asked, name: str) -> Outcome:
     options: Mapping[str, Any] = {**asked.options, "model": name, "attempts": 1}
     try:
-        return Outcome(model=name, reply=await router.acomplete(asked.prompt, **options))
-    except RequestError:
-        raise  # of the request itself: no model would take it
+        reply = await router.acomplete(asked.prompt, **options)
     except RouterError as error:
-        return Outcome(model=name, error=error)
+        if error.decision is None:
+            raise  # of the request itself: no model would take it
+        return Outcome(model=name, decision=error.decision, error=str(error))
+    return Outcome(model=name, decision=reply.decision, reply=reply)
 
 
 def _as_values(outcome: Outcome) -> dict[str, Any]:
-    record = outcome.record()
+    record = outcome.decision.to_dict()
     return {
         "model": outcome.model,
         "text": None if outcome.reply is None else outcome.reply.text,
-        "error": None if outcome.error is None else str(outcome.error),
-        "cost_usd": None if record is None else record["cost_usd"],
-        "latency_s": None if record is None else record["latency_s"],
+        "error": outcome.error,
+        "cost_usd": record["cost_usd"],
+        "latency_s": record["latency_s"],
         "decision": record,
     }
 
@@ -150,13 +153,10 @@ def _answer(outcome: Outcome) -> Text:
 
 def _reason(outcome: Outcome) -> str:
     """Returns why a model said nothing: the failure of the one attempt, or why it was not asked."""
-    record = outcome.record()
-    if record is None:
-        return str(outcome.error)
-    if not record["attempts"]:
-        dropped = (d["reason"] for d in record["slate"]["dropped"] if d["model"] == outcome.model)
-        return f"not asked: {next(dropped, record['why'])}"
-    attempt = record["attempts"][-1]
+    attempt = outcome.attempt()
+    if attempt is None:
+        dropped = (d.reason for d in outcome.decision.slate.dropped if d.name == outcome.model)
+        return f"not asked: {next(dropped, outcome.decision.why)}"
     status = "" if attempt["status"] is None else f" ({attempt['status']})"
     return f"{attempt['outcome']}{status}: {attempt['error']}"
 
@@ -168,8 +168,7 @@ def _figures(outcomes: list[Outcome]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("cost")
     for outcome in outcomes:
-        record = outcome.record()
-        attempt = record["attempts"][-1] if record is not None and record["attempts"] else None
+        attempt = outcome.attempt()
         counted = attempt["usage"] if attempt is not None else None
         table.add_row(
             Text(outcome.model, style="bold"),

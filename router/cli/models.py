@@ -19,6 +19,9 @@ from router.core.catalog import Catalog, Model, Price, Rates, Tier
 from router.core.record import usd
 from router.errors import RequestError
 
+WIDE = 76
+"""Columns from which all figures of a model fit on a line beside a name of ordinary length."""
+
 
 def run(*, config: Path | None, as_json: bool) -> None:
     """Prints the catalog."""
@@ -29,7 +32,7 @@ def run(*, config: Path | None, as_json: bool) -> None:
         if as_json:
             print_json([as_values(model) for model in catalog.values()])
             return
-        out().print(figures(catalog))
+        out().print(figures(catalog, out().width))
         for model in catalog.values():
             out().print()
             out().print(Text(model.name, style="bold"))
@@ -71,24 +74,29 @@ def run_all(search: str | None, *, as_json: bool) -> None:
         )
 
 
-def figures(catalog: Catalog) -> Table:
-    """Returns the figures by which models are compared, one line each."""
+def figures(catalog: Catalog, width: int) -> Table:
+    """Returns the figures by which models are compared, one line each.
+
+    Args:
+        catalog: the models.
+        width: of the terminal; where it is narrow, the lesser figures are left out.
+    """
+    wide = width >= WIDE
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("model", overflow="fold")
-    for name in ("$/M in", "cached", "out", "window", "most out"):
+    for name in ("$/M in", *(["cached"] if wide else []), "out", "window", *(["most out"] if wide else [])):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("until", no_wrap=True)
+    if wide:
+        table.add_column("until", no_wrap=True)
     for model in catalog.values():
         rates = _first_rates(model.price)
-        table.add_row(
-            Text(model.name, style="bold"),
-            rate(rates.input),
-            rate(rates.cached_input, "-"),
-            rate(rates.output),
-            tokens(model.context_window_tokens),
-            tokens(model.max_output_tokens),
-            model.deprecated_on or "-",
-        )
+        label, window = Text(model.name, style="bold"), tokens(model.context_window_tokens)
+        if wide:
+            most, until = tokens(model.max_output_tokens), model.deprecated_on or "-"
+            cells = (label, rate(rates.input), rate(rates.cached_input, "-"), rate(rates.output), window, most, until)
+            table.add_row(*cells)
+        else:
+            table.add_row(label, rate(rates.input), rate(rates.output), window)
     return table
 
 
@@ -172,8 +180,7 @@ def _price_lines(price: Price | None) -> Iterable[tuple[str, str]]:
     for tier in price.tiers[1:]:
         yield f"> {tier.above_tokens:,}", f"{_in_out(tier.rates)} $/M"
     for name, tiers in price.service.items():
-        if tiers:
-            yield name, f"{_in_out(tiers[0].rates)} $/M"
+        yield from ((name, f"{_in_out(tier.rates)} $/M") for tier in tiers[:1])
     if price.request_usd or price.request_most_usd:
         most = f" to {dollars(price.request_most_usd)}" if price.request_most_usd > price.request_usd else ""
         yield "fee", f"{dollars(price.request_usd)}{most} a request"

@@ -68,8 +68,6 @@ def slate(record: Record) -> RenderableType:
     for entry in dropped:
         by = "" if entry["by"] == "request" else f"{entry['by']}: "
         fallen.add_row(Text("x", style="red"), Text(entry["model"], style="dim"), Text(shown(by + entry["reason"])))
-    if not live and not dropped:
-        return Text("the catalog has no models")
     return Group(*([kept] if live else []), *([fallen] if dropped else []))
 
 
@@ -171,8 +169,6 @@ def _input(features: Mapping[str, Any]) -> str:
     count = features["input_tokens"]
     if exact := features["exact_tokens"]:
         return ", ".join(f"{number:,} tokens ({tokenizer})" for tokenizer, number in exact.items())
-    if count["low"] == count["high"]:
-        return f"{tokens(count['likely'])} tokens"
     return f"about {tokens(count['likely'])} tokens ({tokens(count['low'])} to {tokens(count['high'])})"
 
 

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, TextIO
 
 import orjson
 from rich.console import Console
@@ -42,11 +43,11 @@ def err() -> Console:
     return _Plain(stderr=True)
 
 
-def tolerate_encoding() -> None:
-    """Lets a stream that cannot encode a character print `?` in its place instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
-            reconfigure(errors="replace")
+def tolerate_encoding(*streams: TextIO) -> None:
+    """Lets streams that cannot encode a character print `?` in its place instead of failing."""
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def print_json(value: Any) -> None:

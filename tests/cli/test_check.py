@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from router.cli.check import warnings
 from router.config import Settings
+from router.prices.litellm_map import PriceMap
 from router.setup import setup_of
 from tests.cli.command import lowfare, parsed, words, write_config
 
@@ -86,13 +88,19 @@ def test_warnings(tmp_path: Path) -> None:
     assert lowfare("check", "--strict", "--config", write_config(tmp_path)).exit_code == 0
 
 
-def kinds(models: dict[str, dict[str, object]], today: date = date(2026, 1, 1), **more: object) -> set[tuple[str, str]]:
+def kinds(
+    models: dict[str, dict[str, Any]],
+    today: date = date(2026, 1, 1),
+    *,
+    prices: PriceMap | None = None,
+    **more: Any,
+) -> set[tuple[str, str]]:
     """Returns the warnings of a configuration as (kind, model)."""
-    setup = setup_of(Settings(models=models, **more))
+    setup = setup_of(Settings.model_validate({"models": models, **more}), prices=prices)
     return {(warned.kind, warned.about) for warned in warnings(setup, today=today)}
 
 
-MODEL: dict[str, object] = {
+MODEL: dict[str, Any] = {
     "id": "simulated/x",
     "input_usd_per_mtok": "1",
     "output_usd_per_mtok": "2",
@@ -112,6 +120,13 @@ def test_deprecation(today: str, warned: bool) -> None:
     """A model that its provider ends soon, or has ended, is told."""
     model = {"id": "anthropic/claude-sonnet-4-5", "client": "simulated"}
     assert (("deprecated", "claude") in kinds({"claude": model}, date.fromisoformat(today))) == warned
+
+
+def test_a_date_that_is_none() -> None:
+    """A deprecation date that the price map writes in words is no warning and no error."""
+    row = {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+    prices = PriceMap({"x": row | {"max_input_tokens": 1000, "deprecation_date": "mid 2026"}})
+    assert kinds({"one": {"id": "openai/x", "client": "simulated"}}, prices=prices) == set()
 
 
 def test_a_dominated_model() -> None:

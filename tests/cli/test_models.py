@@ -87,3 +87,10 @@ def test_nothing_is_found() -> None:
 def test_search_needs_all() -> None:
     """`--search` alone is wrong usage."""
     assert lowfare("models", "--search", "x").exit_code == 2
+
+
+def test_a_narrow_terminal(tmp_path: Path) -> None:
+    """On a narrow terminal the lesser figures make room for the names."""
+    result = lowfare("models", "--config", write_config(tmp_path, SEED), env={"COLUMNS": "50"})
+    assert result.stdout.splitlines()[3].split() == ["claude", "3.00", "15.00", "200,000"]
+    assert max(map(len, result.stdout.splitlines())) <= 50

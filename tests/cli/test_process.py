@@ -104,7 +104,7 @@ def test_ctrl_c_cancels_prices_and_logs(tmp_path: Path, arguments: list[str]) ->
     log, config = tmp_path / "log.jsonl", tmp_path / "config.toml"
     with socket.create_server(("127.0.0.1", 0)) as server:
         config.write_text(SILENT.format(port=server.getsockname()[1], log=log))
-        command = [COMMAND, *arguments, "--config", config]
+        command: list[str | Path] = [COMMAND, *arguments, "--config", config]
         with subprocess.Popen(
             command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:

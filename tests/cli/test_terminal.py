@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from io import StringIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.cli.terminal import dollars, seconds, shown, times, tokens
+from router.cli.terminal import dollars, seconds, shown, times, tokens, tolerate_encoding
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,14 @@ def test_times(part: str, whole: str, text: str) -> None:
     """Two costs are compared in words; with nothing to compare there are none."""
     assert times(Decimal(part), Decimal(whole)) == text
     assert times(None, Decimal(whole)) == ""
+
+
+def test_a_stream_without_an_encoding_is_left_alone() -> None:
+    """What is no stream of bytes below needs no tolerance."""
+    stream = StringIO()
+    tolerate_encoding(stream)
+    stream.write("naïve")
+    assert stream.getvalue() == "naïve"
 
 
 def test_seconds() -> None:
