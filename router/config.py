@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, MinLen
-from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, TomlConfigSettingsSource
 
 from router.config_errors import Fault, config_error, faults_of
@@ -32,6 +41,9 @@ class Settings(BaseModel):
     """A whole configuration, checked but for what needs the catalog; `router.setup.setup_of` does the rest.
 
     Made by `load`, or in code with the same names: `Settings(models={"small": {"id": "deepseek/deepseek-v3.2"}})`.
+
+    Raises:
+        ConfigError: something is wrong; lists all that is.
     """
 
     model_config = STRICT
@@ -45,7 +57,7 @@ class Settings(BaseModel):
     expected_output_tokens: Annotated[int, Ge(1)] = 500
     unpriced: Literal["refuse", "drop", "allow"] = "refuse"
 
-    _origin: Origin = PrivateAttr(default_factory=Origin)
+    _origin: Origin = PrivateAttr(default=IN_CODE)
 
     @property
     def origin(self) -> Origin:
@@ -57,26 +69,19 @@ class Settings(BaseModel):
     def _build_policies(cls, tables: Any) -> Mapping[str, Policy]:
         return build_policies(tables)
 
+    @model_validator(mode="wrap")
     @classmethod
-    def checked(cls, tables: Mapping[str, Any], origin: Origin = IN_CODE, *, faults: Sequence[Fault] = ()) -> Self:
-        """Returns the settings that the tables state.
-
-        Args:
-            tables: as a file has them.
-            origin: where they come from.
-            faults: what is wrong with them already.
-
-        Raises:
-            ConfigError: with everything that is wrong with them.
-        """
+    def _explained(cls, tables: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Turns what pydantic finds wrong into one `ConfigError`, in code as in files."""
+        origin, faults = info.context or (IN_CODE, [])
         try:
-            settings = cls(**tables)
+            settings = handler(tables)
         except ValidationError as error:
             # The cause is left out: it holds the input as it stands in the file.
             raise config_error([*faults_of(error, cls), *faults], origin) from None
         if faults:
             raise config_error(faults, origin)
-        settings._origin = origin
+        settings._origin = origin  # noqa: SLF001 - an attribute of this very class
         return settings
 
 
@@ -132,12 +137,14 @@ def default_settings(
 def _checked(tables: dict[str, Any], file: str, environ: Mapping[str, str] | None) -> Settings:
     laid = overlay(tables, os.environ if environ is None else environ, Settings.model_fields)
     faults = [Fault((variable,), message) for variable, message in laid.unknown.items()]
-    return Settings.checked(laid.tables, Origin(file=file, variables=laid.variables), faults=faults)
+    return Settings.model_validate(laid.tables, context=(Origin(file=file, variables=laid.variables), faults))
 
 
 def _read(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file; config.example.toml shows what to write into one")
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; allowed: a TOML file")
     try:
         return TomlConfigSettingsSource(BaseSettings, path).toml_data
     except tomllib.TOMLDecodeError as error:

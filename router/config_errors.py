@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from router.config_secrets import ADVICE, is_secret
+from router.config_secrets import ADVICE, is_secret, masked
 from router.config_sources import Origin, Path
 from router.core.naming import allowed
 from router.errors import ConfigError
@@ -58,7 +58,7 @@ def faults_of(error: ValidationError, schema: type) -> list[Fault]:
 
 def config_error(faults: Iterable[Fault], origin: Origin) -> ConfigError:
     """Returns all faults as one error, a line for each."""
-    lines = dict.fromkeys(f"{origin.where(fault.path)}: {_at(fault.path)}{fault.message}" for fault in faults)
+    lines = dict.fromkeys(f"{origin.where(fault.path)}: {masked(_at(fault.path) + fault.message)}" for fault in faults)
     return ConfigError("\n".join(lines))
 
 
@@ -93,7 +93,7 @@ def _message(details: ErrorDetails, schema: type) -> str:
         case "extra_forbidden" | "unexpected_keyword_argument":
             return _unknown_key(path, schema)
         case "missing" | "missing_keyword_only_argument":
-            return f"is missing and has no default; {_expected(_type_at(schema, path))}"
+            return "is missing; it must be set"
         case "literal_error":
             choices = re.findall(r"'([^']*)'", context["expected"])
             return f"found {_found(path, details['input'])}; {allowed(str(details['input']), choices)}"
@@ -155,14 +155,6 @@ def _found(path: Path, value: object) -> str:
             return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
-def _expected(annotation: object) -> str:
-    match _keys(annotation):
-        case ():
-            return "it must be set"
-        case keys:
-            return f"it is a table with {', '.join(keys)}"
-
-
 def _keys(annotation: object) -> tuple[str, ...]:
     """Returns the keys that a table of this type may have; none where any will do, or where it is no table."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -188,11 +180,7 @@ def _below(schema: object, part: str | int) -> object:
 
 
 def _plain(annotation: object) -> object:
-    """Returns an annotation without `Annotated` and `| None`."""
-    while True:
-        if get_origin(annotation) is Annotated:
-            annotation = get_args(annotation)[0]
-        elif get_origin(annotation) in {Union, UnionType}:
-            annotation = next((a for a in get_args(annotation) if a is not type(None)), None)
-        else:
-            return annotation
+    """Returns an annotation without `| None`; `get_type_hints` took `Annotated` away already."""
+    if get_origin(annotation) in {Union, UnionType}:
+        return next((argument for argument in get_args(annotation) if argument is not type(None)), None)
+    return annotation

@@ -37,6 +37,11 @@ def is_secret(name: object, value: object) -> bool:
     return isinstance(value, str) and SECRET_VALUE.search(value) is not None
 
 
+def masked(text: str) -> str:
+    """Returns a text without whatever in it looks like a key."""
+    return SECRET_VALUE.sub("(not shown, as it may be secret)", text)
+
+
 def checked_key_env(value: str | None) -> str | None:
     """Returns the name of an environment variable; refuses what looks like the key itself."""
     if value is not None and SECRET_VALUE.search(value):

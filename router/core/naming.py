@@ -18,6 +18,9 @@ def allowed(found: str, names: Iterable[str], /, *, none: str = "there is none")
     if not known:
         return none
     by_spelling = {name.lower().replace("-", "_"): name for name in reversed(known)}
-    near = get_close_matches(found.lower().replace("-", "_"), by_spelling, n=1, cutoff=0.6)
+    plain = found.lower().replace("-", "_")
+    near = get_close_matches(plain, by_spelling, n=1, cutoff=0.6) or [
+        n for n in by_spelling if len(plain) > 2 and plain in n
+    ]
     hint = f" (did you mean {by_spelling[near[0]]!r}?)" if near else ""
     return f"allowed: {', '.join(known)}{hint}"

@@ -26,7 +26,7 @@ from router.core.catalog import Price, Rates
 from router.core.catalog import Tier as PriceTier
 from router.core.request import TokenCount
 
-NAMES = ("a", "b", "c", "d", "e")
+NAMES: tuple[str, ...] = ("a", "b", "c", "d", "e")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CAPABILITIES: tuple[Capability, ...] = get_args(Capability)[:4]
 
@@ -73,7 +73,7 @@ def reasons(slate: Slate) -> dict[str, str]:
     return {dropped.name: dropped.reason for dropped in slate.dropped}
 
 
-names = st.sampled_from(NAMES)
+names: st.SearchStrategy[str] = st.sampled_from(NAMES)
 some_names = st.lists(names, min_size=1, max_size=4).map(tuple)
 tokens = st.integers(min_value=0, max_value=3000)
 capabilities = st.frozensets(st.sampled_from(CAPABILITIES))

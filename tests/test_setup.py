@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policies.cheapest import Cheapest
+from router import Bounds, ConfigError, Context, Slate, Timeouts
+from router.clients.simulated import SimulatedClient
+from router.config import Settings, load
+from router.prices.litellm_map import PriceMap, load_price_map
+from router.setup import setup_of, sinks_of
+from router.sinks.jsonl import JsonlSink
+from router.sinks.log import LogSink
+
+MODELS = """
+[models.local]
+id = "mine"
+base_url = "http://localhost/v1"
+input_usd_per_mtok = "0.1"
+output_usd_per_mtok = "0.3"
+context_window_tokens = 4096
+[models.large]
+id = "anthropic/claude-sonnet-4-5"
+"""
+
+
+@pytest.fixture(scope="module")
+def prices() -> PriceMap:
+    """Returns the installed price map."""
+    return load_price_map()
+
+
+def settings(text: str, models: str = MODELS) -> Settings:
+    """Returns the settings of a text."""
+    return Settings.model_validate(tomllib.loads(text + models))
+
+
+def test_defaults(prices: PriceMap) -> None:
+    """Without policies the cheapest adequate model is asked, within the default bounds, and nothing is logged."""
+    setup = setup_of(settings(""), prices=prices)
+    assert setup.policies == {"default": Cheapest()}
+    assert setup.default_policy == "default"
+    assert setup.bounds == Bounds(attempts=3, deadline_s=60, waste_usd=Decimal("0.02"))
+    assert (setup.expected_output_tokens, setup.unpriced, setup.trace_headers, setup.seed) == (500, False, True, "")
+    assert (setup.content, sinks_of(setup)) == (None, ())
+    assert (setup.patterns, setup.total_token_limits, setup.reads_stats) == ((), (), frozenset())
+
+
+def test_the_catalog_joins_file_and_map(prices: PriceMap, tmp_path: Path) -> None:
+    """What the file states goes before the map, and each figure says where it comes from."""
+    file = tmp_path / "config.toml"
+    file.write_text(MODELS + 'quality = 0.9\ntimeout_s = { connect = 2, total = 30 }\nheaders = { X-Team = "a" }\n')
+    large = setup_of(load(file, environ={}), prices=prices).catalog["large"]
+    assert (large.client, large.key_env, large.quality) == ("anthropic", "ANTHROPIC_API_KEY", 0.9)
+    assert large.timeouts == Timeouts(connect_s=2, total_s=30)
+    assert large.headers == {"X-Team": "a"}
+    assert large.sources["quality"] == str(file)
+    assert large.sources["output_usd_per_mtok"] == prices.source
+
+
+def test_what_policies_want_counted_and_matched_is_gathered(prices: PriceMap) -> None:
+    """Limits ascend and include the context windows; expressions are compiled once."""
+    setup = setup_of(
+        settings("""
+[policies.default]
+kind = "token_tiers"
+tiers = [{ up_to_tokens = 9000, models = ["local"] }, { models = ["large"] }]
+[policies.total]
+kind = "token_tiers"
+measure = "total"
+tiers = [{ up_to_tokens = 70, models = ["local"] }, { models = ["large"] }]
+[policies.matching]
+kind = "rules"
+rules = [{ when = { last_user_message = "b+" }, use = "quick" }, { when = { last_user_message = "a" }, use = "total" }]
+[policies.quick]
+kind = "max_latency"
+p95_s = 2
+"""),
+        prices=prices,
+    )
+    assert setup.token_limits == (4096, 9000, setup.catalog["large"].context_window_tokens)
+    assert setup.total_token_limits == (70,)
+    assert setup.patterns == (re.compile("a"), re.compile("b+"))
+    assert setup.reads_stats == {"matching", "quick"}
+
+
+def test_unpriced_models(prices: PriceMap) -> None:
+    """They are refused unless the settings say to drop or to allow them."""
+    unpriced = '[models.a]\nid = "mine"\nbase_url = "http://localhost/v1"\n'
+    with pytest.raises(ConfigError, match=r"^settings: models\.a: the price of 'mine' is unknown"):
+        setup_of(settings("", unpriced), prices=prices)
+    dropped = setup_of(settings('unpriced = "drop"\n', unpriced), prices=prices)
+    assert (dropped.catalog["a"].price, dropped.unpriced) == (None, False)
+    assert setup_of(settings('unpriced = "allow"\n', unpriced), prices=prices).unpriced
+
+
+def test_sinks_are_those_the_configuration_asks_for(prices: PriceMap, tmp_path: Path) -> None:
+    """A path is a durable log, `lines` a readable one."""
+    setup = setup_of(settings(f'[log]\npath = "{tmp_path}"\nlines = true\n'), prices=prices)
+    sinks = sinks_of(setup)
+    assert [type(sink) for sink in sinks] == [JsonlSink, LogSink]
+    for sink in sinks:
+        sink.close()
+
+
+def test_content_is_logged_after_redaction(prices: PriceMap) -> None:
+    """Content is logged only in full, and hooks and expressions apply in the order of the list."""
+    redact = "redact = [{ pattern = '\\d+', replace = '#' }, { pattern = '#', replace = '[number]' }]"
+    assert setup_of(settings(f"[log]\n{redact}\n"), prices=prices).content is None
+    content = setup_of(settings(f'[log]\ncontent = "full"\n{redact}\n'), prices=prices).content
+    assert content is not None
+    assert [redactor("call 42") for redactor in content.redactors] == ["call #", "call 42"]
+
+
+def test_clients_are_made_by_kind(prices: PriceMap) -> None:
+    """Each call makes a new client of the kind that the model names."""
+    setup = setup_of(settings(""), prices=prices)
+    first, second = setup.client("simulated"), setup.client("simulated")
+    assert isinstance(first, SimulatedClient)
+    assert first is not second
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A policy made in code, which holds others where nobody would look for them, and complains."""
+
+    inner: Any
+
+    def __call__(self, slate: Slate, context: Context, /) -> Slate:
+        return slate
+
+    def problems(self, catalog: object, /) -> list[str]:
+        return ["does not like this catalog", "inner[0].why: is odd"]
+
+
+def test_problems_stand_at_the_key_they_are_about(prices: PriceMap) -> None:
+    """Policies inside mappings and lists are found; a policy used by name is reported where it is defined, once."""
+    shared = Odd(inner=5)
+    made = Settings.model_validate(
+        {
+            "models": tomllib.loads(MODELS)["models"],
+            "policies": {"default": Odd(inner={"x": [shared]}), "shared": shared, "function": lambda slate, _: slate},
+        }
+    )
+    with pytest.raises(ConfigError) as caught:
+        setup_of(made, prices=prices)
+    assert str(caught.value).splitlines() == [
+        "settings: policies.default: does not like this catalog",
+        "settings: policies.default.inner[0].why: is odd",
+        "settings: policies.shared: does not like this catalog",
+        "settings: policies.shared.inner[0].why: is odd",
+    ]
+
+
+def test_of_policies_that_lead_nowhere_the_innermost_is_named(prices: PriceMap) -> None:
+    """Whatever is around it is not to blame."""
+    with pytest.raises(ConfigError) as caught:
+        setup_of(
+            settings("""
+[policies.default]
+kind = "chain"
+policies = [{ kind = "chain", policies = ["strict"] }]
+[policies.strict]
+kind = "min_quality"
+quality = 0.9
+"""),
+            prices=prices,
+        )
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("settings: policies.strict: leads nowhere")
+
+
+def test_settings_of_no_file_take_the_installed_map() -> None:
+    """Without a price map the one of the installed litellm is read."""
+    catalog = setup_of(Settings.model_validate({"models": {"a": {"id": "openai/gpt-4.1"}}})).catalog
+    assert catalog["a"].price is not None
