@@ -121,8 +121,9 @@ class TokenTiers:
     def _ordered(self, tier: Tier, slate: Slate) -> Iterable[str]:
         if self.order == "listed" or len(tier.models) == 1:
             return tier.models
-        members = [candidate for candidate in slate.live if candidate.model.name in tier.models]
-        return [candidate.model.name for candidate in sorted(members, key=by_cost)]
+        members = frozenset(tier.models)
+        ranked = sorted((c for c in slate.live if c.model.name in members), key=by_cost)
+        return [candidate.model.name for candidate in ranked]
 
     def _label(self, index: int) -> str:
         limit = self.tiers[index].up_to_tokens
