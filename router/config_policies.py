@@ -97,7 +97,8 @@ class _Builder:
             raise _validation_error([Fault(("kind",), f"{found}; {allowed('', self._registry.kinds)}")])
         cls, schema = self._schema(kind)
         try:
-            return schema.validate_python(table, extra="forbid", context={"policy": self._nested})  # type: ignore[no-any-return]
+            built: Policy = schema.validate_python(table, extra="forbid", context={"policy": self._nested})
+            return built
         except ValidationError as error:
             raise _validation_error(faults_of(error, cls)) from None
 
