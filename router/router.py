@@ -24,7 +24,7 @@ from router.core.ending import error_of
 from router.core.failure import Failure
 from router.core.features import features_of
 from router.core.key import content_key
-from router.core.machine import Done, Exhausted, Given, NeedCall, NeedSleep, State, plan
+from router.core.machine import NO_POLICY, Done, Exhausted, Given, NeedCall, NeedSleep, State, plan
 from router.core.parse import parse_request
 from router.core.request import Request
 from router.core.settle import Seen, settle
@@ -257,6 +257,8 @@ class Router:
         setup, hints = self._setup, request.hints
         policy_name = hints.policy or setup.default_policy
         policy = _known("policy", policy_name, setup.policies)
+        if hints.model is not None and hints.policy is None:
+            policy_name = NO_POLICY
         for name in (hints.model, hints.baseline):
             if name is not None:
                 _known("model", name, setup.catalog)

@@ -222,6 +222,21 @@ async def test_a_request_dearer_than_its_limit_is_refused() -> None:
     assert client.calls == []
 
 
+async def test_a_request_may_name_its_model() -> None:
+    """Then no policy is asked, unless the request names one too; what it cannot serve is still refused."""
+    policies = {"default": {"kind": "fallback", "models": ["small"]}}
+    client = ScriptedClient()
+    router = routed(client, policies=policies)
+    reply = await router.acomplete("hi", model="large")
+    assert (reply.model, reply.decision.policy) == ("large", "none")
+    assert [d.name for d in reply.decision.slate.dropped] == ["small", "medium"]
+    with pytest.raises(NoCandidate):
+        await router.acomplete("hi", model="large", policy="default")
+    with pytest.raises(NoCandidate):
+        await router.acomplete("word " * 20_000, model="large")
+    assert client.asked == ["large"]
+
+
 @pytest.mark.parametrize("hint", ["policy", "model", "baseline"])
 async def test_an_unknown_name_in_a_hint_is_the_callers_error(hint: str) -> None:
     """It says what is not configured and what there is."""

@@ -60,18 +60,17 @@ def _unable(candidate: Candidate, hints: Hints, *, unpriced: bool) -> str | None
 
 
 def _too_small(model: Model, features: Features, output_tokens: int) -> str | None:
-    most = features.output_tokens_most
+    most, possible, window = features.output_tokens_most, model.max_output_tokens, model.context_window_tokens
     if most is not None:
-        if model.max_output_tokens is not None and most > model.max_output_tokens:
-            return f"writes at most {model.max_output_tokens:,} tokens, the request asks for up to {most:,}"
+        if possible is not None and most > possible:
+            return f"writes at most {possible:,} tokens, the request asks for up to {most:,}"
         output_tokens = most
-    window = model.context_window_tokens
     if window is None:
         return None
     high = tokens_at(features, model).high
-    if high + output_tokens > window:
-        return f"window of {window:,} tokens is too small for up to {high:,} in and {output_tokens:,} out"
-    return None
+    if high + output_tokens <= window:
+        return None
+    return f"window of {window:,} tokens is too small for up to {high:,} in and {output_tokens:,} out"
 
 
 def _too_dear(candidate: Candidate, hints: Hints) -> str | None:

@@ -9,7 +9,6 @@ Zero is an answer only where a price is stated as zero. A model whose input or o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Context, Decimal
 
 from router.core.answer import Usage
@@ -73,24 +72,31 @@ def worst_usd(model: Model, features: Features) -> Decimal | None:
     lets the provider make any number of searches that are billed one by one.
     """
     price = model.price
-    each = _smallest(features.output_tokens_most, model.max_output_tokens)
+    asked, possible = features.output_tokens_most, model.max_output_tokens
+    each = possible if asked is None or (possible is not None and possible < asked) else asked
     if price is None or each is None:
         return None
-    fees = max(price.request_usd, price.request_most_usd)
+    fees = price.request_usd if price.request_usd > price.request_most_usd else price.request_most_usd
     if price.search_usd and (price.searches_unasked or "web_search" in features.needs):
         if not price.searches_billed_once:
             return None
         fees = _times_plus(price.search_usd, 1, fees)
     input_tokens, output_tokens = tokens_at(features, model).high, each * features.choices
+    asks_more = features.needs or features.images or features.cache_write is not None or price.writes_unasked
     worst: Decimal | None = None
-    for tier in _reachable(price, features.service_tier, input_tokens):
-        charges = tier.charges
-        if charges is None:
-            return None
-        usd = _times_plus(_dearest_input(charges, price, features), input_tokens, fees)
-        usd = _times_plus(_dearest_output(charges, features), output_tokens, usd)
-        if worst is None or usd > worst:
-            worst = usd
+    for tiers in (price.tiers,) if features.service_tier is None else _tables(price, features.service_tier):
+        for tier in tiers:
+            if input_tokens <= tier.above_tokens and tier.above_tokens:
+                continue
+            charges = tier.charges
+            if charges is None:
+                return None
+            rate_in, rate_out = charges.any_input, charges.any_output
+            if asks_more:
+                rate_in, rate_out = _dearest_input(charges, price, features), _dearest_output(charges, features)
+            usd = _times_plus(rate_out, output_tokens, _times_plus(rate_in, input_tokens, fees))
+            if worst is None or usd > worst:
+                worst = usd
     return worst
 
 
@@ -106,21 +112,17 @@ def _charges_at(tiers: tuple[Tier, ...], input_tokens: int) -> Charges | None:
     return None
 
 
-def _reachable(price: Price, service_tier: str | None, input_tokens: int) -> Iterator[Tier]:
-    """Yields every tier that an input of up to `input_tokens` may be charged at.
+def _tables(price: Price, service_tier: str | None) -> tuple[tuple[Tier, ...], ...]:
+    """Returns every tier table that a request may be charged by.
 
     A provider that has no room in the tier asked for may serve and bill the standard one; "auto" leaves it the choice
     among all.
     """
-    tables = [price.tiers]
     if service_tier == "auto":
-        tables.extend(price.service.values())
-    elif service_tier is not None and service_tier in price.service:
-        tables.append(price.service[service_tier])
-    for tiers in tables:
-        for tier in tiers:
-            if input_tokens > tier.above_tokens or not tier.above_tokens:
-                yield tier
+        return (price.tiers, *price.service.values())
+    if service_tier is not None and service_tier in price.service:
+        return (price.tiers, price.service[service_tier])
+    return (price.tiers,)
 
 
 def _add_input(usage: Usage, charges: Charges, usd: Decimal) -> Decimal:
@@ -188,9 +190,3 @@ def _dearest_output(charges: Charges, features: Features) -> Decimal:
     if "audio_output" in features.needs:
         return max(charges.any_output, charges.output_audio)
     return charges.any_output
-
-
-def _smallest(asked: int | None, possible: int | None) -> int | None:
-    if asked is None or possible is None:
-        return possible if asked is None else asked
-    return min(asked, possible)

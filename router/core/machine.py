@@ -34,6 +34,9 @@ from router.core.slate import Candidate, Slate
 from router.core.stats import Stats
 from router.errors import PolicyError
 
+NO_POLICY = "none"
+"""What stands in the record for the policy of a request that names its model itself: nothing is left to choose."""
+
 _GOLDEN = 0.6180339887498949
 """Steps of the golden ratio spread the draws of one request evenly over [0, 1)."""
 
@@ -220,7 +223,7 @@ def plan(given: Given, /) -> NeedCall | Exhausted:
         unpriced=given.unpriced,
     )
     try:
-        slate = _apply(given, able)
+        slate = able if given.policy_name == NO_POLICY else _apply(given, able)
     except PolicyError as error:
         broken = Course(given=given, slate=able, able=able, worst_case_usd=None)
         error.decision = _decision(broken, 0.0, "policy_error", str(error), None)
@@ -258,9 +261,13 @@ def _conserves(before: Slate, after: object) -> bool:
         return False
     if len(before.live) + len(before.dropped) != len(after.live) + len(after.dropped):
         return False
-    names = {c.model.name for c in after.live}
-    names.update(d.candidate.model.name for d in after.dropped)
-    return names == {c.model.name for c in before.live} | {d.candidate.model.name for d in before.dropped}
+    return _members(before) == _members(after)
+
+
+def _members(slate: Slate) -> set[Candidate]:
+    members = set(slate.live)
+    members.update([dropped.candidate for dropped in slate.dropped])
+    return members
 
 
 def _baseline(hints: Hints, able: Slate) -> Candidate | None:

@@ -14,7 +14,8 @@ class Hints:
 
     Attributes:
         policy: name of the policy to use; None is the one named "default".
-        model: name of the only model that may answer; None leaves the choice to the policy.
+        model: name of the only model that may answer; without `policy`, no policy is asked. None leaves the choice to
+            the policy.
         tags: labels for reports, rules and budgets.
         tenant: whose request it is; separates caches and budgets.
         max_cost_usd: refuse rather than risk more than this for the whole request.

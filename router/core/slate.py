@@ -13,11 +13,12 @@ from router.core.lazy import lazy
 from router.core.request import Features
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Candidate:
     """A model together with what this request is expected to cost there, and at most can cost.
 
-    Both costs are computed when first asked for: most policies look at a few candidates only. (Hence no slots.)
+    Both costs are computed when first asked for: most policies look at a few candidates only. (Hence no slots.) A
+    candidate is equal to itself alone: a policy hands on those that it was given.
 
     Attributes:
         expected_output_tokens: per choice; what this model is expected to write for this request.
