@@ -149,5 +149,7 @@ def _read(path: Path) -> dict[str, Any]:
         return TomlConfigSettingsSource(BaseSettings, path).toml_data
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: lists or tables stand inside each other too deeply") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error

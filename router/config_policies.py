@@ -16,6 +16,8 @@ from router.errors import ConfigError
 from router.registry import Registry, installed
 
 GROUP = "lowfare.policies"
+TOO_DEEP = "found policies inside each other too deeply; allowed: some hundred levels"
+"""How deep depends on Python's limit on recursion, which requests meet as well; far less than that makes no sense."""
 
 
 def build_policies(tables: Any, registry: Registry | None = None) -> dict[str, Policy]:
@@ -31,7 +33,10 @@ def build_policies(tables: Any, registry: Registry | None = None) -> dict[str, P
     """
     if not isinstance(tables, Mapping):
         raise said("found no table; allowed: a table [policies.NAME] for each policy")
-    return _Builder(tables, registry or installed(GROUP)).all()
+    try:
+        return _Builder(tables, registry or installed(GROUP)).all()
+    except RecursionError as error:
+        raise said(TOO_DEEP) from error
 
 
 class _Builder:

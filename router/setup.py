@@ -12,6 +12,7 @@ from typing import Any, cast
 from router.clients.client import Client
 from router.config import Settings
 from router.config_errors import Fault, config_error
+from router.config_policies import TOO_DEEP
 from router.config_sources import Path
 from router.config_tables import ModelSettings
 from router.core import statics
@@ -103,7 +104,10 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None) -> Setup:
     if DEFAULT not in policies:
         policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
     if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
-        faults += _policy_faults(policies, catalog)
+        try:
+            faults += _policy_faults(policies, catalog)
+        except RecursionError:
+            faults.append(Fault(("policies",), TOO_DEEP))
     content, content_faults = _content(settings)
     faults += content_faults
     if faults:

@@ -21,6 +21,7 @@ from router.config_policies import build_policies
 from router.config_sources import overlay
 from router.errors import ConfigError
 from router.registry import Registry
+from router.setup import setup_of
 
 SMALL = '[models.small]\nid = "deepseek/deepseek-v3.2"\n'
 
@@ -248,3 +249,19 @@ def test_an_installed_kind_has_its_own_options_checked() -> None:
         "found 'soon'; allowed: Input should be a valid date or datetime, input is too short",
         "is no key that lowfare knows; allowed: kind, until (did you mean 'until'?)",
     ]
+
+
+def test_lists_without_end_are_an_error(config: Path) -> None:
+    """A file that nobody wrote by hand is refused like any other wrong one."""
+    config.write_text("x = " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(ConfigError, match="too deeply"):
+        load(config, environ={})
+
+
+@pytest.mark.parametrize("towards", [1, -1])
+def test_policies_too_deep_to_follow_are_an_error(config: Path, towards: int) -> None:
+    """They would fail each request; in which order they are defined does not matter."""
+    tables = [f'[policies.p{i}]\nkind = "chain"\npolicies = ["p{i + 1}"]\n' for i in range(1500)][::towards]
+    config.write_text(SMALL + "".join(tables) + '[policies.p1500]\nkind = "cheapest"\n')
+    with pytest.raises(ConfigError, match="policies: found policies inside each other too deeply"):
+        setup_of(load(config, environ={}))
