@@ -76,7 +76,7 @@ def worst_usd(model: Model, features: Features) -> Decimal | None:
     each = possible if asked is None or (possible is not None and possible < asked) else asked
     if price is None or each is None:
         return None
-    fees = price.request_usd if price.request_usd > price.request_most_usd else price.request_most_usd
+    fees = max(price.request_usd, price.request_most_usd)
     if price.search_usd and (price.searches_unasked or "web_search" in features.needs):
         if not price.searches_billed_once:
             return None

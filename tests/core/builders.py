@@ -25,23 +25,22 @@ def price(input_usd: str = "1", output_usd: str = "4") -> Price:
 
 def model(name: str = "small", **fields: Any) -> Model:
     """Returns a priced model with a window of 100,000 tokens."""
-    return Model(
-        **{
-            "name": name,
-            "id": f"simulated/{name}",
-            "provider": "simulated",
-            "client": "simulated",
-            "price": price(),
-            "context_window_tokens": 100_000,
-            "max_output_tokens": 1_000,
-        }
-        | fields
-    )
+    values: dict[str, Any] = {
+        "name": name,
+        "id": f"simulated/{name}",
+        "provider": "simulated",
+        "client": "simulated",
+        "price": price(),
+        "context_window_tokens": 100_000,
+        "max_output_tokens": 1_000,
+    }
+    return Model(**values | fields)
 
 
 def features(tokens: int = 100, **fields: Any) -> Features:
     """Returns the features of a request of exactly so many tokens."""
-    return Features(**{"input_tokens": TokenCount(low=tokens, likely=tokens, high=tokens)} | fields)
+    values: dict[str, Any] = {"input_tokens": TokenCount(low=tokens, likely=tokens, high=tokens)}
+    return Features(**values | fields)
 
 
 def keep_all(slate: Slate, _: Context, /) -> Slate:
@@ -51,36 +50,32 @@ def keep_all(slate: Slate, _: Context, /) -> Slate:
 
 def given(*models: Model, **fields: Any) -> Given:
     """Returns what goes into a decision over these models, in this order."""
-    return Given(
-        **{
-            "ids": IDS,
-            "key": "k" * 64,
-            "features": features(),
-            "hints": Hints(),
-            "catalog": {m.name: m for m in models},
-            "policy_name": "default",
-            "policy": keep_all,
-            "bounds": Bounds(),
-            "now": NOON,
-            "draw": 0.5,
-            "expected_output_tokens": 200,
-        }
-        | fields
-    )
+    values: dict[str, Any] = {
+        "ids": IDS,
+        "key": "k" * 64,
+        "features": features(),
+        "hints": Hints(),
+        "catalog": {m.name: m for m in models},
+        "policy_name": "default",
+        "policy": keep_all,
+        "bounds": Bounds(),
+        "now": NOON,
+        "draw": 0.5,
+        "expected_output_tokens": 200,
+    }
+    return Given(**values | fields)
 
 
 def attempt(model_name: str = "small", outcome: str = "answer", **fields: Any) -> Attempt:
     """Returns an attempt of one second that cost nothing."""
-    return Attempt(
-        **{
-            "model": model_name,
-            "span_id": "d" * 16,
-            "started_s": 0.0,
-            "latency_s": 1.0,
-            "outcome": outcome,
-            "cost_usd": Decimal(0),
-            "billing": "billed",
-            "price_rule": "none",
-        }
-        | fields
-    )
+    values: dict[str, Any] = {
+        "model": model_name,
+        "span_id": "d" * 16,
+        "started_s": 0.0,
+        "latency_s": 1.0,
+        "outcome": outcome,
+        "cost_usd": Decimal(0),
+        "billing": "billed",
+        "price_rule": "none",
+    }
+    return Attempt(**values | fields)
