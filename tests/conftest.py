@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -29,6 +30,12 @@ def _loopback_only() -> Iterator[None]:
     refused = tuple(network_guard.refused)
     network_guard.refused.clear()
     assert not refused, f"a test may talk to loopback only, this one tried {', '.join(refused)}"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Looks for doctests in the product only: what stands beside the tests is imported by those that need it."""
+    beside = collection_path.suffix == ".py" and not collection_path.name.startswith(("test_", "__init__"))
+    return True if beside else None
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
