@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -120,7 +119,7 @@ class BoundsSettings(BaseModel):
 
     attempts: Annotated[int, Ge(1), Le(100)] = 3
     deadline_s: Seconds = 60.0
-    waste_usd: Usd | None = Decimal("0.02")
+    waste_usd: Usd | None = None
 
 
 class RedactSettings(BaseModel):

@@ -18,6 +18,7 @@ from router.config_tables import ModelSettings
 from router.core import statics
 from router.core.bounds import Bounds
 from router.core.catalog import Catalog, Model
+from router.core.machine import NO_POLICY
 from router.core.naming import allowed
 from router.core.policy import Policy
 from router.errors import ConfigError
@@ -100,7 +101,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None) -> Setup:
     prices = load_price_map() if prices is None else prices
     catalog, faults = _catalog(settings, prices, clients)
     policies = dict(settings.policies)
-    faults += _misspelt_default(policies)
+    faults += _misnamed(policies)
     if DEFAULT not in policies:
         policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
     if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
@@ -180,10 +181,15 @@ def _model_fault(name: str, message: str) -> Fault:
     return Fault(("models", name, key[0]), told[key.end() :].lstrip(" =:"))
 
 
-def _misspelt_default(policies: Mapping[str, Policy]) -> list[Fault]:
-    """Returns a fault where a policy was most likely meant to be the default: it would silently never be used."""
+def _misnamed(policies: Mapping[str, Policy]) -> list[Fault]:
+    """Returns a fault where a policy was most likely meant to be the default, as which it would silently never be used,
+    and where one has the name that stands in the record for no policy at all."""
     near = [] if DEFAULT in policies else get_close_matches(DEFAULT, policies, n=1, cutoff=0.8)
-    return [Fault(("policies", name), f"found the name {name!r}, and none is named {DEFAULT!r}") for name in near]
+    faults = [Fault(("policies", name), f"found the name {name!r}, and none is named {DEFAULT!r}") for name in near]
+    if NO_POLICY in policies:
+        used = f"the name {NO_POLICY!r} stands in records for requests that name their model; allowed: any other"
+        faults.append(Fault(("policies", NO_POLICY), used))
+    return faults
 
 
 def _policy_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:

@@ -38,7 +38,7 @@ def test_defaults(config: Path) -> None:
     """One model is enough; everything else has its default."""
     settings = load(config, environ={})
     assert settings.models["small"].id == "deepseek/deepseek-v3.2"
-    assert (settings.bounds.attempts, settings.bounds.deadline_s, str(settings.bounds.waste_usd)) == (3, 60, "0.02")
+    assert (settings.bounds.attempts, settings.bounds.deadline_s, settings.bounds.waste_usd) == (3, 60, None)
     assert (settings.log.path, settings.log.content, settings.log.redact, settings.log.lines) == (
         None,
         "none",

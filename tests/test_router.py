@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -124,11 +125,18 @@ async def test_the_first_live_candidate_answers(kept: Kept) -> None:
     assert "hello" not in repr(reply)
 
 
-async def test_a_call_carries_trace_headers_timeouts_and_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def small_key() -> Iterator[str]:
+    """Names a variable of the environment that holds a key."""
+    os.environ["SMALL_KEY"] = "sk-canary"
+    yield "SMALL_KEY"
+    del os.environ["SMALL_KEY"]
+
+
+async def test_a_call_carries_trace_headers_timeouts_and_the_key(small_key: str) -> None:
     """Each attempt has its own span under the trace; the key comes from the environment and is in no repr."""
-    monkeypatch.setenv("SMALL_KEY", "sk-canary")
     client = ScriptedClient()
-    models = {**TABLES["models"], "small": {**TABLES["models"]["small"], "key_env": "SMALL_KEY"}}
+    models = {**TABLES["models"], "small": {**TABLES["models"]["small"], "key_env": small_key}}
     reply = await routed(client, models=models).acomplete("hi", trace_id="ab" * 16, deadline_s=9)
     call = client.calls[0]
     span_id = reply.decision.attempts[0].span_id
