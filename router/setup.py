@@ -182,8 +182,11 @@ def _model_fault(name: str, message: str) -> Fault:
 
 
 def _misnamed(policies: Mapping[str, Policy]) -> list[Fault]:
-    """Returns a fault where a policy was most likely meant to be the default, as which it would silently never be used,
-    and where one has the name that stands in the record for no policy at all."""
+    """Returns the faults of names.
+
+    A policy that was most likely meant to be the default would silently never be used, and one with the name that
+    stands in records for no policy at all could not be told from it.
+    """
     near = [] if DEFAULT in policies else get_close_matches(DEFAULT, policies, n=1, cutoff=0.8)
     faults = [Fault(("policies", name), f"found the name {name!r}, and none is named {DEFAULT!r}") for name in near]
     if NO_POLICY in policies:

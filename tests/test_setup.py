@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def test_defaults(prices: PriceMap) -> None:
     setup = setup_of(settings(""), prices=prices)
     assert setup.policies == {"default": Cheapest()}
     assert setup.default_policy == "default"
-    assert setup.bounds == Bounds(attempts=3, deadline_s=60, waste_usd=Decimal("0.02"))
+    assert setup.bounds == Bounds(attempts=3, deadline_s=60, waste_usd=None)
     assert (setup.expected_output_tokens, setup.unpriced, setup.trace_headers, setup.seed) == (500, False, True, "")
     assert (setup.content, sinks_of(setup)) == (None, ())
     assert (setup.patterns, setup.total_token_limits, setup.reads_stats) == ((), (), frozenset())
