@@ -88,7 +88,7 @@ def usage_from(body: Mapping[str, Any]) -> Usage | None:
     made to compact the conversation stand only in `iterations`, and are billed: they are added.
     """
     usage = body.get("usage")
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, Mapping) or not usage.keys() & {"input_tokens", "output_tokens"}:
         return None
     rounds = usage.get("iterations")
     extra = [r for r in rounds if isinstance(r, Mapping)] if isinstance(rounds, list) else []
@@ -290,8 +290,11 @@ class Reading:
         return []
 
     def _join(self, index: int) -> None:
-        if parts := self._parts.get(index):
-            self._blocks[index]["input"] = _Verbatim("".join(parts))
+        parts = self._parts.get(index)
+        if not parts:
+            return
+        block, written = self._blocks[index], "".join(parts)
+        block["input"] = _Verbatim(written) if block.get("type") == "tool_use" else _parsed(written)
 
     def _call(self, index: int, *, call_id: str = "", name: str = "", arguments: str = "") -> list[Chunk]:
         function = Function(name=name, arguments=arguments)
@@ -307,6 +310,14 @@ class _Verbatim(str):
     """Arguments as the model wrote them, piece by piece; they may be broken JSON, which is for others to judge."""
 
     __slots__ = ()
+
+
+def _parsed(text: str) -> Any:
+    """Returns the input of one of the provider's own tools, which goes back as an object; as text if it broke off."""
+    try:
+        return json.loads(text or "{}")
+    except ValueError:
+        return text
 
 
 def _arguments(block: Mapping[str, Any]) -> str:
