@@ -1,0 +1,204 @@
+"""Runs a scenario: the production router in a world where only clients and clocks are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from router.clock import Clock
+from router.config import Settings
+from router.core.decision import Decision
+from router.core.machine import Given
+from router.core.request import Request
+from router.errors import RouterError
+from router.registry import installed
+from router.router import Router
+from router.testing.providers import ScriptedProvider
+from router.testing.report import Outcome, Recorded, Report, report_of
+from router.testing.scenario import Scenario
+from router.testing.traffic import Arrival
+from router.testing.world import World
+
+_WORD: Final = "word "
+_WORDS: Final = _WORD * 4096
+_PREFIX_TOKENS: Final = 12
+"""What the chat template and the first words of a prompt take of its tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What a contender plays on."""
+
+    scenario: Scenario
+    seed: int
+    clock: Clock
+    settings: Settings
+    provider: ScriptedProvider
+
+
+class Contender(Protocol):
+    """Whatever answers requests with the help of providers: the router, or what it is compared with."""
+
+    async def ask(self, arrival: Arrival, /) -> str:
+        """Returns "answer", "empty", or what went wrong; may be cancelled."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of everything."""
+        ...
+
+    @property
+    def records(self) -> list[Recorded] | None:
+        """The records it kept; None where it keeps none."""
+        ...
+
+
+def prompt_of(arrival: Arrival, /) -> str:
+    """Returns a prompt of about so many tokens as the arrival says; each is different."""
+    words = max(1, arrival.input_tokens - _PREFIX_TOKENS)
+    text = _WORDS[: len(_WORD) * words] if words <= len(_WORDS) // len(_WORD) else _WORD * words
+    return f"Request {arrival.index}: {text}"
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A sink in memory."""
+
+    records: list[Recorded] = field(default_factory=list)
+
+    def emit(self, decision: Decision, /) -> None:
+        self.records.append(Recorded.of(decision))
+
+    def close(self) -> None:
+        """Has nothing to let go of."""
+
+
+class _SeededRouter(Router):
+    """A router whose ids and draws follow from a seed, so that a run repeats."""
+
+    def __init__(self, *args: Any, chance: random.Random, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._chance = chance
+
+    def _given(self, request: Request) -> Given:
+        given, chance = super()._given(request), self._chance
+        ids = replace(given.ids, request_id=f"{chance.getrandbits(128):032x}", span_id=f"{chance.getrandbits(64):016x}")
+        return replace(given, ids=ids, draw=chance.random())
+
+
+class Routed:
+    """lowfare as a contender."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._kept = _Kept()
+        self._options = stage.scenario.traffic.options
+        self._router = _SeededRouter(
+            stage.settings,
+            clients=dict.fromkeys(installed("lowfare.clients").kinds, stage.provider),
+            sinks=[self._kept],
+            clock=stage.clock,
+            chance=random.Random(f"router {stage.seed}"),  # noqa: S311 - a seeded draw, no secret
+        )
+
+    @property
+    def records(self) -> list[Recorded] | None:
+        """What the router recorded."""
+        return self._kept.records
+
+    async def ask(self, arrival: Arrival, /) -> str:
+        """Returns what the caller got."""
+        options = {**self._options, "trace_id": arrival.trace_id}
+        try:
+            if arrival.stream:
+                return await self._stream(arrival, options)
+            reply = await self._router.acomplete(prompt_of(arrival), **options)
+        except RouterError as error:
+            return type(error).__name__
+        return "answer" if reply.text else "empty"
+
+    async def _stream(self, arrival: Arrival, options: dict[str, Any]) -> str:
+        pieces = 0
+        text = False
+        async with self._router.astream(prompt_of(arrival), **options) as stream:
+            async for chunk in stream:
+                pieces += 1
+                text = text or bool(chunk.text)
+                if pieces == arrival.pieces:
+                    return "gave_up"
+        return "answer" if text else "empty"
+
+    async def aclose(self) -> None:
+        """Closes the router."""
+        await self._router.aclose()
+
+
+def simulate(scenario: Scenario, seed: int = 0, *, contender: Callable[[Stage], Contender] = Routed) -> Report:
+    """Returns what came of a scenario; the same scenario and seed give the same report.
+
+    Args:
+        scenario: what happens.
+        seed: of every draw.
+        contender: who answers; the router where nothing else is said.
+
+    Raises:
+        ConfigError: the scenario is wrong.
+        DeadlockError: requests wait for what never comes.
+    """
+    arrivals = scenario.traffic.arrivals(seed)
+    settings = scenario.settings()
+    with World() as world:
+        provider = ScriptedProvider(
+            world.clock, {a.trace_id: a for a in arrivals}, scenario.providers, scenario.troubles, seed
+        )
+        stage = Stage(scenario=scenario, seed=seed, clock=world.clock, settings=settings, provider=provider)
+        player = contender(stage)
+        outcomes, leaked = world.run(_play(player, arrivals, scenario, world))
+    return report_of(scenario, seed, outcomes, provider.entries, player.records, leaked)
+
+
+async def _play(
+    player: Contender, arrivals: list[Arrival], scenario: Scenario, world: World
+) -> tuple[list[Outcome], tuple[str, ...]]:
+    """Lets every request arrive at its time; returns what became of them, and the tasks that were left."""
+    loop = asyncio.get_running_loop()
+    for trouble in scenario.troubles:
+        if trouble.kind == "clock_jump":
+            loop.call_at(trouble.start_s, world.clock.jump, trouble.jump_s)
+    outcomes: list[Outcome] = []
+    done = loop.create_future()
+    waiting = iter(arrivals)
+
+    def ended(_: asyncio.Task[None]) -> None:
+        if len(outcomes) == len(arrivals):
+            done.set_result(None)
+
+    def arrive(arrival: Arrival) -> None:
+        """Starts one request, and sees to the next; a timer for each is quicker than a task that sleeps."""
+        loop.create_task(_ask(player, arrival, outcomes), name="request").add_done_callback(ended)
+        if (following := next(waiting, None)) is not None:
+            loop.call_at(following.at_s, arrive, following)
+
+    if (first := next(waiting, None)) is not None:
+        loop.call_at(first.at_s, arrive, first)
+        await done
+    await player.aclose()
+    return outcomes, tuple(sorted(task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()}))
+
+
+async def _ask(player: Contender, arrival: Arrival, outcomes: list[Outcome]) -> None:
+    loop = asyncio.get_running_loop()
+    arrived = loop.time()
+    try:
+        if arrival.patience_s is None:
+            what = await player.ask(arrival)
+        else:
+            async with asyncio.timeout(arrival.patience_s):
+                what = await player.ask(arrival)
+    except TimeoutError:
+        what = "gave_up"
+    except Exception as error:  # noqa: BLE001 - a bug in a contender is a finding of the report, not the end of it
+        what = f"crash {type(error).__name__}: {error}"
+    outcomes.append(Outcome(arrival=arrival, what=what, took_s=loop.time() - arrived))
