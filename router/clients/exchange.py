@@ -18,7 +18,8 @@ from router.clients.http import Http, Stream
 from router.clients.litellm_adapter import WireRequest
 from router.clients.sse import DONE, Event
 from router.core.answer import Answer, Chunk
-from router.core.failure import Failure, classify
+from router.core.classify import classify
+from router.core.failure import Failure
 
 
 class Reading(Protocol):

@@ -23,7 +23,8 @@ from router.clients.quirks import Quirks, endpoint, provider_at, quirks_of
 from router.clients.sse import DONE, Decoder, Event
 from router.core.answer import Answer, Chunk, ChunkChoice
 from router.core.catalog import Model
-from router.core.failure import Failure, classify, error_in
+from router.core.classify import classify, error_in
+from router.core.failure import Failure
 
 __all__ = ["OpenAIClient", "answer_from", "usage_from"]
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.failure import FOLLOW, LONGEST_CODE, FailureClass, Follow, classify, error_in
+from router.core.classify import LONGEST_CODE, classify, error_in
+from router.core.failure import FOLLOW, FailureClass, Follow
 from router.core.failure_words import LONGEST_MESSAGE
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

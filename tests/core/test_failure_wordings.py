@@ -12,7 +12,7 @@ import json
 
 import pytest
 
-from router.core.failure import classify
+from router.core.classify import classify
 
 WORDINGS = """
 refused | openai | 429 | rate_limit_exceeded | Rate limit reached for gpt-4o in organization org-a on tokens per min (TPM): Limit 30000, Used 29000, Requested 2000. Please try again in 2s.

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.failure import classify
+from router.core.classify import classify
 from router.core.failure_words import LONGEST_MESSAGE, plain, shown
 
 CANARY = "my doctor says the xylophone is malignant"

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from router.core.answer import Answer, Choice, Function, Message, ToolCall
-from router.core.failure import FOLLOW, Failure, classify, error_in
+from router.core.classify import classify, error_in
+from router.core.failure import FOLLOW, Failure
 from router.core.request import Request
 from router.core.usable import unusable
 from tests.shared_data import data_path
