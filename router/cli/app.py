@@ -240,6 +240,30 @@ def compare(
         command.run(asked, model or (), config=config, as_json=as_json, verbose=verbose)
 
 
+@app.command()
+def simulate(
+    scenario: Annotated[
+        str, typer.Option(metavar="FILE", help="TOML file of the scenario; 'random' draws one from the seed.")
+    ],
+    seed: Annotated[int, typer.Option(help="Of every draw; the same seed gives the same run.", min=0)] = 0,
+    trace: Annotated[
+        Path | None,
+        typer.Option(
+            help="Parquet file with t_s, input_tokens, output_tokens, in place of the scenario's own traffic.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the router against scripted providers in virtual time; exit with 1 when a promise is broken."""
+    with ending(as_json=as_json):
+        from router.cli import simulate as command
+
+        command.run(scenario=scenario, seed=seed, trace=trace, as_json=as_json)
+
+
 def _asked(
     prompt: str | None, file: str | None, tags: list[str] | None, params: list[str] | None, **options: Any
 ) -> Any:

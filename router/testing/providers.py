@@ -10,6 +10,7 @@ import asyncio
 import math
 import random
 from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Literal
@@ -160,8 +161,9 @@ class ScriptedProvider:
             if plan.fate not in ("answer", "slow", "cut"):
                 yield await self._whole(call, plan)
                 return
-            async for event in self._pieces(call, plan):
-                yield event
+            async with aclosing(self._pieces(call, plan)) as pieces:
+                async for event in pieces:
+                    yield event
         finally:
             _leave(call, plan)
 

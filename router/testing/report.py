@@ -91,7 +91,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Calls while a trouble lasted.
+    """Calls while a trouble lasted that comes to an end.
 
     Attributes:
         offered: requests that arrived meanwhile.
@@ -234,7 +234,7 @@ def _quantiles(values: list[float]) -> dict[str, float]:
 
 def _loads(troubles: Iterable[Trouble], outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> Iterator[Load]:
     for index, trouble in enumerate(troubles):
-        if trouble.kind == "clock_jump":
+        if trouble.kind == "clock_jump" or trouble.duration_s is None:
             continue
         calls = [e for e in entries if trouble.left_s(e.started_s) is not None]
         yield Load(

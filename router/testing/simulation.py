@@ -171,8 +171,12 @@ async def _play(
     done = loop.create_future()
     waiting = iter(arrivals)
 
+    running = len(arrivals)
+
     def ended(_: asyncio.Task[None]) -> None:
-        if len(outcomes) == len(arrivals):
+        nonlocal running
+        running -= 1
+        if not running:
             done.set_result(None)
 
     def arrive(arrival: Arrival) -> None:
