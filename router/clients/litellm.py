@@ -95,6 +95,7 @@ async def _stream(call: Call) -> AsyncGenerator[Chunk | Answer | Failure, None]:
         yield cut if answer is None else _without_guesses(call, answer)
     finally:
         if response is not None:
+            # Whatever closing a stream raises, what came before it stands.
             with contextlib.suppress(Exception):
                 await response.aclose()
 
