@@ -32,15 +32,9 @@ def run(*, scenario: str, seed: int, trace: Path | None, as_json: bool) -> None:
             started_s = time.perf_counter()
             report = simulate(played, seed)
             took_s = time.perf_counter() - started_s
-        replay = replay_command(scenario, seed, trace)
-        if as_json:
-            print_json(report.to_dict() | {"replay": replay})
-        else:
-            _print(report)
+        if not as_json:
             err().print(f"{report.requests:,} requests simulated in {took_s:.1f} s", style="dim")
-        if report.violations:
-            _print_violations(report, replay)
-            raise typer.Exit(FAILED)
+        tell(report, replay_command(scenario, seed, trace), as_json=as_json)
 
 
 def replay_command(scenario: str, seed: int, trace: Path | None = None) -> str:
@@ -59,7 +53,22 @@ def _scenario(name: str, seed: int, trace: Path | None) -> Scenario:
     return scenario if trace is None else with_trace(scenario, trace)
 
 
-def _print(report: Report) -> None:
+def tell(report: Report, replay: str, *, as_json: bool) -> None:
+    """Prints the figures, and on stderr what was broken with the command that repeats it.
+
+    Raises:
+        typer.Exit: with 1, where a promise was broken.
+    """
+    if as_json:
+        print_json(report.to_dict() | {"replay": replay})
+    else:
+        _print_figures(report)
+    if report.violations:
+        _print_violations(report, replay)
+        raise typer.Exit(FAILED)
+
+
+def _print_figures(report: Report) -> None:
     console = out()
     console.print(Text(f"{report.title or 'simulation'}, seed {report.seed}", style="bold"))
     grid = Table.grid(padding=(0, 2))
@@ -78,8 +87,8 @@ def _print(report: Report) -> None:
     console.print(grid)
     for load in report.loads:
         share = f"{100 * load.calls / load.offered:.0f} %" if load.offered else "-"
-        there = f"{load.offered:,} requests offered, {load.calls:,} calls ({share}), {load.calls_there:,} of them there"
-        console.print(Text.assemble((f"  trouble {load.trouble}: ", "dim"), there))
+        told = f"{load.offered:,} requests offered, {load.calls:,} calls ({share}), {load.calls_there:,} of them there"
+        console.print(Text.assemble((f"trouble {load.trouble}: ", "dim"), told))
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -96,4 +105,6 @@ def _print_violations(report: Report, replay: str) -> None:
     for violation in report.violations[:SHOWN]:
         where = f" (trace {violation.trace_id})" if violation.trace_id else ""
         console.print(Text(f"  {violation.rule}: {violation.detail}{where}"), soft_wrap=True)
+    if (more := len(report.violations) - SHOWN) > 0:
+        console.print(f"  and {more} more; --json lists all")
     console.print(f"repeat it with: {replay}", soft_wrap=True)

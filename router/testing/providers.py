@@ -167,6 +167,12 @@ class ScriptedProvider:
         finally:
             _leave(call, plan)
 
+    def befall(self, troubles: tuple[Trouble, ...], /) -> None:
+        """Replaces the troubles from now on; limits keep their level."""
+        self.troubles = troubles
+        for name, model in self._models.items():
+            model.troubles = _befalling(troubles, name)
+
     async def aclose(self) -> None:
         """Has nothing to close."""
 
@@ -282,9 +288,13 @@ class ScriptedProvider:
         limits = (behaviour.requests_per_minute, behaviour.tokens_per_minute)
         return _Model(
             behaviour,
-            tuple(t for t in self.troubles if t.kind != "clock_jump" and t.befalls(name)),
+            _befalling(self.troubles, name),
             *(None if limit is None else _Bucket.of(limit, behaviour.burst_s) for limit in limits),
         )
+
+
+def _befalling(troubles: Iterable[Trouble], model: str) -> tuple[Trouble, ...]:
+    return tuple(t for t in troubles if t.kind != "clock_jump" and t.befalls(model))
 
 
 def _fate(model: _Model, now_s: float, arrival: Arrival, chance: random.Random) -> tuple[Fate, Trouble | None, float]:

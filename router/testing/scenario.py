@@ -143,7 +143,7 @@ def random_scenario(chance: random.Random, /) -> Scenario:
     """
     names = [f"m{number}" for number in range(chance.randint(1, 5))]
     duration_s = chance.choice((5.0, 60.0, 600.0))
-    requests = chance.randint(1, 120)
+    requests = chance.randint(1, 240)
     bounds: dict[str, Any] = {"attempts": chance.randint(1, 6), "deadline_s": chance.choice((0.5, 3.0, 20.0, 90.0))}
     if chance.random() < 0.5:
         bounds["waste_usd"] = chance.choice(("0", "0.0005", "0.01", "1"))

@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 from router.clock import Clock
 from router.config import Settings
 from router.core.decision import Decision
-from router.core.machine import Given
+from router.core.course import Given
+from router.core.machine import 
 from router.core.request import Request
 from router.errors import RouterError
 from router.registry import installed
@@ -156,7 +157,8 @@ def simulate(scenario: Scenario, seed: int = 0, *, contender: Callable[[Stage], 
         stage = Stage(scenario=scenario, seed=seed, clock=world.clock, settings=settings, provider=provider)
         player = contender(stage)
         outcomes, leaked = world.run(_play(player, arrivals, scenario, world))
-    return report_of(scenario, seed, outcomes, provider.entries, player.records, leaked)
+        # Before the world ends, which would close what was left open.
+        return report_of(scenario, seed, outcomes, provider.entries, player.records, leaked)
 
 
 async def _play(
