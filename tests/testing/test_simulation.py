@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, get_args
 
+import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from pyarrow import parquet
 
 from router import Bounds, Call
 from router.core.parse import parse_request
@@ -88,6 +91,13 @@ def test_no_requests_at_all() -> None:
     """A scenario in which nobody asks ends at once."""
     report = report_of(scenario(), 0, [], [], [], [])
     assert (report.requests, report.success_share, report.latency_s) == (0, 1.0, {})
+
+
+def test_a_trace_without_requests(tmp_path: Path) -> None:
+    """Ends at once, too."""
+    columns = {name: [] for name in ("t_s", "input_tokens", "output_tokens")}
+    parquet.write_table(pa.table(columns), tmp_path / "empty.parquet")
+    assert simulate(scenario(kind="trace", path=str(tmp_path / "empty.parquet"))).requests == 0
 
 
 def test_an_unknown_option_of_requests_is_a_crash_no_more_than_others() -> None:
