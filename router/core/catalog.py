@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal
 from typing import Literal
+
+from router.core.deployment import Deployment
 
 Capability = Literal[
     "tools",
@@ -176,6 +178,9 @@ class Model:
         quality: prior in [0, 1], the share of this application's requests that it answers well; None is unknown.
         key_env: environment variable that holds the API key; the key itself never stands in a `Model`.
         sources: where each figure comes from ("litellm 1.106.2", "config.toml"), by field name.
+        deployments: several keys, regions or hosts that serve it; without any, the model is its own.
+        concurrency: attempts at one time over all deployments; None takes the router's setting.
+        queue: how many more may wait for one of these places; None takes the router's setting.
     """
 
     name: str
@@ -197,6 +202,20 @@ class Model:
     options: Mapping[str, object] = field(default_factory=dict, repr=False)
     """Whatever else the client wants to know, by the client's own names (`api_version`, `seed`, ...)."""
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
+    deployments: tuple[Deployment, ...] = ()
+    concurrency: int | None = None
+    queue: int | None = None
+
+    def at(self, deployment: Deployment, /) -> Model:
+        """Returns the model as one of its deployments serves it, ready to be asked there."""
+        return replace(
+            self,
+            base_url=self.base_url if deployment.base_url is None else deployment.base_url,
+            key_env=self.key_env if deployment.key_env is None else deployment.key_env,
+            region=self.region if deployment.region is None else deployment.region,
+            headers={**self.headers, **deployment.headers},
+            deployments=(),
+        )
 
     @property
     def provider_model(self) -> str:
