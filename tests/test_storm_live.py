@@ -38,10 +38,10 @@ class BrokenServer:
         app = web.Application()
         app.router.add_post("/{mode}/chat/completions", self._handle)
         # A handler whose client is gone must end, or it would count as open.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.port = self._runner.addresses[0][1]
+        self._runner = runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.port = runner.addresses[0][1]
         return self
 
     async def __aexit__(

@@ -245,7 +245,7 @@ def test_a_cut_stream_is_billed_as_far_as_it_came() -> None:
 
 
 @pytest.mark.parametrize("timeouts", [{"first_token_s": 1.1}, {"between_tokens_s": 0.1}, {"total_s": 2.0}])
-def test_a_stream_keeps_every_timeout(timeouts: dict[str, float]) -> None:
+def test_a_stream_keeps_every_timeout(timeouts: dict[str, Any]) -> None:
     """Of the first piece, between two, and of the whole."""
     with Stand() as stand:
         *_, failure = stand.stream(**timeouts)

@@ -95,7 +95,7 @@ def test_no_requests_at_all() -> None:
 
 def test_a_trace_without_requests(tmp_path: Path) -> None:
     """Ends at once, too."""
-    columns = {name: [] for name in ("t_s", "input_tokens", "output_tokens")}
+    columns: dict[str, list[float]] = {name: [] for name in ("t_s", "input_tokens", "output_tokens")}
     parquet.write_table(pa.table(columns), tmp_path / "empty.parquet")
     assert simulate(scenario(kind="trace", path=str(tmp_path / "empty.parquet"))).requests == 0
 
@@ -144,7 +144,7 @@ def test_another_contender_plays_by_the_same_rules() -> None:
     assert "crash ZeroDivisionError: oops" in report.outcomes
     assert any("forgotten" in violation.detail for violation in report.violations)
     assert any("left open" in violation.detail for violation in report.violations)
-    assert report.cost_usd is report.waste_share is report.unrecorded_usd is None
+    assert (report.cost_usd, report.waste_share, report.unrecorded_usd) == (None, None, None)
 
 
 def recorded(**fields: Any) -> Recorded:
