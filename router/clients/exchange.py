@@ -18,7 +18,7 @@ from router.clients.http import Http, Stream
 from router.clients.litellm_adapter import WireRequest
 from router.clients.sse import DONE, Event
 from router.core.answer import Answer, Chunk
-from router.core.classify import classify
+from router.core.classify import classify, error_in
 from router.core.failure import Failure
 
 
@@ -70,7 +70,7 @@ async def send(http: Http, form: Format, call: Call) -> Answer | Failure:
     if isinstance(response, Failure):
         return response
     body = _object(response.body)
-    if response.status != 200 or (body is not None and is_error(body)):
+    if response.status != 200 or is_error(body):
         return failure_of(form.provider, response.status, response.headers, response.body)
     answer = None if body is None else form.whole(body, wire, response.headers)
     return answer or _strange(response.status)
@@ -122,24 +122,29 @@ async def _streamed(
     form: Format, wire: WireRequest, response: Stream
 ) -> AsyncGenerator[Chunk | Answer | Failure, None]:
     reading = form.reading(wire)
+    begun = done = False
     async for event in response.events():
         match event:
             case Failure():
                 yield event
                 return
             case Event(data=data) if data == DONE:
-                continue
+                done = True
             case Event(data=data, name=name):
                 body = _object(data)
-                if name == "error" or (body is not None and is_error(body)):
+                if name == "error" or is_error(body):
                     yield failure_of(form.provider, response.status, response.headers, data)
                     return
                 if body is None:
                     yield _strange(response.status)
                     return
+                begun = True
                 for chunk in reading.feed(body):
                     yield chunk
-    yield reading.end(response.headers) or _cut(response)
+    if done and not begun:
+        yield Failure(kind="unusable", message="the stream ended without an answer", status=response.status)
+    else:
+        yield reading.end(response.headers) or _cut(response)
 
 
 async def _unstreamed(
@@ -173,9 +178,12 @@ def _cut(response: Stream) -> Failure:
     return Failure(kind="cut", message="the stream ended before the answer did", status=response.status)
 
 
-def is_error(body: Mapping[str, Any]) -> bool:
-    """Tells whether an object under HTTP 200 is an error: neither provider has these fields in an answer."""
-    return bool(body.get("error")) or body.get("type") == "error"
+def is_error(body: Mapping[str, Any] | None) -> bool:
+    """Tells whether an object under HTTP 200 is an error instead of an answer."""
+    if body is not None and "promptFeedback" in body:
+        # A prompt that Gemini blocked is billed: its client reads it as an answer, with its usage.
+        body = {name: value for name, value in body.items() if name != "promptFeedback"}
+    return error_in(body)
 
 
 def failure_of(provider: str, status: int, headers: Mapping[str, str], body: bytes | str) -> Failure:

@@ -230,9 +230,13 @@ class _Reader:
         try:
             payload = json_of(data)
         except ValueError:
+            payload = None
+        if event.name == "error" or error_in(payload):
             return _failed(self._provider, self._response, data)
-        if event.name == "error" or not isinstance(payload, Mapping) or error_in(payload):
-            return _failed(self._provider, self._response, data)
+        if not isinstance(payload, Mapping):
+            # Its words are left out: under a success they may be an answer's.
+            message = "an event of the stream is neither an answer nor an error"
+            return Failure(kind="server_error", message=message, status=self._response.status)
         return self.joiner.add(payload)
 
     def end(self) -> Answer | Failure:

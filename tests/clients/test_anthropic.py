@@ -273,7 +273,10 @@ HEAD, *REST = events(body(text("a")))
         (Recording(headers=SSE, body=sse(*[HEAD, *REST][:5])), "cut"),
         (Recording(headers=SSE, body=sse(HEAD, "{broken")), "server_error"),
         (Recording(headers=SSE, body=sse(*events(body(text("a" * 500)))), pieces=3, cut_after=700), "cut"),
+        (Recording(headers=SSE, body=sse("[DONE]")), "unusable"),
+        (Recording(headers=SSE, body=sse(HEAD, {"throttlingException": {"message": "Too many requests"}})), "refused"),
         (Recording(headers=JSON, body=json.dumps(OVERLOADED).encode()), "refused"),
+        (Recording(headers=JSON, body=b'{"object":"error","message":"overloaded","code":503}'), "refused"),
         (Recording(headers=JSON, body=b"[1]"), "server_error"),
         (Recording(headers=JSON, body=b"{}", pieces=2, cut_after=1), "cut"),
         (Recording(status=529, headers=JSON, body=json.dumps(OVERLOADED).encode()), "refused"),
@@ -293,6 +296,7 @@ async def test_what_goes_wrong_in_a_stream(client: AnthropicClient, recording: R
     [
         (Recording(status=529, headers=JSON, body=json.dumps(OVERLOADED).encode()), "refused"),
         (Recording(headers=JSON, body=json.dumps(OVERLOADED).encode()), "refused"),
+        (Recording(headers=JSON, body=b'{"object":"error","message":"overloaded","code":503}'), "refused"),
         (Recording(status=401, headers=JSON, body=b'{"error":{"type":"authentication_error"}}'), "denied"),
         (Recording(headers=JSON, body=b'{"object":"thread","text":"private words"}'), "server_error"),
         (Recording(headers={"content-type": "text/html"}, body=b"<p>private words</p>"), "server_error"),

@@ -742,6 +742,22 @@ async def test_a_stream_that_fails_ends_in_a_failure(
             assert (failure.kind, failure.status) == (kind, 200)
 
 
+@pytest.mark.parametrize(
+    "data", ["The patient John Smith was ill", '"The patient John Smith was ill"', '["John Smith"]']
+)
+async def test_an_event_that_is_no_error_is_never_quoted(client: OpenAIClient, server: ReplayServer, data: str) -> None:
+    """Under HTTP 200 the words of a broken event may be the answer's: no failure repeats them."""
+    for headers in (SSE, {"Content-Type": "application/json"}):
+        failure = (await streamed(client, server, events(delta(content="a"), data), headers))[-1]
+        assert isinstance(failure, Failure)
+        assert (failure.kind, failure.status) == ("server_error", 200)
+        assert "John" not in failure.message
+    named = b"event: error\ndata: upstream connect error\n\n"
+    failure = (await streamed(client, server, named))[-1]
+    assert isinstance(failure, Failure)
+    assert "upstream connect error" in failure.message
+
+
 async def test_a_stream_needs_no_done_after_its_finish_reason(client: OpenAIClient, server: ReplayServer) -> None:
     """Perplexity never sends `[DONE]`; empty events and what follows the end are passed over."""
     for body in (
