@@ -151,8 +151,10 @@ class Lane:
     def take(self, spot: Spot, tokens: int, now_s: float) -> Place:
         """Returns a place at the deployment; the line counts it already."""
         key, breaker, key_breaker = spot.key, spot.breaker, spot.key.breaker
-        spot.breaker = entered(breaker, now_s)
-        key.breaker = entered(key_breaker, now_s)
+        if not isinstance(breaker, Closed):
+            spot.breaker = entered(breaker, now_s)
+        if not isinstance(key_breaker, Closed):
+            key.breaker = entered(key_breaker, now_s)
         spot.in_flight += 1
         spot.requests += 1
         spot.tokens += tokens
@@ -180,7 +182,7 @@ class Lane:
         self.line.release()
         spot, outcome = inside.spot, end.outcome
         spot.in_flight -= 1
-        if outcome != "answer" or not (calm(spot.breaker) and calm(spot.key.breaker)):
+        if outcome != "answer" or not (calm(spot.breaker) and isinstance(spot.key.breaker, Closed)):
             own = Told(outcome=outcome, epoch=inside.epoch, probe=inside.probe, retry_after_s=end.retry_after_s)
             spot.breaker = told(spot.breaker, own, now_s, settings)
             keys = replace(own, epoch=inside.key_epoch, probe=inside.key_probe)
