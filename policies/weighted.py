@@ -1,9 +1,10 @@
-"""A split by weight, for canaries and comparisons; the same request always draws the same share."""
+"""A split by weight, for canaries and comparisons; the same seed and request id draw the same share."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Le, MinLen
@@ -30,8 +31,10 @@ class Share:
 class Weighted:
     """Draws one share of the split for each request, by weight.
 
-    The draw follows from the router's seed and the request's id, so it replays. A share without a live candidate
-    counts as if it were not there, and the draw falls among the others.
+    The draw follows from the router's seed and the request's id: under the same seed, requests with the same id draw
+    the same share. Where a request sets no id, it has a new one, and draws anew; so a canary for certain users sets
+    one id for each of them, or stands behind a rule. A share without a live candidate counts as if it were not there:
+    the requests that drew it are shared out among the others by their weights, which keep their own.
 
     Example:
         ```toml
@@ -55,12 +58,21 @@ class Weighted:
 
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate that the drawn share leaves, and behind it, if wanted, what the others leave."""
-        results = [(share.weight, self._apply(index, slate, context)) for index, share in enumerate(self.split)]
-        drawn = _draw([(w, r) for w, r in results if r.live] or results, context.draw)
+        shares, draw = list(range(len(self.split))), context.draw
+        while True:
+            place, draw = _draw([self.split[index].weight for index in shares], draw)
+            chosen = shares.pop(place)
+            # The draw's place within the share is the next draw: handed down as it came, it would hold in a split
+            # inside this share only for those of its shares that lie at the same end.
+            within = replace(context, draw=draw)
+            drawn = self._apply(chosen, slate, within)
+            if drawn.live or not shares:
+                break
         if self.others == "drop":
             return drawn
         live: dict[str, Candidate] = {}
-        for result in (drawn, *(result for _, result in results)):
+        others = (self._apply(index, slate, within) for index in range(len(self.split)) if index != chosen)
+        for result in (drawn, *others):
             for candidate in result.live:
                 live.setdefault(candidate.model.name, candidate)
         return Slate(tuple(live.values()), tuple(fallen for fallen in drawn.dropped if fallen.name not in live))
@@ -109,10 +121,10 @@ class Weighted:
         return slate.pick((share.model or "",), by=self.kind, reason=reason)
 
 
-def _draw(results: Sequence[tuple[float, Slate]], draw: float) -> Slate:
-    left = draw * sum(weight for weight, _ in results)
-    for weight, result in results[:-1]:
-        left -= weight
-        if left < 0:
-            return result
-    return results[-1][1]
+def _draw(weights: Sequence[float], draw: float) -> tuple[int, float]:
+    """Returns the index of the drawn weight, and where within it the draw fell, in [0, 1) and as even as the draw."""
+    left, index = draw * sum(weights), 0
+    while left >= weights[index] and index + 1 < len(weights):
+        left -= weights[index]
+        index += 1
+    return index, min(left / weights[index], math.nextafter(1, 0))  # sums of floats may end a little past the last

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from collections import Counter
+from fractions import Fraction
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from policies.chain import Chain
 from policies.cheapest import Cheapest
@@ -12,7 +17,7 @@ from policies.prefer import Prefer, Selector
 from policies.rules import Rule, Rules, When
 from policies.token_tiers import Tier, TokenTiers
 from policies.weighted import Share, Weighted
-from router import Context, Policy, statics
+from router import Context, Policy, Slate, statics
 from tests.policies.strategies import context, features, live, model, reasons, slate
 
 CATALOG = {m.name: m for m in (model("a", quality=0.9), model("b", quality=0.5), model("c", usd_per_mtok="0.5"))}
@@ -22,6 +27,11 @@ TOTAL = TokenTiers(tiers=(Tier(up_to_tokens=8, models=("a",)), Tier(models=("b",
 MATCHING = Rules(rules=(Rule(when=When(last_user_message="hi", up_to_tokens=5), use=Cheapest()),))
 NOBODY = Fallback(models=("zz",))
 ONLY_A, ONLY_B = Fallback(models=("a",)), Fallback(models=("b",))
+
+
+def counted(policy: Policy, draws: int, among: Slate = ALL) -> Counter[str]:
+    """Returns how often each model is the first one over an even grid of draws."""
+    return Counter(live(policy(among, context(draw=(n + 0.5) / draws)))[0] for n in range(draws))
 
 
 def test_a_chain_applies_its_policies_in_order() -> None:
@@ -194,11 +204,39 @@ def test_the_shares_not_drawn_may_drop() -> None:
 
 
 def test_a_share_without_a_live_candidate_is_not_drawn() -> None:
-    """Its weight goes to the others; where no share has one, nothing is left."""
-    split = Weighted(split=(Share(weight=98, use=NOBODY), Share(weight=1, model="a"), Share(weight=1, model="b")))
-    assert live(split(ALL, context(draw=0.49)))[0] == "a"
-    assert live(split(ALL, context(draw=0.51)))[0] == "b"
+    """Its weight goes to the others by theirs, which keep their requests; where no share has one, nothing is left."""
+    split = Weighted(split=(Share(weight=6, use=NOBODY), Share(weight=1, model="a"), Share(weight=3, model="b")))
+    assert counted(split, 400) == {"a": 100, "b": 300}
+    assert live(split(ALL, context(draw=0.6)))[0] == "a"
+    assert live(split(ALL, context(draw=0.7)))[0] == "b"
     assert live(Weighted(split=(Share(weight=1, use=NOBODY),))(ALL, context())) == []
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=3), st.lists(st.integers(1, 20), min_size=1, max_size=3))
+def test_each_share_of_a_split_inside_a_split_gets_its_part(outer: list[int], inner: list[int]) -> None:
+    """Over an even grid of draws each model is drawn as often as the product of its weights says, give or take one."""
+    models = {
+        f"{i}.{j}": (Fraction(w, sum(outer)), Fraction(v, sum(inner)))
+        for i, w in enumerate(outer)
+        for j, v in enumerate(inner)
+    }
+    split = Weighted(
+        split=tuple(
+            Share(weight=w, use=Weighted(split=tuple(Share(weight=v, model=f"{i}.{j}") for j, v in enumerate(inner))))
+            for i, w in enumerate(outer)
+        )
+    )
+    drawn = counted(split, 200, slate(*map(model, models)))
+    for name, (share, part) in models.items():
+        assert abs(drawn[name] - 200 * share * part) <= 2
+
+
+def test_a_split_inside_a_share_that_follows_is_drawn_evenly() -> None:
+    """What stands by is drawn as what is drawn first."""
+    inner = Weighted(split=(Share(weight=1, model="b"), Share(weight=1, model="c")))
+    split = Weighted(split=(Share(weight=1, model="a"), Share(weight=1, use=inner)))
+    behind = Counter(live(split(ALL, context(draw=n / 400)))[1] for n in range(200))
+    assert behind == {"b": 100, "c": 100}
 
 
 def test_a_share_names_one_thing() -> None:
