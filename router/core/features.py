@@ -41,6 +41,7 @@ def features_of(
     limits: Iterable[int] = (),
     total_limits: Iterable[int] = (),
     patterns: Iterable[re.Pattern[str]] = (),
+    expected_output_tokens: int = 0,
     count: Count | None = None,
 ) -> Features:
     """Returns the facts about a request.
@@ -49,7 +50,8 @@ def features_of(
         request: as `parse_request` made it.
         limits: input-token counts at which something changes: edges of tiers, and the models' context windows. The
             input is counted exactly only where its bounds leave open on which side of one it is.
-        total_limits: the same, of input and largest output together.
+        total_limits: the same, of the input and the largest output of all choices together.
+        expected_output_tokens: the output of a choice where the request does not limit it, for `total_limits`.
         patterns: are searched in the first 10,000 characters of the last user message.
         count: exact count of a text in o200k_base tokens; may say None.
     """
@@ -59,6 +61,8 @@ def features_of(
     most = params.get("max_completion_tokens", params.get("max_tokens"))
     if params:
         _read_params(params, tools, found)
+    choices = params.get("n", 1)
+    output_tokens = choices * (expected_output_tokens if most is None else most)
     measured = measure(
         Content(
             texts=tuple(found.texts),
@@ -67,7 +71,7 @@ def features_of(
             messages=len(request.messages),
             tool_calls=found.tool_calls,
         ),
-        limits=[*limits, *(limit - (most or 0) for limit in total_limits)],
+        limits=[*limits, *(limit - output_tokens for limit in total_limits)],
         output_tokens=_OUTPUT_ASSUMED if most is None else most,
         count=count,
     )
@@ -76,7 +80,7 @@ def features_of(
         input_tokens=measured.bounds,
         exact_tokens=measured.exact,
         output_tokens_most=most,
-        choices=params.get("n", 1),
+        choices=choices,
         needs=frozenset(found.needs),
         cache_write=max(found.cache_times, key=_CACHE_TIMES.index, default=None),
         service_tier=service_tier if isinstance(service_tier, str) and service_tier not in _STANDARD_TIERS else None,

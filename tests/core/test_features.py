@@ -213,6 +213,18 @@ def test_the_input_is_counted_only_where_a_limit_is_near() -> None:
     assert features.measured_tokens == features.exact_tokens["o200k_base"] == 250 + 7
 
 
+@pytest.mark.parametrize(
+    ("params", "edge"),
+    [({"max_tokens": 500, "n": 3}, 500), ({"max_tokens": 500}, 1500), ({"n": 2}, 1400), ({}, 1700)],
+)
+def test_a_total_limit_leaves_room_for_the_output_of_every_choice(params: dict[str, Any], edge: int) -> None:
+    """The input is counted near what a limit of 2,000 leaves of it; an output without a limit is the expected one."""
+    for words, near in ((edge, True), (edge // 4, False), (edge * 4, False)):
+        request = parse_request("word " * words, **params)
+        features = features_of(request, total_limits=[2_000], expected_output_tokens=300, count=len)
+        assert bool(features.exact_tokens) is near
+
+
 def test_an_image_counts_between_the_bounds_of_one_image() -> None:
     """Pictures of unknown size cost what the finest resolution makes of them, at most."""
     one = features_of(parse_request(user({"type": "image_url", "image_url": "x"}))).input_tokens
