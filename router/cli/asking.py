@@ -141,11 +141,8 @@ def open_router(settings: Settings, *sinks: Sink, verbose: bool = False) -> Rout
 
     own = tuple(sinks_of(setup_of(settings)))
     if verbose:
-        from loguru import logger
-
         from router.sinks.log import LogSink
 
-        logger.enable("router")
         if not any(isinstance(sink, LogSink) for sink in own):
             own = (*own, LogSink())
     return Router(settings, sinks=(*own, *sinks))

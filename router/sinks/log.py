@@ -1,7 +1,7 @@
 """The people's log: one readable line per decision, through loguru.
 
-Libraries keep quiet by default: the line appears once the application calls `loguru.logger.enable("router")`, or with
-`[log] lines = true`; the command line does so with `--verbose`.
+Libraries keep quiet by default: there are lines only where a router is given this sink, which `[log] lines = true` and
+`--verbose` on the command line do. An application silences them with `loguru.logger.disable("router")`.
 """
 
 from __future__ import annotations
