@@ -312,15 +312,14 @@ def _fate(model: _Model, now_s: float, arrival: Arrival, chance: random.Random) 
 
 
 def _written(call: Call, arrival: Arrival, fate: Fate) -> int:
-    if fate == "empty":
-        return _EMPTY_TOKENS
+    wanted = _EMPTY_TOKENS if fate == "empty" else arrival.output_tokens
     params = call.request.params
     limits: Iterable[int | None] = (
         params.get("max_tokens"),
         params.get("max_completion_tokens"),
         call.model.max_output_tokens,
     )
-    return min([arrival.output_tokens, *(n for n in limits if n is not None)])
+    return min([wanted, *(n for n in limits if n is not None)])
 
 
 def _billed(plan: _Plan) -> int | None:

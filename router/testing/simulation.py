@@ -11,7 +11,6 @@ from typing import Any, Final, Protocol
 from router.clock import Clock
 from router.config import Settings
 from router.core.decision import Decision
-from router.core.request import Request
 from router.errors import RouterError
 from router.registry import installed
 from router.router import Router
@@ -82,8 +81,8 @@ class _SeededRouter(Router):
         super().__init__(*args, **options)
         self._chance = chance
 
-    def _given(self, request: Request) -> Any:
-        given, chance = super()._given(request), self._chance
+    def _given(self, *args: Any) -> Any:
+        given, chance = super()._given(*args), self._chance
         ids = replace(given.ids, request_id=f"{chance.getrandbits(128):032x}", span_id=f"{chance.getrandbits(64):016x}")
         return replace(given, ids=ids, draw=chance.random())
 

@@ -138,6 +138,8 @@ def test_an_empty_answer_is_billed_and_of_no_use() -> None:
         assert answer.text == ""
         assert stand.entry.billed_usd == Decimal("0.001032")
         assert not stand.entry.useful
+        stand.send(params={"max_tokens": 1})
+        assert stand.entry.output_tokens == 1
 
 
 def test_a_slow_day_takes_its_factor() -> None:
