@@ -34,6 +34,9 @@ _GEMINI_FILES: Final = f"{GEMINI_BASE}/files/"
 _NO_KEY: Final = "none"
 """Stands in for a key that is not there, so that litellm does not look for one in the environment; never sent."""
 
+_SIGNING: Final = frozenset({"bedrock", "oci", "sagemaker", "sagemaker_chat", "vertex_ai", "vertex_ai_beta"})
+"""Clouds that sign requests or ask for a token of the account; their credentials are no key that could be named."""
+
 _OFFLINE: Final = MappingProxyType(
     {
         # Without these litellm fetches its price map when it is imported, and its table of beta headers at first use.
@@ -182,7 +185,7 @@ def _completion_arguments(call: Call, request: Asked) -> dict[str, Any] | Failur
         "model": call.model.id,
         "messages": request.messages,
         "api_base": call.model.base_url,
-        "api_key": call.key,
+        "api_key": _key(call),
         "extra_headers": request.headers | {k.lower(): v for k, v in call.headers.items()} or None,
         "extra_body": request.extra_body or None,
         "timeout": httpx.Timeout(call.timeouts.total_s or _PATIENCE_S, connect=call.timeouts.connect_s),
@@ -197,6 +200,16 @@ def _completion_arguments(call: Call, request: Asked) -> dict[str, Any] | Failur
     if call.request.stream:
         arguments |= {"stream": True, "stream_options": {"include_usage": True}}
     return {k: v for k, v in arguments.items() if v is not None}
+
+
+def _key(call: Call) -> str | None:
+    """Returns what litellm gets as the key; None lets it find credentials itself.
+
+    At an address that the configuration states it must not: its provider's key would go to whoever is there.
+    """
+    if call.key is None and call.model.base_url is not None and call.model.provider not in _SIGNING:
+        return _NO_KEY
+    return call.key
 
 
 def _anthropic(call: Call, request: Asked) -> WireRequest:

@@ -274,6 +274,24 @@ def test_which_urls_are_inlined(url: str, field: str, anthropic: bool, gemini: b
     assert (litellm_adapter.anthropic_inlines(remote), litellm_adapter.gemini_inlines(remote)) == (anthropic, gemini)
 
 
+@pytest.mark.parametrize(
+    ("model_id", "base_url", "key", "given"),
+    [
+        ("volcengine/x", "http://h", None, "none"),
+        ("volcengine/x", "http://h", KEY, KEY),
+        ("volcengine/x", None, None, None),
+        ("bedrock/converse/x", "http://h", None, None),
+    ],
+)
+def test_litellm_finds_no_key_for_an_address_of_the_users(
+    model_id: str, base_url: str | None, key: str | None, given: str | None
+) -> None:
+    """It would send a key of its environment to whoever is there; clouds that sign go by the account's credentials."""
+    arguments = litellm_adapter.completion_arguments(call(model_id, base_url=base_url, key=key))
+    assert isinstance(arguments, dict)
+    assert arguments.get("api_key") == given
+
+
 def test_arguments_for_acompletion() -> None:
     """They hold one attempt of this very request; litellm's own settings among its parameters are refused."""
     one = call(

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.clients.cohere import BASE as COHERE_BASE
+from router.clients.litellm_adapter import ANTHROPIC_BASE, GEMINI_BASE
+from router.clients.quirks import QUIRKS
 from router.core.answer import Usage
 from router.core.catalog import Model, Rates, Tier, Timeouts
 from router.core.cost import cost_usd
@@ -138,6 +141,38 @@ def test_a_compatible_server_needs_nothing_from_the_map() -> None:
     priced = build(id="meta-llama/Llama-3.1-8B", base_url=SERVER, **OWN)
     assert rates_of(priced) == Rates(input=Decimal(1), output=Decimal(4))
     assert priced.sources == dict.fromkeys(OWN, "config")
+
+
+@pytest.mark.parametrize(
+    ("model_id", "base_url", "key_env"),
+    [
+        ("openai/qwen3", "https://llm.thirdparty.example/v1", None),
+        ("openai/qwen3", "https://api.openai.com.thirdparty.example/v1", None),
+        ("openai/qwen3", "https://notapi.openai.com/v1", None),
+        ("openai/qwen3", "http://api.openai.com/v1", None),
+        ("openai/qwen3", "http://localhost:8000/v1", None),
+        ("anthropic/claude-x", "https://gateway.example", None),
+        ("hosted_vllm/qwen3", "http://10.0.0.1:8000/v1", None),
+        ("openai/qwen3", "https://api.openai.com/v1", "OPENAI_API_KEY"),
+        ("openai/qwen3", "https://EU.api.openai.com/v1", "OPENAI_API_KEY"),
+        ("anthropic/claude-x", "https://api.anthropic.com", "ANTHROPIC_API_KEY"),
+        ("azure/mine", "https://x.openai.azure.com", "AZURE_API_KEY"),
+        ("openai/gpt-x", None, "OPENAI_API_KEY"),
+    ],
+)
+def test_the_usual_key_goes_only_to_its_provider(model_id: str, base_url: str | None, key_env: str | None) -> None:
+    """At an address that is not the provider's own a model has no key, unless the configuration names one."""
+    stated = {"id": model_id, "base_url": base_url, **OWN}
+    assert build(**stated).key_env == key_env
+    assert build(**stated, key_env="MINE").key_env == "MINE"
+
+
+def test_the_hosts_of_a_provider_are_those_it_is_asked_at() -> None:
+    """Whatever address a client has for a provider, its usual key may go there."""
+    bases = {name: quirks.base_url for name, quirks in QUIRKS.items()}
+    bases |= {"anthropic": ANTHROPIC_BASE, "gemini": GEMINI_BASE, "cohere": COHERE_BASE}
+    for name, base in bases.items():
+        assert PROVIDERS[name].key_env_at(base) == PROVIDERS[name].key_env
 
 
 def test_a_bare_id_on_a_server_is_not_priced_by_the_map() -> None:
