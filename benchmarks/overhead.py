@@ -196,7 +196,8 @@ def decision_us(rounds: int = 2_000) -> dict[str, float]:
     from router.core.decision import Ids
     from router.core.features import features_of
     from router.core.key import content_key
-    from router.core.machine import Given, plan
+    from router.core.course import Given
+    from router.core.machine import plan
     from router.core.parse import parse_request
     from router.setup import setup_of
 

@@ -7,29 +7,26 @@ loop, and after a fork (threads do not survive one, so the child starts its own)
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
+
+from router.state.process import PerProcess
 
 T = TypeVar("T")
 
+Farewell = Callable[[], Coroutine[Any, Any, None]]
+
 _FAREWELL_S = 2.0
+"""How long an interrupted caller waits for its call to be logged."""
 
 
 class LoopThread:
     """Runs coroutines to their end for threads that have no loop of their own."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._pid = 0
-
-    @property
-    def started(self) -> bool:
-        """Whether the thread runs in this process."""
-        return self._loop is not None and self._pid == os.getpid()
+        self._own = PerProcess(_Own(), lambda _: _Own())
 
     def run(self, work: Coroutine[Any, Any, T], /) -> T:
         """Returns the coroutine's result; the calling thread waits.
@@ -38,13 +35,10 @@ class LoopThread:
 
         Raises:
             RuntimeError: called from the private loop's own thread, which would wait for itself.
+            CancelledError: the loop was stopped meanwhile.
         """
-        loop = self._running()
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise RuntimeError("complete() and stream() cannot be called on the router's own loop; await acomplete()")
         ended = threading.Event()
-        future = asyncio.run_coroutine_threadsafe(_until(work, ended), loop)
+        future = self._own.get().submit(work, ended)
         try:
             return future.result()
         except BaseException:
@@ -52,22 +46,42 @@ class LoopThread:
                 ended.wait(_FAREWELL_S)
             raise
 
-    def stop(self) -> None:
-        """Ends the thread; a later `run` starts another."""
+    def stop(self, farewell: Farewell) -> None:
+        """Cancels what runs on the loop, then awaits `farewell` on it and ends the thread.
+
+        A later `run` starts another.
+        """
+        self._own.get().stop(farewell)
+
+
+class _Own:
+    """The loop and the thread of one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def submit(self, work: Coroutine[Any, Any, T], ended: threading.Event) -> Future[T]:
+        with self._lock:
+            if threading.current_thread() is self._thread:
+                work.close()
+                raise RuntimeError("complete() and stream() cannot wait on the router's own loop; await acomplete()")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="lowfare", daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(_until(work, ended), self._loop)
+
+    def stop(self, farewell: Farewell) -> None:
         with self._lock:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is not None and thread is not None and self._pid == os.getpid():
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None or self._pid != os.getpid():
-                self._loop = asyncio.new_event_loop()
-                self._pid = os.getpid()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="lowfare", daemon=True)
-                self._thread.start()
-            return self._loop
+        if loop is None or thread is None:
+            return
+        asyncio.run_coroutine_threadsafe(_end(farewell), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 async def _until(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
@@ -77,10 +91,11 @@ async def _until(work: Coroutine[Any, Any, T], ended: threading.Event) -> T:
         ended.set()
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
-        loop.close()
+async def _end(farewell: Farewell) -> None:
+    """Cancels all other tasks, waits for their end, then closes what they left open."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+    await farewell()

@@ -146,6 +146,8 @@ class AsyncStream:
             if isinstance(event, Chunk):
                 return event
             self._reply = event
+        if self._reply is None:
+            raise RouterError("the stream was closed before its end; what was read until then is not the whole answer")
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
@@ -186,6 +188,8 @@ class Stream:
             if isinstance(event, Chunk):
                 return event
             self._reply = event
+        if self._reply is None:
+            raise RouterError("the stream was closed before its end; what was read until then is not the whole answer")
         raise StopIteration
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, cast
@@ -21,6 +21,7 @@ from router.core.catalog import Catalog, Model
 from router.core.machine import NO_POLICY
 from router.core.naming import allowed
 from router.core.policy import Policy
+from router.core.settle import Checks
 from router.errors import ConfigError
 from router.logged import Logged, Redactor, Replace
 from router.prices.catalog import build_model
@@ -56,6 +57,7 @@ class Setup:
         total_token_limits: the same, of input and largest output together.
         patterns: what policies match against the last user message.
         reads_stats: names of the policies that read statistics.
+        checks: what an answer must pass, by policy; the shipped ones where a policy has no entry.
         clients: what is installed under `lowfare.clients`.
     """
 
@@ -74,16 +76,16 @@ class Setup:
     total_token_limits: tuple[int, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
     reads_stats: frozenset[str] = frozenset()
+    checks: Mapping[str, Checks] = field(default_factory=dict)
     clients: Registry = field(default=Registry("lowfare.clients"), repr=False)
 
-    def client(self, kind: str, /) -> Client:
-        """Returns a new client of a kind.
+    def client_classes(self, given: Collection[str], /) -> dict[str, type[Client]]:
+        """Returns the class of each kind of client that the catalog needs, but for those that are given.
 
         Raises:
-            ConfigError: it cannot be loaded.
+            ConfigError: one cannot be loaded.
         """
-        made: Client = self.clients.load(kind)()
-        return made
+        return {kind: self.clients.load(kind) for kind in {m.client for m in self.catalog.values()} - set(given)}
 
 
 def setup_of(settings: Settings, *, prices: PriceMap | None = None) -> Setup:

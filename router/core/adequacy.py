@@ -5,6 +5,8 @@ The second half, which of them will do, is the policy's.
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from router.core.catalog import Catalog, Model
 from router.core.record import usd
 from router.core.request import Features, Hints
@@ -16,14 +18,22 @@ BY = "request"
 
 
 def slate_of(
-    catalog: Catalog, features: Features, hints: Hints, /, *, expected_output_tokens: int, unpriced: bool
+    catalog: Catalog,
+    features: Features,
+    hints: Hints,
+    /,
+    *,
+    max_cost_usd: Decimal | None,
+    expected_output_tokens: int,
+    unpriced: bool,
 ) -> Slate:
     """Returns the slate of all models, those that cannot serve the request dropped.
 
     Args:
         catalog: all models.
         features: of the request.
-        hints: of the request; `model`, `min_quality` and `max_cost_usd` drop candidates here.
+        hints: of the request; `model` and `min_quality` drop candidates here.
+        max_cost_usd: candidates that may cost more in one attempt are dropped; None drops none.
         expected_output_tokens: what a model is taken to write where the request allows as much.
         unpriced: whether models without a known price may be asked.
     """
@@ -33,7 +43,7 @@ def slate_of(
     wanted = expected_output_tokens if most is None else min(most, expected_output_tokens)
     for model in catalog.values():
         candidate = Candidate(model=model, features=features, expected_output_tokens=wanted)
-        reason = _unable(candidate, hints, unpriced=unpriced)
+        reason = _unable(candidate, hints, max_cost_usd, unpriced=unpriced)
         if reason is None:
             live.append(candidate)
         else:
@@ -41,7 +51,7 @@ def slate_of(
     return Slate(tuple(live), tuple(dropped))
 
 
-def _unable(candidate: Candidate, hints: Hints, *, unpriced: bool) -> str | None:
+def _unable(candidate: Candidate, hints: Hints, max_cost_usd: Decimal | None, *, unpriced: bool) -> str | None:
     model, features = candidate.model, candidate.features
     if hints.model is not None and model.name != hints.model:
         return f"the request asks for {hints.model}"
@@ -54,9 +64,7 @@ def _unable(candidate: Candidate, hints: Hints, *, unpriced: bool) -> str | None
         return f"quality {quality}, the request asks for {hints.min_quality}"
     if model.price is None and not unpriced:
         return "unpriced"
-    if hints.max_cost_usd is not None:
-        return _too_dear(candidate, hints)
-    return None
+    return None if max_cost_usd is None else _too_dear(candidate, max_cost_usd)
 
 
 def _too_small(model: Model, features: Features, output_tokens: int) -> str | None:
@@ -73,9 +81,9 @@ def _too_small(model: Model, features: Features, output_tokens: int) -> str | No
     return f"window of {window:,} tokens is too small for up to {high:,} in and {output_tokens:,} out"
 
 
-def _too_dear(candidate: Candidate, hints: Hints) -> str | None:
-    limit, worst = hints.max_cost_usd, candidate.worst_usd
-    if limit is None or (worst is not None and worst <= limit):
+def _too_dear(candidate: Candidate, limit: Decimal) -> str | None:
+    worst = candidate.worst_usd
+    if worst is not None and worst <= limit:
         return None
     amount = "an unknown amount" if worst is None else f"${usd(worst)}"
     return f"may cost up to {amount}, the request allows ${usd(limit)}"

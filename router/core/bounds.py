@@ -100,25 +100,21 @@ def crossed(
 def worst_case_usd(bounds: Bounds, worst: tuple[Decimal | None, ...], /) -> Decimal | None:
     """Returns the most that a request can cost over all its attempts; None when a candidate's worst case is unknown.
 
-    Attempts go to different candidates while there are any and may then come back to one, so the sum takes the
-    dearest ones first and repeats the dearest. Waste and the request's own limit lower it: an attempt starts only
-    while less than `waste_usd` is wasted, so at most one more than that is paid.
+    Any candidate may be asked again, so it is the dearest one for every attempt. Waste and the request's own limit
+    lower it: an attempt starts only while less than `waste_usd` is wasted, so at most one more than that is paid.
 
     Args:
         bounds: of the request.
         worst: each live candidate's `worst_usd`.
     """
-    if not worst:
-        return Decimal(0)
     limit = bounds.max_cost_usd
-    known = sorted((w for w in worst if w is not None), reverse=True)
-    if len(known) < len(worst):
+    if None in worst:
         return limit
-    repeats = max(0, bounds.attempts - len(known))
-    total = sum(known[: bounds.attempts], Decimal(0)) + repeats * known[0]
+    dearest = max((w for w in worst if w is not None), default=Decimal(0))
+    most = bounds.attempts * dearest
     if bounds.waste_usd is not None:
-        total = min(total, bounds.waste_usd + known[0])
-    return total if limit is None else min(total, limit)
+        most = min(most, bounds.waste_usd + dearest)
+    return most if limit is None else min(most, limit)
 
 
 def backoff_s(retries: int, draw: float, /) -> float:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from router.core.answer import Usage
 from router.core.bounds import Bounds
 from router.core.failure import FailureClass
+from router.core.hedging import Hedging
 from router.core.request import Features, Hints
 from router.core.slate import Slate
 from router.core.stats import Stats
@@ -53,6 +54,11 @@ class Attempt:
         price_rule: how `cost_usd` was found, in words.
         should_retry: `x-should-retry`, where the provider sent it.
         committed: whether a part of the answer had reached the caller, so that nobody else could be asked.
+        deployment: which of the model's deployments was asked; None where it has none.
+        key_env: name of the variable that holds the key that was used.
+        held: why the gate sent nothing though it was the model's turn ("breaker_open", "queue_full", "quota_spent",
+            "rate_limited"); None for a call that was made.
+        hedge: whether it was asked beside another that took long.
     """
 
     model: str
@@ -68,6 +74,10 @@ class Attempt:
     retry_after_s: float | None = None
     should_retry: bool | None = None
     committed: bool = False
+    deployment: str | None = None
+    key_env: str | None = None
+    held: str | None = None
+    hedge: bool = False
     finish_reason: str | None = None
     usage: Usage | None = None
     cost_usd: Decimal | None
@@ -91,6 +101,7 @@ class Decision:
         policy: name of the policy that was used.
         key: content key, equal for requests that must get equal answers.
         expected_output_tokens: what a candidate was taken to write, where the request allows as much.
+        prefer_wait_s, hedging: as `Given` has them.
         stats: the statistics snapshot, where the policy reads it; else empty.
         model: name of the model whose answer the caller got; None when there was none.
         ending: how the request ended.
@@ -100,6 +111,8 @@ class Decision:
         baseline_usd: what the answer's tokens would have cost on `baseline`; None where there was no answer.
         baseline: the dearest model that could have served the request, or the one the request named.
         cache: where the answer came from: "none" is a provider.
+        started_s: seconds from the request's arrival to the decision whom to ask.
+        unpriced: whether models without a known price might be asked.
         draw: what the policy and the back-off drew from.
         latency_s: seconds from the request's arrival to its end.
         content: prompts and answer, only where the configuration asks for them.
@@ -113,6 +126,8 @@ class Decision:
     bounds: Bounds
     features: Features
     expected_output_tokens: int
+    prefer_wait_s: float = 0.0
+    hedging: Hedging | None = None
     stats: Stats
     slate: Slate
     attempts: tuple[Attempt, ...]
@@ -123,6 +138,8 @@ class Decision:
     baseline: str | None
     baseline_usd: Decimal | None
     cache: str = "none"
+    started_s: float = 0.0
+    unpriced: bool = False
     draw: float
     latency_s: float
     content: Mapping[str, Any] | None = field(default=None, repr=False)

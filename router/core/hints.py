@@ -126,4 +126,5 @@ _PARSERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "waste_usd": _usd,
     "baseline": _text,
     "trace_id": _trace_id,
+    "request_id": _text,
 }

@@ -10,147 +10,89 @@ waits, reads a clock or draws a number, so the same inputs always take the same 
 thousands of times a second, and what a backtest replays.
 
 What follows a failure: the next candidate that was not asked yet, at once; when all were asked, one that may be asked
-again, after the wait it wants; within the bounds of the request, always.
+again, after the wait it wants; within the bounds of the request, always. A candidate whose turn came, and which the
+gate held back before anything was sent, counts as asked, but not as an attempt.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from router.core.adequacy import slate_of
-from router.core.bounds import Bound, Bounds, Spent, backoff_s, crossed, worst_case_usd
-from router.core.catalog import Catalog
-from router.core.cost import cost_usd
-from router.core.decision import Attempt, Decision, Ending, Ids, total
-from router.core.failure import FOLLOW, FailureClass
-from router.core.policy import Context, Policy
+from router.core.bounds import Bound, backoff_s, worst_case_usd
+from router.core.course import Course, Given
+from router.core.decision import Attempt, Decision, Ending, total
+from router.core.failure import FOLLOW, Follow
+from router.core.policy import Context
 from router.core.record import usd
-from router.core.request import Features, Hints
 from router.core.slate import Candidate, Slate
-from router.core.stats import Stats
 from router.errors import PolicyError
 
 NO_POLICY = "none"
 """What stands in the record for the policy of a request that names its model itself: nothing is left to choose."""
 
-_GOLDEN = 0.6180339887498949
-"""Steps of the golden ratio spread the draws of one request evenly over [0, 1)."""
+HOLDS_MOST = 20
+"""How often one request's turn may be held back: a provider whose gate opens and shuts must not keep it going round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """All that goes into a decision.
+class Hedge:
+    """A second candidate, to be asked when the first has not answered after `after_s` seconds."""
 
-    Attributes:
-        key: content key of the request.
-        policy_name: what the configuration calls the policy.
-        bounds: of this request, its own hints already applied.
-        now: when the request arrived, in UTC.
-        draw: in [0, 1), from the router's seed and the request's id.
-        unpriced: whether models without a known price may be asked.
-    """
-
-    ids: Ids
-    key: str
-    features: Features
-    hints: Hints
-    catalog: Catalog
-    policy_name: str
-    policy: Policy
-    bounds: Bounds
-    now: datetime
-    draw: float
-    stats: Stats = field(default_factory=dict)
-    expected_output_tokens: int
-    unpriced: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """One request's way so far; every state carries it.
-
-    Attributes:
-        slate: as the policy left it.
-        worst_case_usd: the most the request can cost, as known before its first attempt.
-        able: the slate before the policy: all models that can serve the request.
-        attempts: those that ended, in order.
-        ready_s: by model, when it may be asked again, in seconds from the request's arrival. A model that was asked
-            and has no entry may not be asked again.
-        window_above: only models whose context window is larger may still be asked.
-    """
-
-    given: Given
-    slate: Slate
-    worst_case_usd: Decimal | None
-    able: Slate
-    attempts: tuple[Attempt, ...] = ()
-    ready_s: Mapping[str, float] = field(default_factory=dict)
-    window_above: int = 0
-
-    def after(self, attempt: Attempt) -> Course:
-        """Returns the course with one more attempt."""
-        return Course(
-            given=self.given,
-            slate=self.slate,
-            worst_case_usd=self.worst_case_usd,
-            able=self.able,
-            attempts=(*self.attempts, attempt),
-            ready_s=self.ready_s,
-            window_above=self.window_above,
-        )
-
-    def spent(self, now_s: float) -> Spent:
-        """Returns what the request has taken `now_s` seconds after its arrival."""
-        if not self.attempts:
-            return Spent(elapsed_s=now_s)
-        return Spent(
-            attempts=len(self.attempts),
-            elapsed_s=now_s,
-            cost_usd=total(a.cost_usd for a in self.attempts),
-            waste_usd=total(a.waste_usd for a in self.attempts),
-        )
+    candidate: Candidate
+    after_s: float
+    span_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedCall:
-    """The candidate is to be asked, once.
+    """The candidate is to be asked, once; and its hedge, when it takes too long.
 
     Attributes:
         timeout_s: what is left of the deadline.
         span_id: of the attempt, 16 hex digits.
+        again: whether this request asked the model before.
+        last: whether nobody else is left to ask.
     """
 
     course: Course
     candidate: Candidate
     timeout_s: float
     span_id: str
+    again: bool = False
+    last: bool = False
+    hedge: Hedge | None = None
 
     @property
     def planned(self) -> Decision:
         """The record as it stands before this call."""
-        why = f"{self.candidate.model.name} would be asked"
-        return _decision(self.course, 0.0, "planned", why, None)
+        return self.course.decision(
+            self.course.given.started_s, "planned", f"{self.candidate.model.name} would be asked"
+        )
 
-    def next(self, attempt: Attempt, /) -> NeedCall | NeedSleep | Done | Exhausted:
-        """Returns what follows the attempt that was asked for."""
-        course = self.course.after(attempt)
-        now_s = round(attempt.started_s + attempt.latency_s, 6)
-        match attempt.outcome:
-            case "answer":
-                return Done(course=course, candidate=self.candidate, now_s=now_s)
-            case "cancelled":
-                return self.abandon(attempt)
-            case failure:
-                return _after(course, self.candidate, attempt, failure, now_s)
+    def next(self, attempt: Attempt, hedged: Attempt | None = None, /) -> NeedCall | NeedSleep | Done | Exhausted:
+        """Returns what follows the attempt that was asked for, and that at its hedge where it was asked too."""
+        made = (attempt,) if hedged is None else (attempt, hedged)
+        course = self.course.after(*made)
+        now_s = max(_ended_s(a) for a in made)
+        answered = next((a for a in made if a.outcome == "answer"), None)
+        if answered is not None:
+            return Done(course=course, answered=answered, now_s=now_s)
+        if all(a.outcome == "cancelled" for a in made):
+            return self.abandon(*made)
+        for one in made:
+            ended = _end_after(course, one, now_s)
+            if ended is not None:
+                return ended
+            course = _noted(course, one, now_s)
+        return _go_on(course, now_s)
 
-    def abandon(self, attempt: Attempt, /) -> Exhausted:
-        """Returns the end of a request whose caller gave up during this attempt."""
-        course = self.course.after(attempt)
-        now_s = round(attempt.started_s + attempt.latency_s, 6)
+    def abandon(self, *attempts: Attempt) -> Exhausted:
+        """Returns the end of a request whose caller gave up during these attempts."""
+        now_s = max(_ended_s(a) for a in attempts)
+        course = self.course.after(*attempts)
         return Exhausted(course=course, now_s=now_s, ending="cancelled", why="the caller gave up")
 
 
@@ -173,16 +115,16 @@ class NeedSleep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The last attempt's answer is the reply."""
+    """The answer of `answered` is the reply."""
 
     course: Course
-    candidate: Candidate
+    answered: Attempt
     now_s: float
 
     @property
     def decision(self) -> Decision:
         """The record of the request."""
-        return _decision(self.course, self.now_s, "answer", f"{self.candidate.name} answered", self.candidate.name)
+        return self.course.decision(self.now_s, "answer", f"{self.answered.model} answered", self.answered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +145,7 @@ class Exhausted:
     @property
     def decision(self) -> Decision:
         """The record of the request."""
-        return _decision(self.course, self.now_s, self.ending, self.why, None)
+        return self.course.decision(self.now_s, self.ending, self.why)
 
 
 State = NeedCall | NeedSleep | Done | Exhausted
@@ -219,20 +161,22 @@ def plan(given: Given, /) -> NeedCall | Exhausted:
         given.catalog,
         given.features,
         given.hints,
+        max_cost_usd=given.bounds.max_cost_usd,
         expected_output_tokens=given.expected_output_tokens,
         unpriced=given.unpriced,
     )
+    now_s = given.started_s
     try:
         slate = able if given.policy_name == NO_POLICY else _apply(given, able)
     except PolicyError as error:
         broken = Course(given=given, slate=able, able=able, worst_case_usd=None)
-        error.decision = _decision(broken, 0.0, "policy_error", str(error), None)
+        error.decision = broken.decision(now_s, "policy_error", str(error))
         raise
     worst = worst_case_usd(given.bounds, tuple(c.worst_usd for c in slate.live))
-    course = Course(given=given, slate=slate, worst_case_usd=worst, able=able)
+    course = Course(given=given, slate=slate, able=able, worst_case_usd=worst)
     if not slate.live:
-        return Exhausted(course=course, now_s=0.0, ending="no_candidate", why=_nobody(slate))
-    return _try(course, slate.live, 0.0) or _give_up(course, 0.0, _bound(course, slate.live[0], 0.0))
+        return Exhausted(course=course, now_s=now_s, ending="no_candidate", why=_nobody(slate))
+    return _try(course, slate.live, now_s) or _give_up(course, now_s, course.bound(slate.live[0], now_s))
 
 
 def _apply(given: Given, able: Slate) -> Slate:
@@ -270,94 +214,130 @@ def _members(slate: Slate) -> set[Candidate]:
     return members
 
 
-def _baseline(hints: Hints, able: Slate) -> Candidate | None:
-    if hints.baseline is not None:
-        everyone = (*able.live, *(d.candidate for d in able.dropped))
-        return next((c for c in everyone if c.model.name == hints.baseline), None)
-    priced = [(c.expected_usd, c.model.name, c) for c in able.live if c.expected_usd is not None]
-    return max(priced, key=lambda entry: entry[:2])[2] if priced else None
-
-
-def _after(
-    course: Course, candidate: Candidate, attempt: Attempt, failure: FailureClass, now_s: float
-) -> NeedCall | NeedSleep | Exhausted:
-    """Returns what follows a failed attempt: another candidate, a wait, or the end."""
-    follow = FOLLOW[failure]
-    name = candidate.model.name
+def _end_after(course: Course, attempt: Attempt, now_s: float) -> Exhausted | None:
+    """Returns the end of a request that this failure leaves no way to go on; None where there may be one."""
     if attempt.committed:
-        why = f"{name} failed ({failure}) after a part of its answer had reached the caller"
+        why = f"{attempt.model} failed ({attempt.outcome}) after a part of its answer had reached the caller"
         return Exhausted(course=course, now_s=now_s, ending="committed", why=why)
-    if not follow.other_model:
-        why = f"{name} failed ({failure}), and no other model can mend that"
+    follow = _follow(attempt)
+    if follow is not None and not follow.other_model:
+        why = f"{attempt.model} failed ({attempt.outcome}), and no other model can mend that"
         return Exhausted(course=course, now_s=now_s, ending="final", why=why)
+    return None
+
+
+def _follow(attempt: Attempt) -> Follow | None:
+    match attempt.outcome:
+        case "answer" | "cancelled":
+            return None
+        case failure:
+            return FOLLOW[failure]
+
+
+def _noted(course: Course, attempt: Attempt, now_s: float) -> Course:
+    """Returns the course that knows what a failed attempt leaves of its model: a wait, another key, or nothing."""
+    follow, name = _follow(attempt), attempt.model
+    if follow is None:  # the loser of a hedge, which was cancelled, says nothing
+        return course
     ready_s = {model: ready for model, ready in course.ready_s.items() if model != name}
     if follow.same_model and attempt.should_retry is not False:
-        asked = sum(a.model == name for a in course.attempts)
-        draw = (course.given.draw + _GOLDEN * len(course.attempts)) % 1.0
-        ready_s[name] = now_s + max(attempt.retry_after_s or 0.0, backoff_s(asked - 1, draw))
-    window = candidate.model.context_window_tokens or 0
-    above = max(course.window_above, window) if follow.larger_window_only else course.window_above
-    return _go_on(replace(course, ready_s=ready_s, window_above=above), now_s)
+        wait_s = max(attempt.retry_after_s or 0.0, backoff_s(course.asked(name) - 1, course.draw))
+        ready_s[name] = now_s + wait_s
+    window = next((c.model.context_window_tokens or 0 for c in course.slate.live if c.model.name == name), 0)
+    return replace(
+        course,
+        ready_s=ready_s,
+        barred=course.barred if follow.same_model or follow.other_key else course.barred | {name},
+        window_above=max(course.window_above, window) if follow.larger_window_only else course.window_above,
+    )
 
 
 def _go_on(course: Course, now_s: float) -> NeedCall | NeedSleep | Exhausted:
-    asked = {a.model for a in course.attempts}
-    fits = [c for c in course.slate.live if _fits(c, course.window_above)]
-    fresh = [c for c in fits if c.model.name not in asked]
-    if fresh:
-        return _try(course, _good_keys_first(course, fresh), now_s) or _give_up(
-            course, now_s, _bound(course, fresh[0], now_s)
-        )
-    again = [c for c in fits if c.model.name in course.ready_s]
-    if not again:
+    """Returns the next call, at once or after a wait, or the end."""
+    if sum(a.held is not None for a in course.attempts) >= HOLDS_MOST:
         return _give_up(course, now_s, None)
-    soonest = min(again, key=lambda c: course.ready_s[c.model.name])
-    wait_s = max(0.0, course.ready_s[soonest.model.name] - now_s)
-    bound = _bound(course, soonest, now_s, wait_s=wait_s)
-    return (
-        NeedSleep(course=course, candidate=soonest, seconds=wait_s) if bound is None else _give_up(course, now_s, bound)
-    )
+    fresh, again = _remaining(course)
+    soonest = min(again, key=lambda c: _patience(course, c)) if again else None
+    wait_s = max(0.0, course.ready_s[soonest.model.name] - now_s) if soonest is not None else 0.0
+    patient = soonest is not None and 0.0 < wait_s <= course.given.prefer_wait_s
+    if fresh and not patient:
+        return _try(course, fresh, now_s) or _give_up(course, now_s, course.bound(fresh[0], now_s))
+    if soonest is None:
+        return _give_up(course, now_s, None)
+    bound = course.bound(soonest, now_s, wait_s=wait_s)
+    if bound is None:
+        return NeedSleep(course=course, candidate=soonest, seconds=wait_s)
+    # A wait that does not fit is no reason to pass over those who need none.
+    return _try(course, fresh, now_s) or _give_up(course, now_s, bound)
 
 
-def _fits(candidate: Candidate, window_above: int) -> bool:
-    window = candidate.model.context_window_tokens
-    return window is None or window > window_above
+def _remaining(course: Course) -> tuple[list[Candidate], list[Candidate]]:
+    """Returns the candidates that may be asked at once, best first, and those that may be asked again."""
+    asked = {a.model for a in course.attempts}
+    fresh: list[Candidate] = []
+    again: list[Candidate] = []
+    for candidate in course.slate.live:
+        name, window = candidate.model.name, candidate.model.context_window_tokens
+        if name in course.barred or (window is not None and window <= course.window_above):
+            continue
+        if name not in asked or course.spare(candidate):
+            fresh.append(candidate)
+        elif name in course.ready_s:
+            again.append(candidate)
+    bad = course.bad_keys
+    if bad:  # models behind a key that was denied or is out of quota come last
+        fresh.sort(key=lambda c: not c.model.deployments and c.model.key_env in bad)
+    return fresh, again
 
 
-def _good_keys_first(course: Course, candidates: list[Candidate]) -> list[Candidate]:
-    """Returns the candidates, those behind a key that was denied or is out of quota last."""
-    by_name = {c.model.name: c.model for c in course.slate.live}
-    bad = {by_name[a.model].key_env for a in course.attempts if a.outcome in ("denied", "out_of_quota")}
-    return (
-        sorted(candidates, key=lambda c: c.model.key_env is not None and c.model.key_env in bad) if bad else candidates
-    )
+def _patience(course: Course, candidate: Candidate) -> tuple[float, Decimal, str]:
+    """Returns what decides between candidates to wait for: who is ready first, then who is cheaper."""
+    expected = candidate.expected_usd
+    return course.ready_s[candidate.model.name], Decimal("Infinity") if expected is None else expected, candidate.name
 
 
-def _try(course: Course, candidates: tuple[Candidate, ...] | list[Candidate], now_s: float) -> NeedCall | None:
+def _try(course: Course, candidates: Sequence[Candidate], now_s: float) -> NeedCall | None:
     """Returns the call of the first candidate that the bounds allow; None when they allow none."""
     for candidate in candidates:
-        if _bound(course, candidate, now_s) is None:
+        if course.bound(candidate, now_s) is None:
             return NeedCall(
                 course=course,
                 candidate=candidate,
                 timeout_s=course.given.bounds.deadline_s - now_s,
-                span_id=_span_id(course.given.ids, len(course.attempts) + 1),
+                span_id=course.span_id(),
+                again=any(a.model == candidate.model.name and a.held is None for a in course.attempts),
+                last=_is_last(course, candidate),
+                hedge=_hedge(course, candidate, candidates, now_s),
             )
     return None
 
 
-def _bound(course: Course, candidate: Candidate, now_s: float, *, wait_s: float = 0.0) -> Bound | None:
-    return crossed(
-        course.given.bounds,
-        course.spent(now_s),
-        wait_s=wait_s,
-        expected_usd=candidate.expected_usd,
-        worst_usd=candidate.worst_usd,
-    )
+def _is_last(course: Course, candidate: Candidate) -> bool:
+    if not course.attempts:
+        return len(course.slate.live) == 1
+    fresh, again = _remaining(course)
+    return not any(other is not candidate for other in (*fresh, *again))
+
+
+def _hedge(course: Course, first: Candidate, candidates: Sequence[Candidate], now_s: float) -> Hedge | None:
+    """Returns whom to ask beside a first attempt that takes too long; None where nobody, or the bounds forbid it."""
+    hedging, bounds = course.given.hedging, course.given.bounds
+    if hedging is None or course.attempts or bounds.attempts < 2:
+        return None
+    stats = course.given.stats.get(first.model.name)
+    after_s = hedging.after_s if hedging.after_s is not None else stats.latency_p95_s if stats is not None else None
+    second = next((c for c in candidates if c is not first), None)
+    if after_s is None or second is None or now_s + after_s >= bounds.deadline_s:
+        return None
+    both_usd = total((first.worst_usd, second.worst_usd))
+    limits = [limit for limit in (bounds.waste_usd, bounds.max_cost_usd) if limit is not None]
+    if limits and (both_usd is None or both_usd > min(limits)):
+        return None
+    return Hedge(candidate=second, after_s=after_s, span_id=course.span_id(2))
 
 
 def _give_up(course: Course, now_s: float, bound: Bound | None) -> Exhausted:
-    failures = ", ".join(f"{a.model} {a.outcome}" for a in course.attempts)
+    failures = ", ".join(f"{a.model} {a.held or a.outcome}" for a in course.attempts)
     tried = f"after {failures}" if failures else "before the first attempt"
     if bound is None:
         return Exhausted(course=course, now_s=now_s, ending="final", why=f"no candidate is left {tried}")
@@ -373,32 +353,5 @@ def _nobody(slate: Slate) -> str:
     return f"no model is adequate: {reasons}" if reasons else "the catalog has no models"
 
 
-def _span_id(ids: Ids, number: int) -> str:
-    return hashlib.blake2b(f"{ids.trace_id}{ids.span_id}{number}".encode(), digest_size=8).hexdigest()
-
-
-def _decision(course: Course, now_s: float, ending: Ending, why: str, model: str | None) -> Decision:
-    given, baseline = course.given, _baseline(course.given.hints, course.able)
-    usage = course.attempts[-1].usage if model is not None else None
-    price = baseline.model.price if baseline is not None else None
-    return Decision(
-        ids=given.ids,
-        time=given.now,
-        policy=given.policy_name,
-        key=given.key,
-        hints=given.hints,
-        bounds=given.bounds,
-        features=given.features,
-        expected_output_tokens=given.expected_output_tokens,
-        stats=given.stats,
-        slate=course.slate,
-        attempts=course.attempts,
-        model=model,
-        ending=ending,
-        why=why,
-        worst_case_usd=course.worst_case_usd,
-        baseline=baseline.model.name if baseline is not None else None,
-        baseline_usd=cost_usd(usage, price) if usage is not None and price is not None else None,
-        draw=given.draw,
-        latency_s=now_s,
-    )
+def _ended_s(attempt: Attempt) -> float:
+    return round(attempt.started_s + attempt.latency_s, 6)

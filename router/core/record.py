@@ -14,6 +14,7 @@ from typing import Any
 from router.core.answer import Usage
 from router.core.bounds import Bounds
 from router.core.decision import Attempt, Decision
+from router.core.hedging import Hedging
 from router.core.request import Features, Hints, TokenCount
 from router.core.slate import Slate
 from router.core.stats import ModelStats, Stats
@@ -46,11 +47,15 @@ def decision_dict(decision: Decision, /) -> dict[str, Any]:
         "baseline_usd": usd(decision.baseline_usd),
         "cache": decision.cache,
         "latency_s": decision.latency_s,
+        "started_s": decision.started_s,
+        "unpriced": decision.unpriced,
         "draw": decision.draw,
         "hints": {name: getattr(decision.hints, name) for name in _REPLAYED_HINTS},
         "bounds": _bounds_dict(decision.bounds),
         "features": _features_dict(decision.features),
         "expected_output_tokens": decision.expected_output_tokens,
+        "prefer_wait_s": decision.prefer_wait_s,
+        "hedge_after_s": hedge_after(decision.hedging),
         "slate": _slate_dict(decision.slate),
         "attempts": [attempt_dict(a) for a in decision.attempts],
     }
@@ -59,6 +64,13 @@ def decision_dict(decision: Decision, /) -> dict[str, Any]:
     if decision.content is not None:
         out["content"] = decision.content
     return out
+
+
+def hedge_after(hedging: Hedging | None, /) -> float | str | None:
+    """Returns when a second model was to be asked: in seconds, "p95", or null for never."""
+    if hedging is None:
+        return None
+    return "p95" if hedging.after_s is None else hedging.after_s
 
 
 def attempt_dict(attempt: Attempt, /) -> dict[str, Any]:
@@ -77,6 +89,10 @@ def attempt_dict(attempt: Attempt, /) -> dict[str, Any]:
         "retry_after_s": attempt.retry_after_s,
         "should_retry": attempt.should_retry,
         "committed": attempt.committed,
+        "deployment": attempt.deployment,
+        "key_env": attempt.key_env,
+        "held": attempt.held,
+        "hedge": attempt.hedge,
         "finish_reason": attempt.finish_reason,
         "usage": usage_dict(attempt.usage),
         "cost_usd": usd(attempt.cost_usd),
@@ -172,6 +188,12 @@ def hints_from(record: Mapping[str, Any], /) -> Hints:
 def stats_from(record: Mapping[str, Any], /) -> Stats:
     """Returns the statistics snapshot of a decision's record; empty where it has none."""
     return {name: ModelStats(**values) for name, values in record.get("stats", {}).items()}
+
+
+def hedging_from(record: Mapping[str, Any], /) -> Hedging | None:
+    """Returns when a second model was to be asked in a decision's record."""
+    after = record.get("hedge_after_s")
+    return None if after is None else Hedging(after_s=None if after == "p95" else after)
 
 
 def attempt_from(record: Mapping[str, Any], /) -> Attempt:

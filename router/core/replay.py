@@ -12,10 +12,11 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from router.core.catalog import Catalog
+from router.core.course import Given
 from router.core.decision import Attempt, Decision, Ids
-from router.core.machine import Done, Exhausted, Given, NeedCall, NeedSleep, State, plan
+from router.core.machine import Done, Exhausted, NeedCall, NeedSleep, State, plan
 from router.core.policy import Policy
-from router.core.record import SCHEMA, attempt_from, bounds_from, features_from, hints_from, stats_from
+from router.core.record import SCHEMA, attempt_from, bounds_from, features_from, hedging_from, hints_from, stats_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +32,13 @@ class Unobserved:
     model: str
 
 
-def replay(
-    record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy, unpriced: bool = False
-) -> Decision | Unobserved:
+def replay(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) -> Decision | Unobserved:
     """Returns the decision that a logged request gets.
 
     Args:
         record: a decision's JSON, as `Decision.to_dict` writes it.
         catalog: the models and prices to decide by.
         policy: the policy to decide by.
-        unpriced: whether models without a known price may be asked.
 
     Raises:
         ValueError: the record is of a schema that this version does not read.
@@ -48,20 +46,27 @@ def replay(
     """
     if record["schema"] != SCHEMA:
         raise ValueError(f"decision {record['trace_id']} has schema {record['schema']!r}; this version reads {SCHEMA}")
-    state: State = plan(given_from(record, catalog=catalog, policy=policy, unpriced=unpriced))
+    state: State = plan(given_from(record, catalog=catalog, policy=policy))
     attempts = [attempt_from(a) for a in record["attempts"]]
     while True:
         match state:
             case NeedCall():
                 if not attempts or attempts[0].model != state.candidate.model.name:
                     return Unobserved(planned=state.planned, model=state.candidate.model.name)
-                state = state.next(attempts.pop(0))
+                state = _after_call(state, attempts)
             case NeedSleep():
                 state = _after_sleep(state, attempts, record)
             case Done() | Exhausted():
                 return state.decision
             case _:
                 assert_never(state)
+
+
+def _after_call(state: NeedCall, attempts: list[Attempt]) -> State:
+    made = [attempts.pop(0)]
+    if attempts and attempts[0].hedge:
+        made.append(attempts.pop(0))
+    return state.next(*made)
 
 
 def _after_sleep(state: NeedSleep, attempts: list[Attempt], record: Mapping[str, Any]) -> State:
@@ -72,7 +77,7 @@ def _after_sleep(state: NeedSleep, attempts: list[Attempt], record: Mapping[str,
     return state.next(record["latency_s"])
 
 
-def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy, unpriced: bool = False) -> Given:
+def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) -> Given:
     """Returns what went into a logged decision, with this catalog and policy."""
     return Given(
         ids=Ids(request_id=record["request_id"], trace_id=record["trace_id"], span_id=record["span_id"]),
@@ -87,5 +92,8 @@ def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy
         draw=record["draw"],
         stats=stats_from(record),
         expected_output_tokens=record["expected_output_tokens"],
-        unpriced=unpriced,
+        started_s=record.get("started_s", 0.0),
+        unpriced=record.get("unpriced", False),
+        prefer_wait_s=record.get("prefer_wait_s", 0.0),
+        hedging=hedging_from(record),
     )

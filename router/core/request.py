@@ -23,6 +23,8 @@ class Hints:
         attempts, deadline_s, waste_usd: bounds of this request; they only lower those of the policy and the config.
         baseline: name of the model that `baseline_usd` compares with; None is the dearest adequate one.
         trace_id: 32 hex digits to log the request under; None draws one.
+        request_id: names the request; with the router's seed it decides every draw, so that a weighted split sends the
+            same id the same way. None draws one.
     """
 
     policy: str | None = None
@@ -36,6 +38,7 @@ class Hints:
     waste_usd: Decimal | None = None
     baseline: str | None = None
     trace_id: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,12 @@ from router.core.answer import Answer, Usage
 from router.core.cost import cost_usd
 from router.core.decision import Attempt, Billing
 from router.core.failure import FOLLOW, Failure
-from router.core.machine import NeedCall
+from router.core.machine import Hedge, NeedCall
 from router.core.request import Request
+from router.core.schema_check import SchemaCheck
 from router.core.slate import Candidate
 from router.core.tokens import estimate_tokens, tokens_at
-from router.core.usable import unusable
+from router.core.usable import NamedCheck, unusable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Seen:
         first_token_s: from the attempt's start to its first piece; None where nothing was streamed.
         streamed: text that was streamed before the attempt ended.
         committed: whether some of it had reached the caller.
+        deployment, key_env, held: as the attempt's record has them.
     """
 
     started_s: float
@@ -42,6 +44,22 @@ class Seen:
     first_token_s: float | None = None
     streamed: str = ""
     committed: bool = False
+    deployment: str | None = None
+    key_env: str | None = None
+    held: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """What an answer must pass to be of use.
+
+    Attributes:
+        on: names of the checks that are switched on; None is the default.
+        named: all checks, the user's own among them; None is those that ship.
+    """
+
+    on: frozenset[str] | None = None
+    named: tuple[NamedCheck, ...] | None = None
 
 
 class _Priced(NamedTuple):
@@ -50,17 +68,31 @@ class _Priced(NamedTuple):
     rule: str
 
 
-def settle(call: NeedCall, request: Request, result: Answer | Failure | None, seen: Seen, /) -> Attempt:
+_SHIPPED = Checks()
+
+
+def settle(
+    call: NeedCall | Hedge,
+    request: Request,
+    result: Answer | Failure | None,
+    seen: Seen,
+    /,
+    *,
+    checks: Checks = _SHIPPED,
+    schema: SchemaCheck | None = None,
+) -> Attempt:
     """Returns the attempt that `call` asked for.
 
     Args:
-        call: the state that asked for it.
+        call: the state that asked for it, or its hedge.
         request: as it was sent.
         result: what the client returned; None when the caller gave up.
         seen: what the shell saw.
+        checks: what an answer must pass.
+        schema: the check for the JSON schema that the request asks for, where the caller keeps one.
     """
     if isinstance(result, Answer):
-        failure = unusable(result, request)
+        failure = unusable(result, request, switches=checks.on, checks=checks.named, schema=schema)
         priced = _price_answer(call.candidate, result)
         usage, answer = result.usage, result
     else:
@@ -80,6 +112,10 @@ def settle(call: NeedCall, request: Request, result: Answer | Failure | None, se
         retry_after_s=failure.retry_after_s if failure is not None else None,
         should_retry=failure.should_retry if failure is not None else None,
         committed=seen.committed,
+        deployment=seen.deployment,
+        key_env=seen.key_env,
+        held=seen.held,
+        hedge=isinstance(call, Hedge),
         finish_reason=answer.finish_reason if answer is not None else None,
         usage=usage,
         cost_usd=priced.cost_usd,

@@ -42,6 +42,19 @@ class NamedCheck:
     kind: Literal["unusable", "filtered"] = "unusable"
 
 
+def schema_of(request: Request, /) -> Mapping[str, Any] | None:
+    """Returns the JSON schema that a request asks for; None where it asks for none.
+
+    In OpenAI's form, or with the schema beside the type, as some hosts take it.
+    """
+    asked = request.params.get("response_format")
+    if not isinstance(asked, Mapping) or asked.get("type") != "json_schema":
+        return None
+    wrapper = asked.get("json_schema")
+    schema = (wrapper if isinstance(wrapper, Mapping) else asked).get("schema")
+    return schema if isinstance(schema, Mapping) else None
+
+
 def unusable(
     answer: Answer,
     request: Request,
@@ -197,8 +210,8 @@ def _wrong_json(answer: Answer, request: Request, check: SchemaCheck | None) -> 
     asked = request.params.get("response_format")
     if not isinstance(asked, Mapping) or asked.get("type") not in ("json_object", "json_schema"):
         return None
-    if asked["type"] == "json_schema" and check is None:
-        check = _schema_check(asked)
+    if check is None and (schema := schema_of(request)) is not None:
+        check = schema_check(schema)
 
     def reason(choice: Choice) -> str | None:
         if choice.message.refusal or _calls(choice):
@@ -209,13 +222,6 @@ def _wrong_json(answer: Answer, request: Request, check: SchemaCheck | None) -> 
         return check(value) if check is not None else None
 
     return _of_all(answer, reason)
-
-
-def _schema_check(asked: Mapping[str, Any]) -> SchemaCheck | None:
-    """The check for a `response_format`, in OpenAI's form or with the schema beside the type, as some hosts take it."""
-    wrapper = asked.get("json_schema")
-    schema = (wrapper if isinstance(wrapper, Mapping) else asked).get("schema")
-    return schema_check(schema) if isinstance(schema, Mapping) else None
 
 
 _NOT_JSON: Final = object()

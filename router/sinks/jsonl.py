@@ -34,7 +34,7 @@ class JsonlSink:
         self._path = Path(path)
         self._lock = threading.Lock()
         self._fd: int | None = None
-        self._pid = 0
+        self._pid = os.getpid()
 
     def emit(self, decision: Decision, /) -> None:
         """Writes the record; it is on its way to the disk when this returns.
@@ -43,12 +43,14 @@ class JsonlSink:
             OSError: the file cannot be written (disk full, no permission).
         """
         line = orjson.dumps(decision_dict(decision), option=orjson.OPT_APPEND_NEWLINE, default=str)
-        fd = self._fd
-        if fd is None or self._pid != os.getpid():
-            fd = self._open()
-        written = os.write(fd, line)
-        while written < len(line):
-            written += os.write(fd, line[written:])
+        if self._pid != os.getpid():  # after a fork, whoever held the lock is not here to let go of it
+            self._lock, self._pid, self._fd = threading.Lock(), os.getpid(), None
+        with self._lock:
+            if self._fd is None:
+                self._fd = self._open()
+            written = os.write(self._fd, line)
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
 
     def close(self) -> None:
         """Closes the file."""
@@ -58,16 +60,9 @@ class JsonlSink:
                 self._fd = None
 
     def _open(self) -> int:
-        with self._lock:
-            if self._fd is not None and self._pid == os.getpid():
-                return self._fd
-            file = self._path if self._path.suffix == ".jsonl" else self._path / _own_name()
-            file.parent.mkdir(parents=True, exist_ok=True)
-            inherited, self._fd = self._fd, os.open(file, _FLAGS, _OWNER_ONLY)
-            self._pid = os.getpid()
-            if inherited is not None:
-                os.close(inherited)
-            return self._fd
+        file = self._path if self._path.suffix == ".jsonl" else self._path / _own_name()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, _FLAGS, _OWNER_ONLY)
 
 
 def _own_name() -> str:

@@ -8,8 +8,8 @@ from typing import Any
 
 from router.core.bounds import Bounds
 from router.core.catalog import Model, Price, Rates, Tier
+from router.core.course import Given
 from router.core.decision import Attempt, Ids
-from router.core.machine import Given
 from router.core.policy import Context
 from router.core.request import Features, Hints, TokenCount
 from router.core.slate import Slate

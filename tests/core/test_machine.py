@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from router.core.bounds import Bounds
 from router.core.catalog import Model
+from router.core.course import Given
 from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.failure import FOLLOW, FailureClass
-from router.core.machine import Done, Exhausted, Given, NeedCall, NeedSleep, State, plan
+from router.core.machine import Done, Exhausted, NeedCall, NeedSleep, State, plan
 from router.core.policy import Context
 from router.core.record import decision_dict
 from router.core.replay import Unobserved, replay
@@ -49,6 +50,9 @@ def drive(state: State, outcomes: list[dict[str, Any]]) -> tuple[State, float]:
             state = state.next(now_s)
             continue
         fields = dict(outcomes[min(index, len(outcomes) - 1)])
+        if (share := fields.pop("share", None)) is not None:
+            worst = state.candidate.worst_usd
+            fields["cost_usd"] = None if worst is None else worst * share
         fields["latency_s"] = round(min(fields.get("latency_s", 0.01), state.timeout_s), 6)
         made = attempt(state.candidate.model.name, **fields, started_s=now_s, span_id=state.span_id)
         now_s, index = round(now_s + made.latency_s, 6), index + 1
@@ -64,7 +68,7 @@ OUTCOMES = st.lists(
             "latency_s": SECONDS,
             "retry_after_s": st.none() | SECONDS,
             "should_retry": st.none() | st.booleans(),
-            "cost_usd": st.none() | st.decimals(0, 1, places=6),
+            "share": st.sampled_from([Decimal(0), Decimal("0.1"), Decimal(1)]),
         }
     ),
     min_size=1,
@@ -91,19 +95,42 @@ CATALOGS = st.lists(
 )
 
 
-@over(catalog=CATALOGS, bounds=BOUNDS, outcomes=OUTCOMES, draw=st.floats(0, 1, exclude_max=True))
+HINTS = st.builds(Hints, model=st.sampled_from([None, None, "a"]), baseline=st.sampled_from([None, "b"]))
+
+
+@over(
+    catalog=CATALOGS,
+    bounds=BOUNDS,
+    outcomes=OUTCOMES,
+    draw=st.floats(0, 1, exclude_max=True),
+    hints=HINTS,
+    unpriced=st.booleans(),
+    prefer_wait_s=st.sampled_from([0.0, 5.0]),
+)
 def test_every_request_ends_within_its_bounds_and_replays(
-    catalog: list[Model], bounds: Bounds, outcomes: list[dict[str, Any]], draw: float
+    catalog: list[Model],
+    bounds: Bounds,
+    outcomes: list[dict[str, Any]],
+    draw: float,
+    hints: Hints,
+    unpriced: bool,
+    prefer_wait_s: float,
 ) -> None:
-    """Whatever fails however, attempts and deadline hold, and the record decided again is the same record."""
-    start = given(*catalog, bounds=bounds, draw=draw, unpriced=True)
+    """Whatever fails however: attempts, deadline, cost and worst case hold, and the record is decided again alike."""
+    start = given(*catalog, bounds=bounds, draw=draw, unpriced=unpriced, hints=hints, prefer_wait_s=prefer_wait_s)
     end, now_s = drive(plan(start), outcomes)
     assert isinstance(end, Done | Exhausted)
     decision = end.decision
-    assert len(decision.attempts) <= bounds.attempts
+    assert sum(a.held is None for a in decision.attempts) <= bounds.attempts
+    if decision.worst_case_usd is not None:
+        assert decision.cost_usd is not None
+        assert decision.cost_usd <= decision.worst_case_usd
+    if bounds.max_cost_usd is not None:
+        assert decision.cost_usd is not None
+        assert decision.cost_usd <= bounds.max_cost_usd
     assert now_s <= bounds.deadline_s + 1e-5
     assert (decision.model is not None) == (decision.ending == "answer")
-    again = replay(decision_dict(decision), catalog=start.catalog, policy=keep_all, unpriced=True)
+    again = replay(decision_dict(decision), catalog=start.catalog, policy=keep_all)
     assert isinstance(again, Decision)
     assert decision_dict(again) == decision_dict(decision)
 
@@ -206,7 +233,7 @@ def test_a_prompt_that_is_too_long_goes_to_larger_windows_only() -> None:
 def test_models_behind_a_bad_key_come_last() -> None:
     """After a denied key, models behind other keys are asked first."""
     start = given(model("a", key_env="ONE"), model("b", key_env="ONE"), model("c", key_env="OTHER"))
-    state = call(call(plan(start)).next(attempt("a", "denied")))
+    state = call(call(plan(start)).next(attempt("a", "denied", key_env="ONE")))
     assert state.candidate.model.name == "c"
     assert call(state.next(attempt("c", "server_error"))).candidate.model.name == "b"
 
@@ -238,11 +265,12 @@ def test_nobody_adequate_names_every_drop() -> None:
     assert str(error_of(_exhausted(plan(given())))).startswith("the catalog has no models")
 
 
-def test_a_bound_can_stop_a_request_before_its_first_attempt() -> None:
-    """A candidate that a bound of the configuration forbids is never asked."""
-    end = _exhausted(plan(given(model("a"), bounds=Bounds(max_cost_usd=Decimal("0.000001")))))
-    assert end.bound == "max_cost_usd"
+def test_a_request_that_arrives_past_its_deadline_asks_nobody() -> None:
+    """When deciding alone took the deadline, nothing is sent."""
+    end = _exhausted(plan(given(model("a"), started_s=60.0)))
+    assert end.bound == "deadline_s"
     assert isinstance(error_of(end), BoundsExceeded)
+    assert end.decision.latency_s == 60.0
 
 
 def test_waste_stops_a_chain_of_dear_failures() -> None:

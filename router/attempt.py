@@ -1,0 +1,333 @@
+"""One attempt carried out: through the gate, to the provider, and back as a settled record.
+
+What flows to the caller of a stream goes through a `Tap`, which holds everything back until there is something to see,
+so that another model can be asked up to that moment and never after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import orjson
+
+from router.clients.client import Call, Client
+from router.clock import Clock
+from router.core.answer import Answer, Chunk
+from router.core.course import Course
+from router.core.decision import Attempt
+from router.core.failure import Failure
+from router.core.machine import Hedge, NeedCall
+from router.core.place import Held, Place
+from router.core.request import Request
+from router.core.schema_check import SchemaCheck, schema_check
+from router.core.settle import Checks, Seen, settle
+from router.core.tokens import tokens_at
+from router.core.usable import schema_of
+from router.errors import ConfigError, RouterWarning
+from router.race import raced
+from router.state.gate import Gate
+
+if TYPE_CHECKING:
+    from router.setup import Setup
+
+GUARD_S = 0.25
+"""How long past its time-out a client may still be at work before the router ends the attempt itself."""
+
+_SCHEMAS_MOST = 64
+"""JSON schemas whose compiled check is kept; making one takes some milliseconds."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """The attempts of one state of a request, as they come about.
+
+    Attributes:
+        arrived: the clock's reading when the request arrived.
+        taps: one for each attempt that began, in order.
+    """
+
+    clock: Clock
+    arrived: float
+    taps: list[Tap] = field(default_factory=list)
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Those that ended."""
+        return tuple(tap.attempt for tap in self.taps if tap.attempt is not None)
+
+    @property
+    def answered(self) -> bool:
+        """Whether one of them is an answer."""
+        return any(attempt.outcome == "answer" for attempt in self.attempts)
+
+    def now_s(self) -> float:
+        """Returns the seconds since the request's arrival, to the microsecond."""
+        return round(self.clock.monotonic() - self.arrived, 6)
+
+    def open(self) -> Tap:
+        """Returns the tap of an attempt that begins now."""
+        tap = Tap(self)
+        self.taps.append(tap)
+        return tap
+
+
+class Tap:
+    """What flows from one attempt to the caller, and what is seen of it on the way.
+
+    Attributes:
+        result: what the client returned; None while it works, and when the caller gave up.
+        withheld: chunks that showed nothing yet.
+        place: where the attempt was sent; None before the gate let it through.
+        attempt: the record, once it is settled.
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._started_s = flow.now_s()
+        self._first_token_s: float | None = None
+        self._text: list[str] = []
+        self._held: str | None = None
+        self.result: Answer | Failure | None = None
+        self.withheld: list[Chunk] = []
+        self.place: Place | None = None
+        self.attempt: Attempt | None = None
+
+    def elapsed_s(self) -> float:
+        """Returns the seconds since the attempt began."""
+        return round(self._flow.now_s() - self._started_s, 6)
+
+    def held_back(self, held: Held) -> None:
+        """Notes that the gate sent nothing."""
+        self._held = held.reason
+        self.result = Failure(kind="not_sent", message=held.message, retry_after_s=held.retry_after_s, sent=False)
+
+    def take(self, chunk: Chunk) -> list[Chunk]:
+        """Returns what may go to the caller now: nothing before the first chunk that shows something."""
+        text = [choice.delta.written for choice in chunk.choices]
+        self._text += text
+        if self._first_token_s is not None:
+            return [chunk]
+        self.withheld.append(chunk)
+        if not any(text):
+            return []
+        self._first_token_s = self.elapsed_s()
+        released, self.withheld = self.withheld, []
+        return released
+
+    def seen(self) -> Seen:
+        """Returns what was seen until now."""
+        place = self.place
+        return Seen(
+            started_s=self._started_s,
+            ended_s=self._flow.now_s(),
+            first_token_s=self._first_token_s,
+            streamed="".join(self._text),
+            committed=self._first_token_s is not None,
+            deployment=place.deployment if place is not None and place.deployment != place.model.name else None,
+            key_env=place.model.key_env if place is not None else None,
+            held=self._held,
+        )
+
+
+class Attempts:
+    """Carries out what the machine asks for.
+
+    Args:
+        setup: what the router runs with.
+        gate: what every attempt passes.
+        clients: who speaks to providers.
+    """
+
+    def __init__(self, setup: Setup, gate: Gate, clients: Clients) -> None:
+        self._setup = setup
+        self._gate = gate
+        self._clients = clients
+        self._schemas: dict[bytes, SchemaCheck | None] = {}
+
+    def run(self, state: NeedCall, request: Request, flow: Flow) -> AsyncGenerator[Chunk]:
+        """Returns what the attempt, and its hedge where it comes to that, show to the caller; `flow` has the rest."""
+        first = self._one(state, state, request, flow)
+        if state.hedge is None:
+            return first
+        second = self._one(state, state.hedge, request, flow)
+        return raced(first, second, after_s=state.hedge.after_s, won=lambda: flow.answered)
+
+    async def _one(
+        self, state: NeedCall, asked: NeedCall | Hedge, request: Request, flow: Flow
+    ) -> AsyncGenerator[Chunk]:
+        tap, course = flow.open(), state.course
+        try:
+            leave = await self._gate.enter(
+                asked.candidate.model,
+                retry=asked is state and state.again,
+                last=asked is state and state.last,
+                tokens=_tokens(asked),
+                wait_s=state.timeout_s,
+                draw=course.draw,
+                avoid=course.avoid(asked.candidate),
+            )
+            if isinstance(leave, Held):
+                tap.held_back(leave)
+                return
+            tap.place = leave
+            call = self._call(leave, asked, request, course, state.timeout_s - tap.elapsed_s())
+            if request.stream:
+                async with aclosing(self._pieces(call, tap)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            else:
+                tap.result = await self._answer(call)
+        finally:
+            # Whatever happened, the attempt is priced and its place is free. No result: the caller gave up.
+            self._settle(asked, request, course, tap)
+
+    def _settle(self, asked: NeedCall | Hedge, request: Request, course: Course, tap: Tap) -> None:
+        answer = tap.result if isinstance(tap.result, Answer) else None
+        attempt = tap.attempt = settle(
+            asked,
+            request,
+            tap.result,
+            tap.seen(),
+            checks=self._setup.checks.get(course.given.policy_name, _DEFAULT),
+            schema=self._schema(request) if answer is not None else None,
+        )
+        if tap.place is not None:
+            self._gate.leave(
+                tap.place,
+                attempt.outcome,
+                retry_after_s=attempt.retry_after_s,
+                headers=answer.headers if answer is not None else None,
+                tokens=attempt.usage.total_tokens if attempt.usage is not None else None,
+            )
+
+    async def _answer(self, call: Call) -> Answer | Failure:
+        try:
+            async with asyncio.timeout(_most_s(call)):
+                return await self._clients.of(call.model.client).send(call)
+        except TimeoutError:
+            return _overtime()
+        except Exception as error:  # noqa: BLE001 - a bug in one client must not cost the answer of another
+            return _client_fault(call, error)
+
+    async def _pieces(self, call: Call, tap: Tap) -> AsyncGenerator[Chunk]:
+        """Yields chunks from the first that shows something; its end is `tap.result`."""
+        until = asyncio.get_running_loop().time() + _most_s(call)
+        try:
+            async with aclosing(self._clients.of(call.model.client).stream(call)) as events:
+                while True:
+                    async with asyncio.timeout_at(until):
+                        event = await anext(events)
+                    if not isinstance(event, Chunk):
+                        tap.result = event
+                        return
+                    for chunk in tap.take(event):
+                        yield chunk
+        except TimeoutError:
+            tap.result = _overtime()
+        except Exception as error:  # noqa: BLE001 - as in `_answer`
+            tap.result = _client_fault(call, error)
+
+    def _call(self, place: Place, asked: NeedCall | Hedge, request: Request, course: Course, timeout_s: float) -> Call:
+        model, trace_id = place.model, course.given.ids.trace_id
+        return Call(
+            model=model,
+            request=request,
+            timeouts=model.timeouts.within(max(timeout_s, 0.001)),
+            key=os.environ.get(model.key_env) if model.key_env is not None else None,
+            headers=_trace_headers(trace_id, asked.span_id) if self._setup.trace_headers else {},
+        )
+
+    def _schema(self, request: Request) -> SchemaCheck | None:
+        schema = schema_of(request)
+        if schema is None:
+            return None
+        name = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
+        if name not in self._schemas:
+            if len(self._schemas) >= _SCHEMAS_MOST:
+                self._schemas.clear()
+            self._schemas[name] = schema_check(schema)
+        return self._schemas[name]
+
+
+class Clients:
+    """Who speaks to providers, for each event loop.
+
+    Args:
+        classes: how to make one, by kind.
+        given: those that serve every loop.
+    """
+
+    def __init__(self, classes: Mapping[str, type[Client]], given: Mapping[str, Client]) -> None:
+        self._classes = classes
+        self._given = given
+        self._made: dict[asyncio.AbstractEventLoop, dict[str, Client]] = {}
+        self._pid = os.getpid()
+
+    def of(self, kind: str) -> Client:
+        """Returns the running loop's client of a kind."""
+        given = self._given.get(kind)
+        if given is not None:
+            return given
+        loop = asyncio.get_running_loop()
+        made = self._made.get(loop)
+        if made is None or self._pid != os.getpid():
+            made = self._join(loop)
+        if kind not in made:
+            made[kind] = self._classes[kind]()
+        return made[kind]
+
+    async def close(self) -> None:
+        """Closes the running loop's clients; those that were given close with the first loop that does."""
+        for client in (*self._given.values(), *self._made.pop(asyncio.get_running_loop(), {}).values()):
+            try:
+                await client.aclose()
+            except Exception as error:  # noqa: BLE001 - the others must close all the same
+                warn(f"{type(client).__name__} did not close: {error}")
+
+    def _join(self, loop: asyncio.AbstractEventLoop) -> dict[str, Client]:
+        """Returns the clients of a loop that has none yet; lets go of loops that are closed, or a parent process's."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._made = {}
+        self._made = {known: clients for known, clients in self._made.items() if not known.is_closed()}
+        return self._made.setdefault(loop, {})
+
+
+def warn(message: str) -> None:
+    """Warns of what cost nobody an answer, also where the application turns warnings into errors."""
+    with suppress(RouterWarning):
+        warnings.warn(message, RouterWarning, stacklevel=3)
+
+
+_DEFAULT = Checks()
+
+
+def _tokens(asked: NeedCall | Hedge) -> int:
+    candidate = asked.candidate
+    return tokens_at(candidate.features, candidate.model).likely + candidate.expected_output_tokens
+
+
+def _most_s(call: Call) -> float:
+    return (call.timeouts.total_s or 0.0) + GUARD_S
+
+
+def _overtime() -> Failure:
+    return Failure(kind="timed_out", message="no end of the answer within the request's deadline")
+
+
+def _client_fault(call: Call, error: Exception) -> Failure:
+    if isinstance(error, ConfigError):  # raised before anything is sent: a missing extra, a wrong option
+        return Failure(kind="not_sent", message=str(error), sent=False)
+    kind, model = call.model.client, call.model.name
+    warn(f"client {kind!r} raised {type(error).__name__} for model {model!r}; it should return a Failure")
+    return Failure(kind="cut", message=f"the client raised {type(error).__name__}")
+
+
+def _trace_headers(trace_id: str, span_id: str) -> dict[str, str]:
+    return {"traceparent": f"00-{trace_id}-{span_id}-01", "X-Trace-ID": trace_id, "X-Span-ID": span_id}

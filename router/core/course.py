@@ -1,0 +1,191 @@
+"""One request's way: what went into it, and what it has come to so far. Every state of the machine carries it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from router.core.bounds import Bound, Bounds, Spent, crossed
+from router.core.catalog import Catalog
+from router.core.cost import cost_usd
+from router.core.decision import Attempt, Decision, Ending, Ids, total
+from router.core.hedging import Hedging
+from router.core.policy import Policy
+from router.core.request import Features, Hints
+from router.core.slate import Candidate, Slate
+from router.core.stats import Stats
+
+_GOLDEN = 0.6180339887498949
+"""Steps of the golden ratio spread the draws of one request evenly over [0, 1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """All that goes into a decision.
+
+    Attributes:
+        key: content key of the request.
+        policy_name: what the configuration calls the policy.
+        bounds: of this request, its own hints already applied.
+        now: when the request arrived, in UTC.
+        started_s: seconds from the request's arrival to this decision.
+        draw: in [0, 1), from the router's seed and the request's id.
+        unpriced: whether models without a known price may be asked.
+        prefer_wait_s: a model that may be asked again within so many seconds is waited for, before others are asked.
+        hedging: when to ask a second model before the first has answered; None is never.
+    """
+
+    ids: Ids
+    key: str
+    features: Features
+    hints: Hints
+    catalog: Catalog
+    policy_name: str
+    policy: Policy
+    bounds: Bounds
+    now: datetime
+    started_s: float = 0.0
+    draw: float
+    stats: Stats = field(default_factory=dict)
+    expected_output_tokens: int
+    unpriced: bool = False
+    prefer_wait_s: float = 0.0
+    hedging: Hedging | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """One request's way so far.
+
+    Attributes:
+        slate: as the policy left it.
+        able: the slate before the policy: all models that can serve the request.
+        worst_case_usd: the most the request can cost, as known before its first attempt.
+        attempts: those that ended, in order.
+        ready_s: by model, when it may be asked again, in seconds from the request's arrival.
+        barred: models that may not be asked again, whichever of their deployments.
+        window_above: only models whose context window is larger may still be asked.
+    """
+
+    given: Given
+    slate: Slate
+    able: Slate
+    worst_case_usd: Decimal | None
+    attempts: tuple[Attempt, ...] = ()
+    ready_s: Mapping[str, float] = field(default_factory=dict)
+    barred: frozenset[str] = frozenset()
+    window_above: int = 0
+
+    @property
+    def draw(self) -> float:
+        """In [0, 1), another for each attempt."""
+        return (self.given.draw + _GOLDEN * len(self.attempts)) % 1.0
+
+    @property
+    def bad_keys(self) -> frozenset[str]:
+        """Names of the variables whose keys were denied or are out of quota."""
+        bad = [a.key_env for a in self.attempts if a.outcome in {"denied", "out_of_quota"}]
+        return frozenset(key for key in bad if key is not None)
+
+    def after(self, *attempts: Attempt) -> Course:
+        """Returns the course with more attempts."""
+        return Course(
+            given=self.given,
+            slate=self.slate,
+            able=self.able,
+            worst_case_usd=self.worst_case_usd,
+            attempts=(*self.attempts, *attempts),
+            ready_s=self.ready_s,
+            barred=self.barred,
+            window_above=self.window_above,
+        )
+
+    def asked(self, name: str) -> int:
+        """Returns how often a model's turn came, held back or not."""
+        return sum(a.model == name for a in self.attempts)
+
+    def spare(self, candidate: Candidate) -> bool:
+        """Returns whether the model has a deployment that this request did not ask and whose key is not known bad."""
+        avoid = self.avoid(candidate)
+        return any(d.name not in avoid for d in candidate.model.deployments)
+
+    def avoid(self, candidate: Candidate) -> frozenset[str]:
+        """Returns the deployments of a model that failed this request, or whose key did."""
+        if not candidate.model.deployments or not self.attempts:
+            return frozenset()
+        bad = self.bad_keys
+        tried = {a.deployment for a in self.attempts if a.model == candidate.model.name and a.held is None}
+        return frozenset(
+            d.name
+            for d in candidate.model.deployments
+            if d.name in tried or (d.key_env or candidate.model.key_env) in bad
+        )
+
+    def bound(self, candidate: Candidate, now_s: float, *, wait_s: float = 0.0) -> Bound | None:
+        """Returns the bound that asking a candidate, after a wait, would cross; None where there is none."""
+        return crossed(
+            self.given.bounds,
+            self.spent(now_s),
+            wait_s=wait_s,
+            expected_usd=candidate.expected_usd,
+            worst_usd=candidate.worst_usd,
+        )
+
+    def spent(self, now_s: float) -> Spent:
+        """Returns what the request has taken `now_s` seconds after its arrival."""
+        if not self.attempts:
+            return Spent(elapsed_s=now_s)
+        return Spent(
+            attempts=sum(a.held is None for a in self.attempts),
+            elapsed_s=now_s,
+            cost_usd=total(a.cost_usd for a in self.attempts),
+            waste_usd=total(a.waste_usd for a in self.attempts),
+        )
+
+    def span_id(self, ahead: int = 1) -> str:
+        """Returns the span id of the next attempt, or of one further ahead."""
+        ids = self.given.ids
+        name = f"{ids.trace_id}{ids.span_id}{len(self.attempts) + ahead}"
+        return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
+
+    def decision(self, now_s: float, ending: Ending, why: str, answered: Attempt | None = None) -> Decision:
+        """Returns the record of the request as it stands."""
+        given, baseline = self.given, self._baseline()
+        usage = answered.usage if answered is not None else None
+        price = baseline.model.price if baseline is not None else None
+        return Decision(
+            ids=given.ids,
+            time=given.now,
+            policy=given.policy_name,
+            key=given.key,
+            hints=given.hints,
+            bounds=given.bounds,
+            features=given.features,
+            expected_output_tokens=given.expected_output_tokens,
+            prefer_wait_s=given.prefer_wait_s,
+            hedging=given.hedging,
+            stats=given.stats,
+            slate=self.slate,
+            attempts=self.attempts,
+            model=answered.model if answered is not None else None,
+            ending=ending,
+            why=why,
+            worst_case_usd=self.worst_case_usd,
+            baseline=baseline.model.name if baseline is not None else None,
+            baseline_usd=cost_usd(usage, price) if usage is not None and price is not None else None,
+            started_s=given.started_s,
+            unpriced=given.unpriced,
+            draw=given.draw,
+            latency_s=now_s,
+        )
+
+    def _baseline(self) -> Candidate | None:
+        name = self.given.hints.baseline
+        if name is not None:
+            everyone = (*self.able.live, *(d.candidate for d in self.able.dropped))
+            return next((c for c in everyone if c.model.name == name), None)
+        priced = [(c.expected_usd, c.model.name, c) for c in self.able.live if c.expected_usd is not None]
+        return max(priced, key=lambda entry: entry[:2])[2] if priced else None
