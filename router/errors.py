@@ -14,6 +14,8 @@ Whatever a request raises carries its decision: `error.decision` tells what was 
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,3 +87,12 @@ class BudgetExceeded(RouterError):
 
 class RouterWarning(RuntimeWarning):
     """Something went wrong that did not cost anyone an answer, such as a log that cannot be written."""
+
+
+def warn(message: str, /) -> None:
+    """Raises a `RouterWarning` that points at the caller's caller; never an exception.
+
+    What is warned of cost no one an answer, so the warning must not either where the application makes it an error.
+    """
+    with suppress(RouterWarning):
+        warnings.warn(message, RouterWarning, stacklevel=3)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from router.core.answer import Answer
 from router.core.request import Request
-from router.errors import RouterWarning
+from router.errors import warn
 
 Redactor = Callable[[str], str]
 """Takes a text out of a prompt or an answer, and returns what of it may be logged."""
@@ -61,8 +60,6 @@ class Logged:
             try:
                 text = redactor(text)
             except Exception as error:  # noqa: BLE001 - a hook that fails must cost the caller no answer, and leak no text
-                warnings.warn(
-                    f"a redactor raised {type(error).__name__}; the text is withheld", RouterWarning, stacklevel=2
-                )
+                warn(f"a redactor raised {type(error).__name__}; the text is withheld")
                 return WITHHELD
         return text

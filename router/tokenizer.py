@@ -11,18 +11,18 @@ import hashlib
 import os
 import re
 import threading
-import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from router.errors import RouterWarning
+from router.errors import warn
+from router.state.process import PerProcess
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
 
+_NAME: Final = "o200k_base"
 _FILE: Final = "fb374d419588a4632f3f557e76b4b70aebbca790"
 """SHA-1 of the address that tiktoken has for o200k_base: how its cache names files (`tiktoken.load`)."""
 _DIGEST: Final = "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d"
@@ -54,11 +54,11 @@ class Tokenizer:
         folder: where the vocabulary is; None is litellm's copy.
     """
 
-    encoding: Final = "o200k_base"
+    encoding: Final = _NAME
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
+        self._lock = PerProcess(threading.Lock(), lambda _: threading.Lock())
         self._encoding: Encoding | None = None
         self._tried = False
 
@@ -73,18 +73,15 @@ class Tokenizer:
 
     def load(self) -> Encoding | None:
         """Returns the vocabulary, loaded if it is not yet; None, with one warning, where it cannot be."""
-        with self._lock:
+        with self._lock.get():
             if not self._tried:
                 try:
                     self._encoding = _load(self._folder)
                 except Exception as error:  # noqa: BLE001 - whatever it is, a count must not cost the caller an answer
-                    with suppress(RouterWarning):  # also where the application turns warnings into errors
-                        warnings.warn(
-                            f"tokens are estimated, not counted: o200k_base cannot be loaded "
-                            f"({type(error).__name__}: {error})",
-                            RouterWarning,
-                            stacklevel=2,
-                        )
+                    warn(
+                        f"tokens are estimated, not counted: o200k_base cannot be loaded "
+                        f"({type(error).__name__}: {error})"
+                    )
                 self._tried = True
         return self._encoding
 
@@ -94,12 +91,16 @@ def _load(folder: Path | None) -> Encoding:
     digest = hashlib.sha256((folder / _FILE).read_bytes()).hexdigest()
     if digest != _DIGEST:
         raise ValueError(f"{_FILE} has the digest {digest}, expected {_DIGEST}")
-    import tiktoken
+    from tiktoken import Encoding
+    from tiktoken.registry import ENCODINGS
+    from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS
 
     before = os.environ.get(_CACHE_DIR)
     os.environ[_CACHE_DIR] = str(folder)
     try:
-        return tiktoken.get_encoding("o200k_base")
+        # Not `get_encoding`, which loads under a lock of its own: a child forked meanwhile would wait for it for ever.
+        known = ENCODINGS.get(_NAME)
+        return ENCODINGS.setdefault(_NAME, Encoding(**ENCODING_CONSTRUCTORS[_NAME]())) if known is None else known
     finally:
         if before is None:
             del os.environ[_CACHE_DIR]

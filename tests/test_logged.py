@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import pytest
 
@@ -42,3 +43,15 @@ def test_a_redactor_that_fails_leaks_nothing() -> None:
         content = Logged((broken,))(REQUEST, ANSWER)
     assert content["answer"] == [{"role": WITHHELD, "content": WITHHELD}]
     assert not any("4111" in str(warning.message) for warning in warned)
+
+
+def test_a_redactor_that_fails_costs_no_record_where_warnings_are_errors() -> None:
+    """The text is withheld all the same."""
+
+    def broken(text: str) -> str:
+        raise KeyError(text)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        content = Logged((broken,))(REQUEST, None)
+    assert content["params"] == {"user": WITHHELD, "temperature": 0.5}
