@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,11 +60,29 @@ def checked_headers(value: Mapping[str, str] | None) -> Mapping[str, str] | None
 
 
 def checked_options(value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Returns a client's options; refuses those that hold a key."""
-    for name, option in (value or {}).items():
-        if is_secret(name, option):
-            raise ValueError(f"the option {name!r} looks like a key (not shown); {ADVICE}")
+    """Returns a client's options; refuses those that hold a key, at any depth."""
+    found = next(_secrets(value or {}, ""), None)
+    if found is not None:
+        raise ValueError(f"the option '{found}' looks like a key (not shown); {ADVICE}")
     return value
+
+
+def _secrets(value: Any, path: str) -> Iterator[str]:
+    """Yields where in a value, which stands at `path`, something is a secret by its name or its looks."""
+    match value:
+        case Mapping():
+            for name, inner in value.items():
+                here = f"{path}.{masked(str(name))}".lstrip(".")
+                if is_secret(name, inner) or is_secret(None, name):
+                    yield here
+                yield from _secrets(inner, here)
+        case list() | tuple():
+            for i, inner in enumerate(value):
+                yield from _secrets(inner, f"{path}[{i}]")
+        case _ if is_secret(None, value):
+            yield path
+        case _:
+            pass
 
 
 def checked_base_url(value: str | None) -> str | None:
