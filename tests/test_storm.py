@@ -77,14 +77,16 @@ def test_callers_who_leave_leave_nothing_behind() -> None:
             "duration_s": 7200.0,
             "cancel_share": 0.6,
             "drop_share": 0.6,
-            "patience_s": Spread(median=2.0, spread=1.5),
+            "patience_s": Spread(median=1.0, spread=1.0),
         }
     )
-    quiet = scenario.troubles[3:4]  # hangs alone, so that streams come far enough to be dropped
-    report = simulate(scenario.model_copy(update={"traffic": traffic, "troubles": quiet}), 2)
+    # Few hang: streams must come far enough to be dropped, and no breaker may spare the callers their wait.
+    hangs = (Trouble(kind="hang", share=0.02),)
+    report = simulate(scenario.model_copy(update={"traffic": traffic, "troubles": hangs}), 2)
     assert report.requests == LEAVERS
     kept(report, replay_command(str(SCENARIOS / "storm.toml"), 2))
     assert report.outcomes["gave_up"] > LEAVERS / 2
+    assert report.fates["hang"] > LEAVERS / 100
 
 
 def test_no_bill_is_hidden() -> None:
@@ -96,11 +98,25 @@ def test_no_bill_is_hidden() -> None:
     assert report.unrecorded_usd <= report.true_cost_usd / 100
 
 
-def test_success_in_a_brown_out() -> None:
-    """The trace of a real hour, the cheapest model half broken for ten minutes of it: nearly all are answered."""
+def test_a_brown_out_wastes_little() -> None:
+    """The trace of a real hour, the cheapest model half broken for ten minutes: nearly all answered, little wasted."""
     trace = data_path("workload", "azure2023_conv.parquet")
     report = simulate(with_trace(load_scenario(SCENARIOS / "brownout.toml"), trace), 1)
     kept(report, replay_command(str(SCENARIOS / "brownout.toml"), 1, trace))
+    assert report.success_share >= 0.995
+    assert report.waste_share is not None
+    assert report.waste_share <= 0.03
+    assert report.true_waste_share is not None
+    assert report.true_waste_share <= 0.03
+
+
+def test_an_outage_is_not_made_worse() -> None:
+    """While one model is dead, calls stay near the requests that are offered, and nearly none goes to the dead one."""
+    report = simulate(load_scenario(SCENARIOS / "outage.toml"), 1)
+    kept(report, replay_command(str(SCENARIOS / "outage.toml"), 1))
+    (load,) = report.loads
+    assert load.calls <= 1.1 * load.offered
+    assert load.calls_there <= 0.1 * load.offered
     assert report.success_share >= 0.995
 
 
