@@ -126,14 +126,16 @@ class Stream:
 
     async def close(self) -> None:
         """Gives the connection back to the pool if the body is at its end, or very nearly; else closes it."""
-        if self._ended:
-            from router.clients import aio
+        try:
+            if self._ended:
+                from router.clients import aio
 
-            with suppress(*aio.FAULTS):
-                async with asyncio.timeout(_LINGER_S):
-                    while await self._response.content.readany():
-                        pass
-        self._response.close()
+                with suppress(*aio.FAULTS):
+                    async with asyncio.timeout(_LINGER_S):
+                        while await self._response.content.readany():
+                            pass
+        finally:
+            self._response.close()  # also where the wait is cancelled
 
     async def _next(self) -> bytes | Failure:
         """Returns the next piece, empty at the end; the wait for it is taken off the patience."""

@@ -345,6 +345,35 @@ async def test_leaving_a_stream_early_closes_its_connection(client: Http) -> Non
         await asyncio.wait_for(closed.wait(), 5)
 
 
+async def test_a_stream_cancelled_at_its_very_end_closes_its_connection(client: Http) -> None:
+    """Also while the end of the body is awaited, after the last event."""
+    closed, said_all = asyncio.Event(), asyncio.Event()
+    streams = []  # held, so that no garbage collector closes what we forgot
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")
+        assert await reader.read() == b""
+        closed.set()
+
+    async def read(url: str) -> None:
+        async with client.stream(url, body=b"ask", headers={}, timeouts=Timeouts()) as stream:
+            assert isinstance(stream, Stream)
+            streams.append(stream)
+            async for _ in stream.events():
+                stream.ended()
+                said_all.set()
+                break
+
+    async with raw_server(serve) as url:
+        reading = asyncio.create_task(read(url))
+        await said_all.wait()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await asyncio.wait_for(closed.wait(), 5)
+
+
 @pytest.mark.parametrize("ends", [True, False])
 async def test_a_stream_that_said_all_keeps_its_connection_if_it_ends_at_once(client: Http, ends: bool) -> None:
     """After the last event the end of the body is awaited for a moment, so that the connection can serve again."""
