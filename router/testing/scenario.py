@@ -35,7 +35,7 @@ from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationErro
 from router.config import Settings, load
 from router.config_errors import Fault, config_error, faults_of
 from router.config_sources import Origin
-from router.config_tables import STRICT
+from router.config_values import STRICT
 from router.core.naming import allowed
 from router.errors import ConfigError
 from router.testing.traffic import Traffic
