@@ -35,11 +35,10 @@ from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationErro
 from router.config import Settings, load
 from router.config_errors import Fault, config_error, faults_of
 from router.config_sources import Origin
-from router.config_values import STRICT
 from router.core.naming import allowed
 from router.errors import ConfigError
 from router.testing.traffic import Traffic
-from router.testing.troubles import Behaviour, Spread, Trouble
+from router.testing.troubles import STRICT, Behaviour, Spread, Trouble
 
 RANDOM: Final = "random"
 """Names the scenario that is drawn from the seed instead of read from a file."""

@@ -12,9 +12,8 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel, Field, model_validator
 
 from router.config_errors import said
-from router.config_values import STRICT
 from router.errors import ConfigError
-from router.testing.troubles import DAY_S, Share, Spread
+from router.testing.troubles import DAY_S, STRICT, Share, Spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,16 +22,16 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal, Self
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from router.config_errors import said
-from router.config_values import STRICT
 
 Kind = Literal["error", "unreachable", "hang", "refuse", "empty", "error_in_answer", "cut", "slow", "clock_jump"]
 RetryAfter = Literal["honest", "none", "too_short", "too_long", "garbage"]
 """What a 429 says of how long to wait; "honest" is when it truly ends."""
 
 DAY_S: Final = 86_400
+STRICT: Final = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 Seconds = Annotated[float, Ge(0), Le(DAY_S)]
 Share = Annotated[float, Ge(0), Le(1)]
 
