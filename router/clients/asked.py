@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from router.clients.client import Call
+from router.clients.client import Call, headers_of
 from router.core.failure import Failure
 
 OPENAI: Final = frozenset(
@@ -51,12 +51,11 @@ class Asked:
 
     Attributes:
         params: those the provider understands, and those that only some provider has.
-        headers: the model's and the request's own, names in lower case.
+        headers: all but those that the client makes, names in lower case.
     """
 
     messages: list[dict[str, Any]] = field(repr=False)
     params: dict[str, Any] = field(repr=False)
-    extra_body: dict[str, Any] = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     metadata: dict[str, Any] = field(repr=False)
 
@@ -69,8 +68,6 @@ def asked(call: Call, *, supported: Collection[str]) -> Asked | Failure:
         supported: those of OpenAI's parameters that the provider understands.
     """
     params = {k: copy.deepcopy(v) for k, v in call.request.params.items() if v is not None}
-    headers = params.pop("extra_headers", {})
-    extra_body = params.pop("extra_body", {})
     metadata = params.pop("metadata", {})
     foreign = (OPENAI & params.keys()) - set(supported)
     missed = [k for k in params if k in foreign - HINTS and params[k] not in NEUTRAL.get(k, ())]
@@ -86,8 +83,7 @@ def asked(call: Call, *, supported: Collection[str]) -> Asked | Failure:
             {k: copy.deepcopy(v) for k, v in message.items() if v is not None} for message in call.request.messages
         ],
         params={k: v for k, v in params.items() if k not in left_out},
-        extra_body=dict(extra_body),
-        headers={k.lower(): v for k, v in {**call.model.headers, **headers}.items()},
+        headers=headers_of(call),
         metadata=dict(metadata),
     )
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from router.core.answer import Answer, Chunk
 from router.core.catalog import Model, Timeouts
 from router.core.failure import Failure
+from router.core.headers import is_credential
 from router.core.request import Request
 
 
@@ -27,6 +28,25 @@ class Call:
     timeouts: Timeouts
     key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def headers_of(call: Call, /) -> dict[str, str]:
+    """Returns a call's headers besides those that its client makes, names in lower case.
+
+    Of two with one name the last holds: the model's, the router's, the request's own.
+    """
+    given = (call.model.headers, call.headers, call.request.headers)
+    return {name.lower(): text for headers in given for name, text in headers.items()}
+
+
+def brings_key(call: Call, /) -> bool:
+    """Returns whether the request has a key among its own headers."""
+    return any(map(is_credential, call.request.headers))
+
+
+def key_of(call: Call, /) -> str | None:
+    """Returns the key that the client is to send; None where there is none, or where the request brings its own."""
+    return None if brings_key(call) else call.key
 
 
 class Client(Protocol):

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from router.clients.asked import asked, unsupported
-from router.clients.client import Call
+from router.clients.client import Call, key_of
 from router.clients.litellm_adapter import WireRequest
 from router.clients.media import Remote
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -74,13 +74,12 @@ class Chat:
             "messages": [_message(message) for message in request.messages],
             "stream": call.request.stream,
             **params,
-            **request.extra_body,
         }
-        key = {"authorization": f"Bearer {call.key}"} if call.key is not None else {}
-        own = {name.lower(): value for name, value in call.headers.items()}
+        secret = key_of(call)
+        key = {} if secret is None else {"authorization": f"Bearer {secret}"}
         return WireRequest(
             url=_url(call.model.base_url or BASE),
-            headers={"content-type": "application/json"} | key | request.headers | own,
+            headers={"content-type": "application/json"} | key | request.headers,
             body=json.dumps(body).encode(),
         )
 

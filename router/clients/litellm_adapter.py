@@ -14,13 +14,13 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from router.clients.asked import OPENAI, Asked, asked, unsupported
-from router.clients.client import Call
+from router.clients.client import Call, brings_key, key_of
 from router.clients.media import Remote
 from router.core.failure import Failure
 
@@ -186,8 +186,7 @@ def _completion_arguments(call: Call, request: Asked) -> dict[str, Any] | Failur
         "messages": request.messages,
         "api_base": call.model.base_url,
         "api_key": _key(call),
-        "extra_headers": request.headers | {k.lower(): v for k, v in call.headers.items()} or None,
-        "extra_body": request.extra_body or None,
+        "extra_headers": request.headers or None,
         "timeout": httpx.Timeout(call.timeouts.total_s or _PATIENCE_S, connect=call.timeouts.connect_s),
         **{k: v for k, v in call.model.options.items() if k not in _OURS},
         # One attempt, of this request, unchanged and unseen.
@@ -205,11 +204,13 @@ def _completion_arguments(call: Call, request: Asked) -> dict[str, Any] | Failur
 def _key(call: Call) -> str | None:
     """Returns what litellm gets as the key; None lets it find credentials itself.
 
-    At an address that the configuration states it must not: its provider's key would go to whoever is there.
+    At an address that the configuration states it must not: its provider's key would go to whoever is there. Nor where
+    the request brings a key of its own.
     """
-    if call.key is None and call.model.base_url is not None and call.model.provider not in _SIGNING:
-        return _NO_KEY
-    return call.key
+    key = key_of(call)
+    if key is not None or call.model.provider in _SIGNING:
+        return key
+    return _NO_KEY if call.model.base_url is not None or brings_key(call) else None
 
 
 def _anthropic(call: Call, request: Asked) -> WireRequest:
@@ -233,7 +234,7 @@ def _anthropic(call: Call, request: Asked) -> WireRequest:
         messages=messages,
         optional_params=optional,
         litellm_params=litellm_params,
-        api_key=call.key or _NO_KEY,
+        api_key=key_of(call) or _NO_KEY,
         api_base=url,
     )
     data = config.transform_request(
@@ -247,7 +248,7 @@ def _anthropic(call: Call, request: Asked) -> WireRequest:
     return WireRequest(
         url=url,
         headers=_headers(call, request, headers, key_header="x-api-key"),
-        body=_body(data, request.extra_body),
+        body=_body(data),
         tool_names=litellm_params.get(ANTHROPIC_TOOL_NAME_REVERSE_MAP_KEY) or {},
         json_tool=RESPONSE_FORMAT_TOOL_NAME if has_json_tool else None,
     )
@@ -289,12 +290,12 @@ def _gemini(call: Call, request: Asked) -> WireRequest | Failure:
         messages=messages,
         optional_params=optional,
         litellm_params={},
-        api_key={"x-goog-api-key": call.key or _NO_KEY},
+        api_key={"x-goog-api-key": key_of(call) or _NO_KEY},
     )
     return WireRequest(
         url=_gemini_url(call.model.base_url or GEMINI_BASE, model, stream=call.request.stream),
         headers=_headers(call, request, headers, key_header="x-goog-api-key"),
-        body=_body(data, request.extra_body),
+        body=_body(data),
     )
 
 
@@ -316,20 +317,15 @@ def _gemini_url(base: str, model: str, *, stream: bool) -> str:
 
 
 def _headers(call: Call, request: Asked, made: Mapping[str, Any], *, key_header: str) -> dict[str, str]:
-    """Returns the headers to send: litellm's, then the model's and the request's, then the router's own."""
+    """Returns the headers to send: litellm's, and over them those of the model, the router and the request."""
     headers = {k.lower(): str(v) for k, v in made.items() if v is not None}
-    if call.key is None:
+    if key_of(call) is None:
         for name in (key_header, "authorization"):
             headers.pop(name, None)
     # litellm has merged the caller's beta flags with its own, and dropped those that the provider does not know.
     own = {k: v for k, v in request.headers.items() if k != "anthropic-beta"}
-    return headers | own | {k.lower(): v for k, v in call.headers.items()}
+    return headers | own
 
 
-def _body(data: Mapping[str, Any], extra: Mapping[str, Any]) -> bytes:
-    """Returns a body as JSON, with the caller's own fields merged in one level deep, as OpenAI's client does."""
-    body: MutableMapping[str, Any] = dict(data)
-    for name, value in extra.items():
-        old = body.get(name)
-        body[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-    return json.dumps(body, allow_nan=False).encode()
+def _body(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, allow_nan=False).encode()

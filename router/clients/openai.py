@@ -13,7 +13,7 @@ from typing import Final
 
 import orjson
 
-from router.clients.client import Call
+from router.clients.client import Call, key_of
 from router.clients.http import Http, Response, Stream
 from router.clients.openai_request import body_of
 from router.clients.openai_stream import Joiner
@@ -101,11 +101,14 @@ class OpenAIClient:
         if isinstance(route, Failure):
             return route
         headers = {**route.headers, **call.headers}
-        if call.key is not None and not route.keyed:
-            key = call.key.strip()
+        key = key_of(call) if call.request.headers else call.key
+        if key is not None and not route.keyed:
+            key = key.strip()
             if not (key.isascii() and key.isprintable()):
                 return Failure(kind="denied", message="the API key holds characters that no header may", sent=False)
             headers[route.quirks.key_header] = f"{route.quirks.key_prefix}{key}"
+        if own := call.request.headers:
+            headers = {name: text for name, text in headers.items() if name.lower() not in own} | {**own}
         return _Ready(route=route, headers=headers, body=orjson.dumps(body_of(call, route.quirks, stream=stream)))
 
     def _route(self, model: Model) -> _Route | Failure:

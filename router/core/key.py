@@ -1,8 +1,9 @@
 """Request -> content key: equal only for requests that no provider could tell apart.
 
 SHA-256 over the canonical JSON (RFC 8785) of everything that can change an answer: messages, every parameter, unknown
-ones included, the model where the caller names one, tenant and policy. Not in it: whether the answer is streamed, tags,
-trace ids, bounds, and the parameters in `NO_PART`.
+ones included, headers of the request's own (`anthropic-beta`), the model where the caller names one, tenant and policy.
+Not in it: whether the answer is streamed, tags, trace ids, bounds, the parameters in `NO_PART`, and headers that carry
+a key or only say how a request is followed (`headers.NO_PART`).
 
 One thing goes beyond RFC 8785, which leaves integers beyond 2^53 undefined: they keep all their digits.
 """
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import orjson
 
+from router.core.headers import telling
 from router.core.request import Request
 from router.errors import RequestError
 
@@ -85,6 +87,8 @@ def canonical(request: Request, policy: str, *, drop: Drop = _NO_DROP) -> bytes:
     }
     if request.hints.model is not None:
         document["model"] = request.hints.model
+    if request.headers and (headers := telling(request.headers)):
+        document["headers"] = headers
     if _written_alike(document):
         return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
     out: list[str] = []

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from router.core.answer import Message
+from router.core.headers import parse_headers
 from router.core.hints import HINT_NAMES, parse_hints
 from router.core.request import Hints, Request
 from router.core.schema import response_format_of
@@ -32,44 +33,57 @@ _INTEGERS: Final = range(-(2**63), 2**64)
 """What orjson, and most JSON readers of providers, can hold."""
 _STRICT: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _NO_HINTS: Final = Hints()
+_ELSEWHERE: Final = {
+    "timeout": "the whole request's time is deadline_s=, in seconds; one attempt's is the model's timeout_s",
+    "extra_query": "nothing is sent in a query; fields of the body go into extra_body, headers into extra_headers",
+}
+"""Arguments of OpenAI's client that are no part of a body, and what does their work."""
+_FIXED: Final = ("messages", "model", "stream")
+"""What no `extra_body` may replace: the record and the price would be another request's."""
 
 
 def parse_request(
     prompt_or_messages: str | Iterable[Any] | None = None,
+    streamed: bool | None = None,  # noqa: FBT001 - by position, as any name could be a field of the body
     /,
     *,
     messages: Iterable[Any] | None = None,
-    stream: bool = False,
+    stream: bool | None = None,
     **params_and_hints: Any,
 ) -> Request:
     """Returns the request that the arguments of `Router.complete` mean.
 
     Args:
         prompt_or_messages: a string, which becomes one user message, or OpenAI chat messages, oldest first.
+        streamed: whether the method that was called returns the answer piece by piece; None leaves it to `stream`.
         messages: the messages, for code that names them.
-        stream: whether the answer is wanted piece by piece.
+        stream: the same as the caller says it; may not contradict `streamed`.
         **params_and_hints: fields of `Hints`; every other name is a field of the request body. A value of None means
-            not given; `extra_body` is merged into the body, as OpenAI's client does; `response_format` may be a
-            pydantic model class.
+            not given; `extra_body` is merged into the body and `extra_headers` are sent as headers, as OpenAI's client
+            does; `response_format` may be a pydantic model class.
 
     Raises:
         RequestError: no provider could make sense of it. Nothing of a prompt's text stands in the error.
     """
     if prompt_or_messages is not None and messages is not None:
         raise RequestError("both a prompt and messages are given: pass one of them")
-    if type(stream) is not bool:
+    if stream is not None and type(stream) is not bool:
         raise RequestError(f"stream: {_named(stream)} is not allowed; a bool is")
+    if None is not stream is not streamed is not None:
+        raise RequestError(f"stream: {stream} is not allowed here; stream and astream return pieces, the others do not")
     source = prompt_or_messages if messages is None else messages
     params: dict[str, Any] = {}
     hints: dict[str, Any] = {}
     for name, value in params_and_hints.items():
         if value is not None:
             (hints if name in HINT_NAMES else params)[name] = value
+    headers = parse_headers(params.pop("extra_headers"), model=hints.get("model")) if "extra_headers" in params else {}
     return Request(
         messages=_parse_messages(source),
         params=_parse_params(params) if params else params,
-        stream=stream,
+        stream=bool(stream if streamed is None else streamed),
         hints=parse_hints(hints) if hints else _NO_HINTS,
+        headers=headers,
     )
 
 
@@ -180,8 +194,7 @@ def _check_tool_calls(calls: Any, where: str) -> None:
 
 def _parse_params(params: dict[str, Any]) -> dict[str, Any]:
     """Checks, and mends in place, the body's fields besides the messages."""
-    if "extra_body" in params:
-        params.update(_mapping(params.pop("extra_body"), "extra_body"))
+    _merge_extra(params)
     if "response_format" in params:
         params["response_format"] = response_format_of(params["response_format"])
     for name in ("max_tokens", "max_completion_tokens", "n"):
@@ -200,6 +213,19 @@ def _parse_params(params: dict[str, Any]) -> dict[str, Any]:
         if not (kind is bool or (kind is float and math.isfinite(value))):
             check_json(value, name)
     return params
+
+
+def _merge_extra(params: dict[str, Any]) -> None:
+    """Puts `extra_body` in its place; refuses what OpenAI's client takes and no body holds."""
+    for name, instead in _ELSEWHERE.items():
+        if name in params:
+            raise RequestError(f"{name} is no field of a request: {instead}")
+    if "extra_body" in params:
+        extra = _mapping(params.pop("extra_body"), "extra_body")
+        for name in _FIXED:
+            if name in extra:
+                raise RequestError(f"extra_body.{name} is not allowed; pass {name} beside it")
+        params.update(extra)
 
 
 def _check_tools(tools: Any) -> None:

@@ -49,12 +49,14 @@ class Request:
         messages: OpenAI chat messages, oldest first.
         params: every other field of the request body, unknown ones included, without `model` and `stream`.
         stream: whether the caller wants the answer piece by piece.
+        headers: sent with every attempt, over the client's own; names in lower case. Never in a repr or a log.
     """
 
     messages: tuple[Mapping[str, Any], ...] = field(repr=False)
     params: Mapping[str, Any] = field(default_factory=dict, repr=False)
     stream: bool = False
     hints: Hints = Hints()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

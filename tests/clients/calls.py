@@ -27,7 +27,7 @@ def call(
     max_output_tokens: int | None = None,
     **more: Any,
 ) -> Call:
-    """Returns a call; `params`, `options` and `model_headers` are given by name, too."""
+    """Returns a call; `params`, `options`, `model_headers` and `own_headers` are given by name, too."""
     provider = model_id.partition("/")[0]
     return Call(
         model=Model(
@@ -40,7 +40,9 @@ def call(
             headers=more.get("model_headers", {}),
             options=more.get("options", {}),
         ),
-        request=Request(messages=tuple(messages), params=more.get("params", {}), stream=stream),
+        request=Request(
+            messages=tuple(messages), params=more.get("params", {}), stream=stream, headers=more.get("own_headers", {})
+        ),
         timeouts=timeouts or Timeouts(),
         key=key,
         headers=headers or {},

@@ -160,3 +160,13 @@ def test_an_empty_answer() -> None:
     answer = answer_from({"message": {}}, {})
     assert (answer.text, answer.finish_reason, answer.usage) == ("", None, None)
     assert usage_from({"usage": {"tokens": None}}) is None
+
+
+def test_the_requests_own_key_replaces_the_model_s() -> None:
+    """It goes out in its header, over the client's."""
+    wire = Chat().request(call(MODEL, own_headers={"authorization": "Bearer own", "x-a": "1"}))
+    assert isinstance(wire, WireRequest)
+    assert (wire.headers["authorization"], wire.headers["x-a"]) == ("Bearer own", "1")
+    wire = Chat().request(call(MODEL, own_headers={"x-api-key": "own"}))
+    assert isinstance(wire, WireRequest)
+    assert "authorization" not in wire.headers

@@ -224,14 +224,25 @@ def test_response_format_by_a_tool_or_directly() -> None:
     assert wire(CLAUDE).json_tool is None
 
 
-def test_extra_headers_and_extra_body() -> None:
-    """They are merged in as OpenAI's client does, objects one level deep."""
-    params = {"extra_headers": {"X-A": "1"}, "extra_body": {"generationConfig": {"topK": 3}, "labels": {"a": "b"}}}
-    request = wire(GEMINI, params={**params, "max_tokens": 5})
-    sent = json.loads(request.body)
-    assert request.headers["x-a"] == "1"
-    assert sent["generationConfig"] == {"max_output_tokens": 5, "topK": 3}
-    assert sent["labels"] == {"a": "b"}
+@pytest.mark.parametrize("model_id", [CLAUDE, GEMINI])
+def test_the_request_s_own_headers_go_over_all_others(model_id: str) -> None:
+    """Over the model's and the router's; a key among them is the only one that is sent."""
+    own = {"authorization": "Bearer own", "x-a": "mine", "traceparent": "mine"}
+    given = {"model_headers": {"X-A": "model", "X-B": "model"}, "headers": {"Traceparent": "router"}}
+    sent = wire(model_id, own_headers=own, **given).headers
+    assert {name: sent[name] for name in own} == own
+    assert sent["x-b"] == "model"
+    assert not [name for name, text in sent.items() if KEY in text or text == "none"]
+
+
+def test_the_request_s_own_key_is_the_only_one_that_litellm_gets() -> None:
+    """Neither the model's nor one of the environment stands beside it."""
+    own = {"authorization": "Bearer own"}
+    for key in (KEY, None):
+        arguments = litellm_adapter.completion_arguments(call("volcengine/x", key=key, own_headers=own))
+        assert isinstance(arguments, dict)
+        assert arguments["extra_headers"] == own
+        assert arguments["api_key"] == "none"
 
 
 def test_metadata_names_the_user() -> None:

@@ -287,6 +287,21 @@ async def test_keys_and_headers_go_where_the_host_looks(client: OpenAIClient, se
     assert "authorization" not in server.seen["a"].headers
 
 
+async def test_the_requests_own_headers_go_over_all_others(client: OpenAIClient, server: ReplayServer) -> None:
+    """Over the client's, the model's and the router's; a key among them is the only one, and none of it is body."""
+    entry = replace(at(server, Recording(body=orjson.dumps(completion()))), headers={"X-A": "model", "X-B": "model"})
+    own = {"x-a": "mine", "authorization": "Bearer own", "content-type": "application/json; charset=utf-8"}
+    for headers in (own, {"api-key": "own"}):
+        one = call(entry)
+        one = replace(one, headers={"X-A": "router"}, request=replace(one.request, headers=headers))
+        assert isinstance(await client.send(one), Answer)
+        seen = server.seen["a"]
+        assert {name: seen.headers[name] for name in headers} == headers
+        assert seen.headers["x-b"] == "model"
+        assert "sk-1" not in str(seen)
+        assert seen.json().keys() == {"model", "messages"}
+
+
 async def test_ids_with_slashes_reach_a_compatible_server_whole(client: OpenAIClient, server: ReplayServer) -> None:
     """The id of a model behind a base URL is the server's own."""
     entry = replace(at(server, Recording(body=orjson.dumps(completion()))), id="openai/gpt-oss-20b")

@@ -112,6 +112,17 @@ def test_extra_body_is_merged_into_the_body() -> None:
     assert parse_request("hi", top_k=1, extra_body={"top_k": 5, "min_p": 0.1}).params == {"top_k": 5, "min_p": 0.1}
 
 
+def test_stream_may_be_said_twice() -> None:
+    """Code written for OpenAI's client passes `stream=` where the method says it too; only a contradiction is wrong."""
+    assert parse_request("hi", True, stream=True).stream
+    assert parse_request("hi", True).stream
+    assert not parse_request("hi", False, stream=False).stream
+    assert not parse_request("hi", False, stream=None).stream
+    for streamed in (True, False):
+        with pytest.raises(RequestError, match="stream and astream return pieces"):
+            parse_request("hi", streamed, stream=not streamed)
+
+
 def test_hints_are_taken_out_of_the_parameters() -> None:
     """Hints reach the router, parameters the provider."""
     request = parse_request("hi", stream=True, temperature=0.5, policy="cheap", tenant="acme", max_tokens=9)
@@ -198,6 +209,9 @@ def calls(*calls: Any) -> list[dict[str, Any]]:
         (SECRET, {"max_completion_tokens": 1.5}, "max_completion_tokens: 1.5"),
         (SECRET, {"n": "2"}, "n: a value of type str"),
         (SECRET, {"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens is 5 and max_completion_tokens is 6"),
+        (SECRET, {"timeout": 5}, "timeout is no field of a request: the whole request's time is deadline_s="),
+        (SECRET, {"extra_query": {"a": SECRET}}, "extra_query is no field of a request"),
+        (SECRET, {"extra_body": {"model": "x"}}, "extra_body.model is not allowed"),
         (SECRET, {"extra_body": 5}, "extra_body: a value of type int"),
         (SECRET, {"response_format": "json"}, "response_format: a value of type str"),
         (SECRET, {"response_format": int}, "response_format: a value of type type"),
