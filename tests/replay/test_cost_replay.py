@@ -196,15 +196,23 @@ def test_costs_are_those_that_two_price_tables_agree_on(compared: list[Compared]
 
 
 def test_costs_are_those_that_providers_billed(compared: list[Compared]) -> None:
-    """Usage times the map's price is the bill, within half a percent, where the price is still that of the bill."""
+    """Usage times the map's price is the bill, within half a percent, where the price is still that of the bill.
+
+    Rows whose list price has changed since are no test of the arithmetic, and are left out on both sides of the bar; the
+    figure with them is printed beside it (docs/decisions/002-price-sources.md).
+    """
     rows = [c for c in compared if c.row["truth"] == "billed+oracle"]
     known = [c for c in rows if c.priced is not None]
-    right = [c for c in known if c.is_right(c.ours)]
+    same = [c for c in known if not c.repriced]
+    right = [c for c in same if c.is_right(c.ours)]
     title = (
-        f"billed+oracle by price: {len(right)} of {len(known)} rows with a model in the map agree, {len(rows)} in all"
+        f"billed+oracle by the map's price, {len(known)} of {len(rows)} rows being in the map:\n"
+        f"{len([c for c in known if c.is_right(c.ours)])} of {len(known)} of all of them agree\n"
+        f"{len(right)} of {len(same)} of those agree whose list price is still that of the bill"
     )
     explain(title, (c for c in rows if not c.is_right(c.ours)))
-    assert len(right) >= 0.99 * len([c for c in known if not c.repriced])
+    assert same
+    assert len(right) >= 0.99 * len(same)
 
 
 def test_usage_times_a_stated_price_is_the_bill(compared: list[Compared]) -> None:
@@ -222,7 +230,7 @@ def test_a_cost_that_the_provider_states_is_read(compared: list[Compared]) -> No
     rows = [c for c in compared if c.row["truth"] == "billed+oracle"]
     recorded = [(c, c.usage.billed_usd if c.usage and c.usage.billed_usd is not None else c.ours) for c in rows]
     right = [c for c, usd in recorded if c.is_right(usd)]
-    title = f"billed+oracle as recorded: {len(right)} of {len(rows)} rows agree"
+    title = f"billed+oracle as recorded, the provider's own bill first: {len(right)} of {len(rows)} rows agree"
     explain(title, (c for c, usd in recorded if not c.is_right(usd)))
     assert len(right) >= 0.99 * len(rows)
 
