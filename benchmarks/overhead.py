@@ -193,10 +193,10 @@ def decision_us(rounds: int = 2_000) -> dict[str, float]:
     (parsing, features, content key) are given beside it.
     """
     from router.config import Settings
+    from router.core.course import Given
     from router.core.decision import Ids
     from router.core.features import features_of
     from router.core.key import content_key
-    from router.core.course import Given
     from router.core.machine import plan
     from router.core.parse import parse_request
     from router.setup import setup_of
@@ -252,7 +252,7 @@ def decision_us(rounds: int = 2_000) -> dict[str, float]:
                 catalog=setup.catalog,
                 policy_name="default",
                 policy=setup.policies["default"],
-                bounds=setup.bounds,
+                bounds=setup.terms["default"].bounds,
                 now=datetime.now(UTC),
                 draw=0.5,
                 expected_output_tokens=setup.expected_output_tokens,

@@ -16,6 +16,7 @@ from router.core.replay import Unobserved, replay
 from router.core.request import Features, Hints, Request, TokenCount
 from router.core.slate import Candidate, Dropped, Slate
 from router.core.stats import ModelStats, Stats
+from router.core.usable import Check, NamedCheck, check
 from router.default import acomplete, astream, complete, default_router, stream
 from router.errors import (
     BoundsExceeded,
@@ -46,6 +47,7 @@ __all__ = [
     "Candidate",
     "Capability",
     "Catalog",
+    "Check",
     "Choice",
     "Chunk",
     "ChunkChoice",
@@ -63,6 +65,7 @@ __all__ = [
     "Message",
     "Model",
     "ModelStats",
+    "NamedCheck",
     "NoCandidate",
     "Policy",
     "PolicyError",
@@ -90,6 +93,7 @@ __all__ = [
     "Usd",
     "acomplete",
     "astream",
+    "check",
     "complete",
     "default_router",
     "replay",

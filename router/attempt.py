@@ -26,7 +26,7 @@ from router.core.machine import Hedge, NeedCall
 from router.core.place import Held, Place
 from router.core.request import Request
 from router.core.schema_check import SchemaCheck, schema_check
-from router.core.settle import Checks, Seen, settle
+from router.core.settle import Seen, settle
 from router.core.tokens import tokens_at
 from router.core.usable import schema_of
 from router.errors import ConfigError, RouterWarning
@@ -176,7 +176,11 @@ class Attempts:
                 tap.held_back(leave)
                 return
             tap.place = leave
-            call = self._call(leave, asked, request, course, state.timeout_s - tap.elapsed_s())
+            left_s = state.timeout_s - tap.elapsed_s()
+            if left_s <= 0.0:
+                tap.result = Failure(kind="not_sent", message="the deadline passed in the queue", sent=False)
+                return
+            call = self._call(leave, asked, request, course, left_s)
             if request.stream:
                 async with aclosing(self._pieces(call, tap)) as chunks:
                     async for chunk in chunks:
@@ -194,7 +198,7 @@ class Attempts:
             request,
             tap.result,
             tap.seen(),
-            checks=self._setup.checks.get(course.given.policy_name, _DEFAULT),
+            checks=self._setup.terms[course.given.policy_name].checks,
             schema=self._schema(request) if answer is not None else None,
         )
         if tap.place is not None:
@@ -238,7 +242,7 @@ class Attempts:
         return Call(
             model=model,
             request=request,
-            timeouts=model.timeouts.within(max(timeout_s, 0.001)),
+            timeouts=model.timeouts.within(timeout_s),
             key=os.environ.get(model.key_env) if model.key_env is not None else None,
             headers=_trace_headers(trace_id, asked.span_id) if self._setup.trace_headers else {},
         )
@@ -303,9 +307,6 @@ def warn(message: str) -> None:
     """Warns of what cost nobody an answer, also where the application turns warnings into errors."""
     with suppress(RouterWarning):
         warnings.warn(message, RouterWarning, stacklevel=3)
-
-
-_DEFAULT = Checks()
 
 
 def _tokens(asked: NeedCall | Hedge) -> int:

@@ -26,10 +26,18 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, TomlConfigSettingsSource
 
+from router.config_attempts import (
+    BreakerTable,
+    ConcurrencyTable,
+    HedgeTable,
+    PerPolicyTable,
+    RetryQuotaTable,
+)
 from router.config_errors import Fault, config_error, faults_of
 from router.config_policies import build_policies
 from router.config_sources import Origin, overlay
-from router.config_tables import STRICT, BoundsSettings, LogSettings, ModelSettings, TraceSettings
+from router.config_tables import BoundsSettings, LogSettings, ModelSettings, TraceSettings
+from router.config_values import STRICT
 from router.core.policy import Policy
 from router.errors import ConfigError
 
@@ -51,6 +59,12 @@ class Settings(BaseModel):
     models: Annotated[Mapping[str, ModelSettings], MinLen(1)]
     policies: Mapping[str, Policy] = Field(default_factory=dict)
     bounds: BoundsSettings = BoundsSettings()
+    per_policy: Mapping[str, PerPolicyTable] = Field(default_factory=dict)
+    checks: Mapping[str, bool] = Field(default_factory=dict)
+    breaker: BreakerTable = BreakerTable()
+    retry_quota: RetryQuotaTable = RetryQuotaTable()
+    concurrency: ConcurrencyTable = ConcurrencyTable()
+    hedge: HedgeTable = HedgeTable()
     log: LogSettings = LogSettings()
     trace: TraceSettings = TraceSettings()
     seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""

@@ -7,20 +7,15 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from annotated_types import Ge, Le, MinLen
+from pydantic import BaseModel, Field, field_validator, model_validator
 
+from router.config_attempts import DeploymentTable
 from router.config_errors import said
 from router.config_secrets import checked_base_url, checked_headers, checked_key_env, checked_options
+from router.config_values import STRICT, Seconds
 from router.core.catalog import Capability, ServiceTier, Timeouts
 from router.core.money import Usd
-
-DAY_S = 86_400
-Seconds = Annotated[float, Gt(0), Le(DAY_S)]
-"""Up to a day: more is a mistake in the unit, and infinity would bound nothing."""
-
-STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
-"""Input is hidden since pydantic's own messages would show whatever stands in the file, keys included."""
 
 
 class RateSettings(BaseModel):
@@ -83,12 +78,23 @@ class ModelSettings(RateSettings):
     quality: Annotated[float, Ge(0), Le(1)] | None = None
     region: str | None = None
     timeout_s: TimeoutSettings | None = None
+    deployments: tuple[DeploymentTable, ...] | None = None
+    concurrency: Annotated[int, Ge(1)] | None = None
+    queue: Annotated[int, Ge(0)] | None = None
     options: Mapping[str, Any] | None = Field(default=None, repr=False)
 
     _check_base_url = field_validator("base_url")(checked_base_url)
     _check_key_env = field_validator("key_env")(checked_key_env)
     _check_headers = field_validator("headers")(checked_headers)
     _check_options = field_validator("options")(checked_options)
+
+    @field_validator("deployments")
+    @classmethod
+    def _named_apart(cls, tables: tuple[DeploymentTable, ...] | None) -> tuple[DeploymentTable, ...] | None:
+        names = [table.name for table in tables or ()]
+        if len(set(names)) < len(names):
+            raise ValueError(f"found the names {', '.join(names)}; allowed: each once")
+        return tables
 
     @field_validator("price_tiers")
     @classmethod
@@ -100,7 +106,9 @@ class ModelSettings(RateSettings):
 
     def stated(self) -> dict[str, Any]:
         """Returns what the table states, as `router.prices.catalog.build_model` takes it."""
-        stated = self.model_dump(exclude_none=True, exclude={"timeout_s"})
+        stated = self.model_dump(exclude_none=True, exclude={"timeout_s", "deployments"})
+        if self.deployments is not None:
+            stated["deployments"] = tuple(table.value() for table in self.deployments)
         if self.timeout_s is not None:
             seconds = self.timeout_s
             stated["timeouts"] = Timeouts(

@@ -24,7 +24,9 @@ from router.core.features import features_of
 from router.core.key import content_key
 from router.core.machine import NO_POLICY, Done, Exhausted, NeedCall, NeedSleep, State, plan
 from router.core.parse import parse_request
+from router.core.place import ModelState
 from router.core.request import Request
+from router.core.usable import NamedCheck
 from router.errors import PolicyError, RequestError
 from router.loop import LoopThread
 from router.reply import AsyncStream, Reply, Stream
@@ -49,6 +51,7 @@ class Router:
         settings: as `router.config` loads them.
         clients: by kind ("openai", "simulated", ...); those not named come from the entry points.
         sinks: where decisions go; None takes those of the settings.
+        checks: that an answer must pass besides those that ship; see `check`.
         clock: what time it is, and how to wait.
     """
 
@@ -58,15 +61,21 @@ class Router:
         *,
         clients: Mapping[str, Client] | None = None,
         sinks: Iterable[Sink] | None = None,
+        checks: Iterable[NamedCheck] = (),
         clock: Clock | None = None,
     ) -> None:
         from router.setup import setup_of, sinks_of
 
-        self._setup = setup_of(settings)
+        self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
         given = dict(clients or {})
         self._clients = Clients(self._setup.client_classes(given), given)
-        self._gate = Gate(monotonic=self._clock.monotonic)
+        self._gate = Gate(
+            breaker=setup.breaker,
+            quota=setup.retry_quota,
+            concurrency=setup.concurrency,
+            monotonic=self._clock.monotonic,
+        )
         self._attempts = Attempts(self._setup, self._gate, self._clients)
         self._seed = self._setup.seed or os.urandom(8).hex()
         self._tokenizer = Tokenizer()
@@ -132,6 +141,10 @@ class Router:
         if isinstance(state, Exhausted):
             return state.decision
         return state.planned
+
+    def health(self) -> Mapping[str, ModelState]:
+        """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
+        return self._gate.snapshot()
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
@@ -232,6 +245,7 @@ class Router:
         for name in (hints.model, hints.baseline):
             if name is not None:
                 _known("model", name, setup.catalog)
+        terms = setup.terms[policy_name]
         drawn = os.urandom(40).hex()
         request_id = hints.request_id or drawn[:32]
         return Given(
@@ -248,11 +262,13 @@ class Router:
             catalog=setup.catalog,
             policy_name=policy_name,
             policy=policy,
-            bounds=setup.bounds.lowered(hints),
+            bounds=terms.bounds.lowered(hints),
+            prefer_wait_s=terms.prefer_wait_s,
+            hedging=terms.hedging,
             now=self._clock.now(),
             started_s=started_s,
             draw=_draw(self._seed, request_id),
-            stats=self._statistics.snapshot() if policy_name in setup.reads_stats else {},
+            stats=self._statistics.snapshot() if policy_name in setup.reads_stats or terms.hedging else {},
             expected_output_tokens=setup.expected_output_tokens,
             unpriced=setup.unpriced,
         )

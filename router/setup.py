@@ -16,17 +16,21 @@ from router.config_policies import TOO_DEEP
 from router.config_sources import Path
 from router.config_tables import ModelSettings
 from router.core import statics
-from router.core.bounds import Bounds
+from router.core.breaker import BreakerSettings
 from router.core.catalog import Catalog, Model
 from router.core.machine import NO_POLICY
 from router.core.naming import allowed
+from router.core.place import ConcurrencySettings
 from router.core.policy import Policy
-from router.core.settle import Checks
+from router.core.quota import QuotaSettings
+from router.core.terms import Terms
+from router.core.usable import NamedCheck
 from router.errors import ConfigError
 from router.logged import Logged, Redactor, Replace
 from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
+from router.setup_terms import terms_of
 from router.sinks.jsonl import JsonlSink
 from router.sinks.log import LogSink
 from router.sinks.sink import Sink
@@ -45,7 +49,6 @@ class Setup:
     Attributes:
         catalog: every model, by name.
         policies: by name; one is named as `default_policy` says.
-        bounds: of every request; a request may lower them.
         expected_output_tokens: what a model is taken to write where nothing says better.
         unpriced: whether models without a known price may be asked.
         seed: what the draws of weighted splits follow from, beside the request's id.
@@ -57,13 +60,17 @@ class Setup:
         total_token_limits: the same, of input and largest output together.
         patterns: what policies match against the last user message.
         reads_stats: names of the policies that read statistics.
-        checks: what an answer must pass, by policy; the shipped ones where a policy has no entry.
+        terms: bounds, checks and hedging, by policy.
+        breaker, retry_quota, concurrency: of the gate.
         clients: what is installed under `lowfare.clients`.
     """
 
     catalog: Catalog
     policies: Mapping[str, Policy]
-    bounds: Bounds
+    terms: Mapping[str, Terms]
+    breaker: BreakerSettings
+    retry_quota: QuotaSettings
+    concurrency: ConcurrencySettings
     default_policy: str = DEFAULT
     expected_output_tokens: int = 500
     unpriced: bool = False
@@ -76,7 +83,6 @@ class Setup:
     total_token_limits: tuple[int, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
     reads_stats: frozenset[str] = frozenset()
-    checks: Mapping[str, Checks] = field(default_factory=dict)
     clients: Registry = field(default=Registry("lowfare.clients"), repr=False)
 
     def client_classes(self, given: Collection[str], /) -> dict[str, type[Client]]:
@@ -88,12 +94,13 @@ class Setup:
         return {kind: self.clients.load(kind) for kind in {m.client for m in self.catalog.values()} - set(given)}
 
 
-def setup_of(settings: Settings, *, prices: PriceMap | None = None) -> Setup:
+def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iterable[NamedCheck] = ()) -> Setup:
     """Returns what a router with these settings runs with.
 
     Args:
         settings: as `router.config` made them.
         prices: where figures that the settings leave out come from; None is the map of the installed litellm.
+        checks: of answers, that the program brings; on unless the settings switch them off.
 
     Raises:
         ConfigError: a model is unknown or unpriced, a policy names what is not there or can never be reached, ...;
@@ -113,6 +120,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None) -> Setup:
             faults.append(Fault(("policies",), TOO_DEEP))
     content, content_faults = _content(settings)
     faults += content_faults
+    terms, term_faults = terms_of(settings, policies, checks)
+    faults += term_faults
     if faults:
         raise config_error(faults, settings.origin)
     windows = {m.context_window_tokens for m in catalog.values() if m.context_window_tokens is not None}
@@ -120,11 +129,6 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None) -> Setup:
     return Setup(
         catalog=catalog,
         policies=policies,
-        bounds=Bounds(
-            attempts=settings.bounds.attempts,
-            deadline_s=settings.bounds.deadline_s,
-            waste_usd=settings.bounds.waste_usd,
-        ),
         expected_output_tokens=settings.expected_output_tokens,
         unpriced=settings.unpriced == "allow",
         seed=settings.seed,
@@ -136,6 +140,10 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None) -> Setup:
         total_token_limits=tuple(sorted(frozenset[int]().union(*map(statics.total_token_limits, every)))),
         patterns=tuple(map(re.compile, sorted(frozenset[str]().union(*map(statics.patterns, every))))),
         reads_stats=frozenset(name for name, policy in policies.items() if statics.reads_stats(policy)),
+        terms=terms,
+        breaker=settings.breaker.value(),
+        retry_quota=settings.retry_quota.value(),
+        concurrency=settings.concurrency.value(),
         clients=clients,
     )
 

@@ -20,20 +20,24 @@ from router import (
     Call,
     Chunk,
     Client,
+    ConfigError,
     Decision,
     Failure,
     NoCandidate,
     PolicyError,
     ProviderError,
     Reply,
+    Request,
     RequestError,
     Router,
     RouterError,
     RouterWarning,
     Settings,
     Unobserved,
+    check,
     replay,
 )
+from router.attempt import Clients
 from router.core.answer import ChunkChoice, Message
 from router.setup import setup_of
 from router.testing.clock import VirtualClock
@@ -550,3 +554,316 @@ path = "{tmp_path / "log.jsonl"}"
     record = json.loads((tmp_path / "log.jsonl").read_text())
     assert record["trace_id"] == reply.trace_id
     assert record["cost_usd"] is not None
+
+
+class Slow(Hanging):
+    """A client whose model "small" takes its time, and whose others answer at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    async def send(self, call: Call, /) -> Answer | Failure:
+        self.asked.append(call.model.name)
+        return await super().send(call) if call.model.name == "small" else answer("quick")
+
+    async def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure]:
+        result = await self.send(call)
+        yield chunk("quick")
+        yield result
+
+
+HEDGE = {"enabled": True, "after_s": 0.01}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_slow_model_is_hedged(kept: Kept, streamed: bool) -> None:
+    """When the first takes too long a second is asked; the loser is stopped, priced and logged as waste."""
+    client = Slow()
+    reply = await whole(routed(client, kept, hedge=HEDGE), streamed=streamed, max_tokens=10)
+    assert (reply.text, reply.model) == ("quick", "medium")
+    assert client.left
+    loser, winner = reply.decision.attempts
+    assert (loser.model, loser.outcome, loser.hedge) == ("small", "cancelled", False)
+    assert (winner.model, winner.outcome, winner.hedge) == ("medium", "answer", True)
+    assert reply.decision.waste_usd == loser.cost_usd == loser.worst_usd
+    assert reply.cost_usd is not None
+    assert reply.decision.worst_case_usd is not None
+    assert reply.cost_usd <= reply.decision.worst_case_usd
+    setup = setup_of(settings(hedge=HEDGE))
+    again = replay(reply.decision.to_dict(), catalog=setup.catalog, policy=setup.policies["default"])
+    assert not isinstance(again, Unobserved)
+    assert again.to_dict() == reply.decision.to_dict()
+
+
+async def test_a_quick_model_is_not_hedged() -> None:
+    """A first that answers in time is the only one asked."""
+    client = ScriptedClient()
+    await routed(client, hedge=HEDGE).acomplete("hi", max_tokens=10)
+    assert client.asked == ["small"]
+
+
+async def test_hedges_need_room_for_two() -> None:
+    """Where attempts, waste or cost do not allow for both, nobody is asked beside the first."""
+    first, second = [c.worst_usd or Decimal(0) for c in routed(Slow()).plan("hi", max_tokens=10).slate.live[:2]]
+    both = first + second
+    for hint in ({"attempts": 1}, {"waste_usd": both / 2}, {"max_cost_usd": second}):
+        client = Slow()
+        router = Router(settings(hedge=HEDGE), clients={"simulated": client}, sinks=())
+        with pytest.raises(RouterError):
+            await router.acomplete("hi", max_tokens=10, deadline_s=0.05, **hint)
+        assert client.asked == ["small"]
+
+
+async def test_with_all_breakers_open_the_last_in_line_is_asked(kept: Kept) -> None:
+    """Breakers never leave a request with nobody: when all others are held back, the last one is let through."""
+    client = ScriptedClient(dict.fromkeys(TABLES["models"], DOWN))
+    router = routed(client, kept, breaker={"consecutive_failures": 1})
+    for _ in range(2):
+        with pytest.raises(RouterError):
+            await router.acomplete("hi", max_tokens=10, deadline_s=5)
+    assert client.asked[:3] == ["small", "medium", "large"]
+    assert set(client.asked[3:]) == {"large"}
+    assert [a.held for a in kept.decisions[1].attempts[:3]] == ["breaker_open", "breaker_open", None]
+
+
+async def test_a_hedge_that_fails_leaves_the_first(kept: Kept) -> None:
+    """When the second fails first, the first is waited for; when both fail, the next is asked."""
+
+    class Late(Hanging):
+        async def send(self, call: Call, /) -> Answer | Failure:
+            if call.model.name == "small":
+                await asyncio.sleep(0.05)
+                return answer("late") if call.request.params["max_tokens"] == 10 else DOWN
+            return DOWN if call.model.name == "medium" else answer("third")
+
+    router = routed(Late(), kept, hedge=HEDGE)
+    assert (await router.acomplete("hi", max_tokens=10)).text == "late"
+    assert (await router.acomplete("hi", max_tokens=11)).text == "third"
+    assert [a.outcome for a in kept.decisions[1].attempts] == ["server_error", "server_error", "answer"]
+
+
+async def test_both_attempts_of_a_hedge_end_with_their_caller(kept: Kept) -> None:
+    """Cancelled while two are under way: both are priced, in one decision."""
+
+    class Stuck(Hanging):
+        def __init__(self) -> None:
+            super().__init__()
+            self.under_way = 0
+            self.both = asyncio.Event()
+
+        async def send(self, call: Call, /) -> Answer | Failure:
+            self.under_way += 1
+            if self.under_way == 2:
+                self.both.set()
+            try:
+                return await super().send(call)
+            finally:
+                self.under_way -= 1
+
+    client = Stuck()
+    task = asyncio.create_task(routed(client, kept, hedge=HEDGE).acomplete("hi", max_tokens=10))
+    await client.both.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert client.under_way == 0
+    assert [a.outcome for a in kept.decisions[0].attempts] == ["cancelled", "cancelled"]
+
+
+async def test_an_open_breaker_passes_the_turn_on_for_free(kept: Kept) -> None:
+    """A model that failed often is held back: the next one is asked, and the hold is no attempt."""
+    client = ScriptedClient({"small": DOWN})
+    router = routed(client, kept, breaker={"consecutive_failures": 2})
+    for _ in range(4):
+        assert (await router.acomplete("hi", max_tokens=10)).model == "medium"
+    assert client.asked.count("small") == 2
+    held = kept.decisions[-1].attempts[0]
+    assert (held.model, held.outcome, held.held) == ("small", "not_sent", "breaker_open")
+    assert held.cost_usd == 0
+    assert router.health()["small"].deployments["small"].breaker == "open"
+
+
+async def test_the_last_adequate_model_is_asked_in_spite_of_its_breaker() -> None:
+    """With nobody else to ask, an open breaker does not turn a request away, unless it is told to."""
+    policies = {"default": {"kind": "fallback", "models": ["small"]}}
+    for keep_last, calls in ((True, 4), (False, 1)):
+        client = ScriptedClient({"small": DOWN})
+        router = routed(client, policies=policies, breaker={"consecutive_failures": 1, "keep_last": keep_last})
+        for _ in range(4):
+            with pytest.raises(ProviderError):
+                await router.acomplete("hi", max_tokens=10, attempts=1, deadline_s=1)
+        assert client.asked.count("small") == calls
+
+
+async def test_a_denied_key_is_followed_by_another_deployment() -> None:
+    """The same model behind another key is asked before another model; the denied key is not asked again."""
+    pool = [{"name": "one", "key_env": "KEY_ONE"}, {"name": "two", "key_env": "KEY_TWO"}]
+    models = {**TABLES["models"], "small": {**TABLES["models"]["small"], "deployments": pool}}
+    denied = Failure(kind="denied", message="bad key", status=401)
+    client = ScriptedClient({"small": [denied, answer("ok")]})
+    reply = await routed(client, models=models).acomplete("hi", max_tokens=10)
+    assert [a.model for a in reply.decision.attempts] == ["small", "small"]
+    first, second = reply.decision.attempts
+    assert {first.deployment, second.deployment} == {"one", "two"}
+    assert {first.key_env, second.key_env} == {"KEY_ONE", "KEY_TWO"}
+
+
+async def test_a_full_queue_is_passed_over_at_once() -> None:
+    """With one place and no queue, a second request goes to the next model instead of piling up."""
+    models = {**TABLES["models"], "small": {**TABLES["models"]["small"], "concurrency": 1, "queue": 0}}
+    client = Slow()
+    router = routed(client, models=models)
+    first = asyncio.create_task(router.acomplete("hi", max_tokens=10))
+    await client.entered.wait()
+    reply = await router.acomplete("hi", max_tokens=10)
+    assert (reply.model, reply.decision.attempts[0].held) == ("medium", "queue_full")
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert router.health()["small"].in_flight == 0
+
+
+async def test_a_spent_retry_quota_ends_retries() -> None:
+    """With no retries left, a lone model's request fails at once and says so."""
+    refused = Failure(kind="refused", message="busy", status=429, retry_after_s=1)
+    router = routed(
+        ScriptedClient({"small": refused}),
+        policies={"default": {"kind": "fallback", "models": ["small"]}},
+        retry_quota={"share": 0, "least_per_s": 0},
+    )
+    with pytest.raises(RouterError, match="quota_spent") as caught:
+        await router.acomplete("hi", max_tokens=10)
+    assert caught.value.decision is not None
+    assert sum(a.held is None for a in caught.value.decision.attempts) == 1
+
+
+async def test_a_patient_policy_waits_for_its_model() -> None:
+    """`prefer_wait_s` makes a short wait come before another model."""
+    refused = Failure(kind="refused", message="busy", status=429, retry_after_s=2)
+    for prefer_wait_s, model in ((0, "medium"), (5, "small")):
+        client = ScriptedClient({"small": [refused, answer("ok")]})
+        terms = {"default": {"prefer_wait_s": prefer_wait_s}}
+        assert (await routed(client, per_policy=terms).acomplete("hi", max_tokens=10)).model == model
+
+
+async def test_a_check_of_the_program_turns_answers_away() -> None:
+    """An answer that it finds fault with is paid for, and the next model is asked."""
+
+    @check("no_apology")
+    def no_apology(answer: Answer, _request: Request) -> str | None:
+        return "the model apologised" if answer.text.startswith("Sorry") else None
+
+    client = ScriptedClient({"small": answer("Sorry, no."), "medium": answer("Here it is.")})
+    router = Router(settings(), clients={"simulated": client}, sinks=(), checks=[no_apology], clock=VirtualClock())
+    reply = await router.acomplete("hi", max_tokens=10)
+    assert reply.model == "medium"
+    first = reply.decision.attempts[0]
+    assert (first.outcome, first.code, first.error) == ("unusable", "no_apology", "the model apologised")
+
+
+async def test_a_json_schema_is_compiled_once() -> None:
+    """Answers are held against the schema that was asked for, whoever gives them."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    asked = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    models = {name: {**table, "capabilities": ["json_schema"]} for name, table in TABLES["models"].items()}
+    client = ScriptedClient({"small": answer('{"n": "one"}'), "medium": answer('{"n": 1}')})
+    router = routed(client, models=models)
+    for _ in range(2):
+        assert (await router.acomplete("hi", max_tokens=10, response_format=asked)).model == "medium"
+
+
+async def test_a_client_that_cannot_work_costs_nothing() -> None:
+    """A configuration fault of a client is told in its own words, is not billed, and the next model is asked."""
+
+    class Unready(Hanging):
+        async def send(self, call: Call, /) -> Answer | Failure:
+            if call.model.name == "small":
+                raise ConfigError("pip install something")
+            return answer("ok")
+
+    reply = await routed(Unready()).acomplete("hi", max_tokens=10)
+    assert reply.model == "medium"
+    first = reply.decision.attempts[0]
+    assert (first.outcome, first.error) == ("not_sent", "pip install something")
+    assert first.cost_usd == 0
+
+
+def test_each_loop_has_its_clients_and_takes_them_along() -> None:
+    """Clients of loops that are closed are let go when another loop comes."""
+    made: list[Hanging] = []
+
+    class Counted(Buggy):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    clients = Clients({"counted": Counted}, {})
+
+    async def ask() -> None:
+        assert clients.of("counted") is clients.of("counted")
+
+    for _ in range(3):
+        asyncio.run(ask())
+    assert len(made) == 3
+    assert len(clients._made) == 1  # noqa: SLF001 - that nothing is kept shows nowhere else
+
+
+def test_closing_a_router_ends_what_is_under_way(kept: Kept) -> None:
+    """A thread that waits in `complete` is let go, its call priced and logged; a stream says that it was closed."""
+    client = Hanging()
+    router = routed(client, kept)
+    ended: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            router.complete("hi", max_tokens=10)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is what the test is about
+            ended.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not client.entered.is_set():
+        pass
+    router.close()
+    thread.join()
+    assert [type(error).__name__ for error in ended] == ["CancelledError"]
+    assert [d.ending for d in kept.decisions] == ["cancelled"]
+
+
+def test_a_stream_of_a_closed_router_is_not_taken_for_whole(kept: Kept) -> None:
+    """Reading on after `close` raises instead of ending as if the answer were complete."""
+    router = routed(ScriptedClient({"small": [chunk("half"), chunk("rest"), answer("half rest")]}), kept)
+    stream = router.stream("hi", max_tokens=10)
+    assert next(stream).text == "half"
+    router.close()
+    with pytest.raises(RouterError, match="closed before its end"):
+        next(stream)
+    router.close()
+
+
+async def test_an_async_stream_that_was_closed_is_not_taken_for_whole() -> None:
+    """The same for code in an event loop."""
+    client = ScriptedClient({"small": [chunk("half"), chunk("rest"), answer("half rest")]})
+    stream = routed(client).astream("hi", max_tokens=10)
+    assert (await anext(stream)).text == "half"
+    await stream.aclose()
+    with pytest.raises(RouterError, match="closed before its end"):
+        await anext(stream)
+
+
+async def test_what_does_not_close_does_not_keep_others_open(kept: Kept) -> None:
+    """A sink and a client that fail to close are warned about; the rest closes."""
+
+    class Stubborn(Kept):
+        def close(self) -> None:
+            raise OSError("stuck")
+
+    class Unwilling(Buggy):
+        async def aclose(self) -> None:
+            raise OSError("stuck")
+
+    router = Router(settings(), clients={"simulated": Unwilling()}, sinks=[Stubborn(), kept], clock=VirtualClock())
+    with pytest.warns(RouterWarning, match="did not close: stuck"):
+        await router.aclose()
+    assert kept.closed == 1

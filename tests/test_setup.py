@@ -3,15 +3,18 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from policies.cheapest import Cheapest
-from router import Bounds, ConfigError, Context, Slate, Timeouts
+from router import Answer, Bounds, ConfigError, Context, Request, Slate, Timeouts, check
 from router.clients.simulated import SimulatedClient
 from router.config import Settings, load
+from router.core.hedging import Hedging
+from router.core.usable import DEFAULT_ON
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.setup import setup_of, sinks_of
 from router.sinks.jsonl import JsonlSink
@@ -45,7 +48,7 @@ def test_defaults(prices: PriceMap) -> None:
     setup = setup_of(settings(""), prices=prices)
     assert setup.policies == {"default": Cheapest()}
     assert setup.default_policy == "default"
-    assert setup.bounds == Bounds(attempts=3, deadline_s=60, waste_usd=None)
+    assert setup.terms["default"].bounds == Bounds(attempts=3, deadline_s=60, waste_usd=None)
     assert (setup.expected_output_tokens, setup.unpriced, setup.trace_headers, setup.seed) == (500, False, True, "")
     assert (setup.content, sinks_of(setup)) == (None, ())
     assert (setup.patterns, setup.total_token_limits, setup.reads_stats) == ((), (), frozenset())
@@ -117,12 +120,57 @@ def test_content_is_logged_after_redaction(prices: PriceMap) -> None:
     assert [redactor("call 42") for redactor in content.redactors] == ["call #", "call 42"]
 
 
-def test_clients_are_made_by_kind(prices: PriceMap) -> None:
-    """Each call makes a new client of the kind that the model names."""
-    setup = setup_of(settings(""), prices=prices)
-    first, second = setup.client("simulated"), setup.client("simulated")
-    assert isinstance(first, SimulatedClient)
-    assert first is not second
+def test_client_classes_are_those_of_the_catalog(prices: PriceMap) -> None:
+    """One class for each kind that a model names, loaded at once; none for a kind that is given."""
+    models = MODELS + 'client = "simulated"\n'
+    setup = setup_of(settings("", models), prices=prices)
+    assert setup.client_classes({"openai"}) == {"simulated": SimulatedClient}
+    assert setup.client_classes({"openai", "simulated"}) == {}
+
+
+def test_a_policy_has_its_own_terms(prices: PriceMap) -> None:
+    """Bounds, checks, patience and hedging of one policy; the others, and requests without one, have everyone's."""
+    text = """
+[policies.default]
+kind = "cheapest"
+[policies.careful]
+kind = "cheapest"
+[bounds]
+waste_usd = "0.02"
+[checks]
+refusal = true
+[hedge]
+enabled = true
+after_s = 3
+[per_policy.careful]
+bounds = { attempts = 2, waste_usd = "0.01" }
+checks = { refusal = false, empty = false }
+prefer_wait_s = 5
+hedge = false
+"""
+    terms = setup_of(settings(text), prices=prices).terms
+    assert terms["default"] == terms["none"]
+    assert terms["default"].hedging == Hedging(after_s=3)
+    assert terms["default"].checks.on == DEFAULT_ON | {"refusal"}
+    careful = terms["careful"]
+    assert careful.bounds == Bounds(attempts=2, deadline_s=60, waste_usd=Decimal("0.01"))
+    assert careful.checks.on == DEFAULT_ON - {"empty"}
+    assert (careful.prefer_wait_s, careful.hedging) == (5, None)
+
+
+def test_checks_that_a_program_brings_are_on(prices: PriceMap) -> None:
+    """They can be switched off by name like those that ship."""
+
+    @check("short")
+    def short(answer: Answer, _request: Request) -> str | None:
+        return None if len(answer.text) < 9 else "too long"
+
+    terms = setup_of(settings(""), prices=prices, checks=[short]).terms["default"]
+    assert terms.checks.on == DEFAULT_ON | {"short"}
+    assert terms.checks.named is not None
+    assert short in terms.checks.named
+    off = setup_of(settings("[checks]\nshort = false"), prices=prices, checks=[short]).terms["default"]
+    assert off.checks.on == DEFAULT_ON
 
 
 @dataclass(frozen=True)

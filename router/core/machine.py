@@ -54,7 +54,7 @@ class NeedCall:
         timeout_s: what is left of the deadline.
         span_id: of the attempt, 16 hex digits.
         again: whether this request asked the model before.
-        last: whether nobody else is left to ask.
+        last: whether nobody else is left to ask: all others failed for good, or were held back themselves.
     """
 
     course: Course
@@ -316,7 +316,9 @@ def _is_last(course: Course, candidate: Candidate) -> bool:
     if not course.attempts:
         return len(course.slate.live) == 1
     fresh, again = _remaining(course)
-    return not any(other is not candidate for other in (*fresh, *again))
+    held = {a.model: a.held is not None for a in course.attempts}  # of several, the latest says
+    others = [*fresh, *(c for c in again if not held[c.model.name])]
+    return not any(other is not candidate for other in others)
 
 
 def _hedge(course: Course, first: Candidate, candidates: Sequence[Candidate], now_s: float) -> Hedge | None:

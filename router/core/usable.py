@@ -42,6 +42,27 @@ class NamedCheck:
     kind: Literal["unusable", "filtered"] = "unusable"
 
 
+def check(name: str, /, *, kind: Literal["unusable", "filtered"] = "unusable") -> Callable[[Check], NamedCheck]:
+    """Turns a function of answer and request into a check, to be passed to `Router(checks=[...])`.
+
+    Example:
+        >>> @check("no_apology")
+        ... def no_apology(answer, request):
+        ...     return "the model apologised" if answer.text.startswith("I'm sorry") else None
+        >>> no_apology.name
+        'no_apology'
+
+    Args:
+        name: of its switch in `[checks]`.
+        kind: of the failure that it finds.
+    """
+
+    def named(function: Check) -> NamedCheck:
+        return NamedCheck(name=name, check=function, kind=kind)
+
+    return named
+
+
 def schema_of(request: Request, /) -> Mapping[str, Any] | None:
     """Returns the JSON schema that a request asks for; None where it asks for none.
 

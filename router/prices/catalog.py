@@ -33,6 +33,9 @@ MODEL_OPTIONS: Final = (
     "region",
     "timeouts",
     "options",
+    "deployments",
+    "concurrency",
+    "queue",
 )
 """Keys that `build_model` reads."""
 
@@ -58,7 +61,9 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
     row = _row(name, given, prices)
     provider, model_id = _identity(name, given, row, prices)
     client = given.get("client") or _client(provider, row, has_base_url="base_url" in given)
-    if client == "openai" and provider_named(provider).own_url and "base_url" not in given:
+    deployments = given.get("deployments", ())
+    somewhere = "base_url" in given or (deployments and all(d.base_url is not None for d in deployments))
+    if client == "openai" and provider_named(provider).own_url and not somewhere:
         raise ConfigError(
             f"[models.{name}] id = {given['id']!r} needs base_url: where {provider} stands is yours to say"
         )
@@ -94,6 +99,9 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
         timeouts=given.get("timeouts", Timeouts()),
         options=given.get("options", {}),
         sources=sources,
+        deployments=deployments,
+        concurrency=given.get("concurrency"),
+        queue=given.get("queue"),
     )
 
 

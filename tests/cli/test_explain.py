@@ -44,7 +44,8 @@ def test_a_prompt_as_json(tmp_path: Path) -> None:
 
 def test_what_a_request_allows_is_told(tmp_path: Path) -> None:
     """Several answers, the limit of each and a cap on the cost are part of the preview."""
-    arguments = ["--param", "n=2", "--max-tokens", "50", "--max-cost-usd", "0.5", "--param", "attempts=1", "--param", "waste_usd=0.02"]
+    limits = ["--max-tokens", "50", "--max-cost-usd", "0.5"]
+    arguments = [*limits, "--param", "n=2", "--param", "attempts=1", "--param", "waste_usd=0.02"]
     text = words(lowfare("explain", "Hi", "--config", write_config(tmp_path), *arguments).stdout)
     assert "2 answers, each up to 50 tokens" in text
     assert "within 1 attempt, 60 s, $0.02 of waste, $0.50 in all" in text
