@@ -12,8 +12,9 @@ from typing import Any
 
 from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
+from router.state.process import PerProcess
 
-_lock = threading.Lock()
+_lock = PerProcess(threading.Lock(), lambda _: threading.Lock())
 _made: list[Router] = []
 
 
@@ -23,7 +24,7 @@ def default_router() -> Router:
     Raises:
         ConfigError: there is no configuration and no key, or it is wrong; says what to do.
     """
-    with _lock:
+    with _lock.get():
         if not _made:
             from router.config import default_settings
 

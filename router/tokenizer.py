@@ -93,7 +93,7 @@ def _load(folder: Path | None) -> Encoding:
         raise ValueError(f"{_FILE} has the digest {digest}, expected {_DIGEST}")
     from tiktoken import Encoding
     from tiktoken.registry import ENCODINGS
-    from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS
+    from tiktoken_ext.openai_public import ENCODING_CONSTRUCTORS  # type: ignore[import-untyped]  # has no annotations
 
     before = os.environ.get(_CACHE_DIR)
     os.environ[_CACHE_DIR] = str(folder)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,6 +51,24 @@ def test_threads_share_one_vocabulary() -> None:
         counts = list(pool.map(tokenizer.count, ["hello world"] * 32))
     assert counts == [2] * 32
     assert tokenizer.load() is tokenizer.load()
+
+
+def test_a_process_forked_while_another_thread_loads_counts(tmp_path: Path) -> None:
+    """The lock that the thread holds is not the child's: it loads the vocabulary itself."""
+    file = tmp_path / "fb374d419588a4632f3f557e76b4b70aebbca790"
+    os.mkfifo(file)
+    tokenizer = Tokenizer(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(tokenizer.count, "hello world")
+        with file.open("wb"):  # opens when the thread is reading, and keeps it there
+            child = os.fork()
+            if child == 0:
+                signal.alarm(60)  # ends a child that waits for ever
+                file.unlink()
+                shutil.copy(bundled_vocabularies() / file.name, file)
+                os._exit(0 if tokenizer.count("hello world") == 2 else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert loading.result() is None
 
 
 def test_loading_leaves_the_environment_as_it_was() -> None:
