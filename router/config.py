@@ -35,6 +35,7 @@ from router.config_attempts import (
 )
 from router.config_errors import Fault, config_error, faults_of
 from router.config_policies import build_policies
+from router.config_sinks import SinkTable
 from router.config_sources import Origin, overlay
 from router.config_tables import BoundsSettings, LogSettings, ModelSettings, TraceSettings
 from router.config_values import STRICT
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     concurrency: ConcurrencyTable = ConcurrencyTable()
     hedge: HedgeTable = HedgeTable()
     log: LogSettings = LogSettings()
+    sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()
     seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
     expected_output_tokens: Annotated[int, Ge(1)] = 500

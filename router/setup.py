@@ -30,9 +30,8 @@ from router.logged import Logged, Redactor, Replace
 from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
+from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
-from router.sinks.jsonl import JsonlSink
-from router.sinks.log import LogSink
 from router.sinks.sink import Sink
 
 DEFAULT = "default"
@@ -53,8 +52,7 @@ class Setup:
         unpriced: whether models without a known price may be asked.
         seed: what the draws of weighted splits follow from, beside the request's id.
         trace_headers: whether trace ids go out with each attempt.
-        log_path: of the durable log; None writes none.
-        log_lines: whether each decision is also a line of loguru's.
+        sinks: where decisions go; made by `sinks_of`.
         content: what of a request and its answer is logged; None logs neither.
         token_limits: input-token counts at which a policy's choice or a model's fitness changes, ascending.
         total_token_limits: the same, of input and largest output together.
@@ -76,8 +74,7 @@ class Setup:
     unpriced: bool = False
     seed: str = ""
     trace_headers: bool = True
-    log_path: str | None = None
-    log_lines: bool = False
+    sinks: tuple[PlannedSink, ...] = ()
     content: Logged | None = None
     token_limits: tuple[int, ...] = ()
     total_token_limits: tuple[int, ...] = ()
@@ -120,6 +117,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
             faults.append(Fault(("policies",), TOO_DEEP))
     content, content_faults = _content(settings)
     faults += content_faults
+    sinks, sink_faults = planned_sinks(settings)
+    faults += sink_faults
     terms, term_faults = terms_of(settings, policies, checks)
     faults += term_faults
     if faults:
@@ -133,8 +132,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         unpriced=settings.unpriced == "allow",
         seed=settings.seed,
         trace_headers=settings.trace.headers,
-        log_path=settings.log.path,
-        log_lines=settings.log.lines,
+        sinks=sinks,
         content=content,
         token_limits=tuple(sorted(windows.union(*map(statics.token_limits, every)))),
         total_token_limits=tuple(sorted(frozenset[int]().union(*map(statics.total_token_limits, every)))),
@@ -149,9 +147,12 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
 
 
 def sinks_of(setup: Setup) -> tuple[Sink, ...]:
-    """Returns the sinks that the configuration asks for."""
-    durable = () if setup.log_path is None else (JsonlSink(setup.log_path),)
-    return (*durable, LogSink()) if setup.log_lines else durable
+    """Returns new sinks, as the configuration asks for them.
+
+    Raises:
+        ConfigError: one cannot be made.
+    """
+    return made_sinks(setup.sinks)
 
 
 def _catalog(settings: Settings, prices: PriceMap, clients: Registry) -> tuple[dict[str, Model], list[Fault]]:

@@ -17,8 +17,6 @@ from router.core.hedging import Hedging
 from router.core.usable import DEFAULT_ON
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.setup import setup_of, sinks_of
-from router.sinks.jsonl import JsonlSink
-from router.sinks.log import LogSink
 
 MODELS = """
 [models.local]
@@ -100,15 +98,6 @@ def test_unpriced_models(prices: PriceMap) -> None:
     dropped = setup_of(settings('unpriced = "drop"\n', unpriced), prices=prices)
     assert (dropped.catalog["a"].price, dropped.unpriced) == (None, False)
     assert setup_of(settings('unpriced = "allow"\n', unpriced), prices=prices).unpriced
-
-
-def test_sinks_are_those_the_configuration_asks_for(prices: PriceMap, tmp_path: Path) -> None:
-    """A path is a durable log, `lines` a readable one."""
-    setup = setup_of(settings(f'[log]\npath = "{tmp_path}"\nlines = true\n'), prices=prices)
-    sinks = sinks_of(setup)
-    assert [type(sink) for sink in sinks] == [JsonlSink, LogSink]
-    for sink in sinks:
-        sink.close()
 
 
 def test_content_is_logged_after_redaction(prices: PriceMap) -> None:

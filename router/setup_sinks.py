@@ -1,0 +1,108 @@
+"""Settings -> sinks: found by entry point, each made with the options of its table.
+
+`[log] path` and `[log] lines` are the short form of the kinds "jsonl" and "log".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from router.config import Settings
+from router.config_errors import Fault
+from router.config_sources import Path
+from router.core.naming import allowed
+from router.errors import ConfigError
+from router.registry import Registry, installed
+from router.sinks.sink import Sink
+
+GROUP: Final = "lowfare.sinks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSink:
+    """A sink that the configuration asks for, checked and not yet made.
+
+    Attributes:
+        place: of its table in the configuration.
+        make: its class.
+        options: what its class is called with, by keyword.
+    """
+
+    place: Path
+    make: Callable[..., Sink]
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def planned_sinks(
+    settings: Settings, *, registry: Registry | None = None
+) -> tuple[tuple[PlannedSink, ...], list[Fault]]:
+    """Returns the sinks that the settings ask for, in their order, and what is wrong with their tables.
+
+    Args:
+        settings: as `router.config` made them.
+        registry: the kinds there are; None takes what is installed.
+    """
+    kinds = installed(GROUP) if registry is None else registry
+    planned: list[PlannedSink] = []
+    faults: list[Fault] = []
+    for place, kind, options in _asked_for(settings):
+        try:
+            make = kinds.load(kind)
+        except ConfigError as error:
+            faults.append(Fault((*place, "kind"), str(error)))
+            continue
+        wrong = list(_wrong(make, kind, options))
+        faults += [Fault((*place, *path), message) for path, message in wrong]
+        if not wrong:
+            planned.append(PlannedSink(place=place, make=make, options=options))
+    return tuple(planned), faults
+
+
+def made_sinks(planned: Iterable[PlannedSink]) -> tuple[Sink, ...]:
+    """Returns new sinks.
+
+    Raises:
+        ConfigError: one refuses its options, or cannot be made; those made before it are closed.
+    """
+    made: list[Sink] = []
+    for plan in planned:
+        try:
+            made.append(plan.make(**plan.options))
+        except Exception as error:
+            for sink in made:
+                sink.close()
+            raise ConfigError(f"{'.'.join(map(str, plan.place))}: cannot be made: {error}") from error
+    return tuple(made)
+
+
+def _asked_for(settings: Settings) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """Yields place, kind and options of each sink."""
+    if settings.log.path is not None:
+        yield ("log", "path"), "jsonl", {"path": settings.log.path}
+    if settings.log.lines:
+        yield ("log", "lines"), "log", {}
+    for name, table in settings.sinks.items():
+        yield ("sinks", name), table.kind, table.options
+
+
+def _wrong(make: Any, kind: str, options: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yields what is wrong with options, by the parameters of the sink's class."""
+    if not (
+        isinstance(make, type) and callable(getattr(make, "emit", None)) and callable(getattr(make, "close", None))
+    ):
+        yield (
+            ("kind",),
+            f"the kind {kind!r} of {GROUP} leads to {make!r}, which is no sink: a class with emit and close",
+        )
+        return
+    parameters = [p for p in inspect.signature(make).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
+    if len(names) == len(parameters):
+        for name in options.keys() - set(names):
+            yield (name,), f"is no option of the kind {kind!r}; {allowed(name, names, none='it has none')}"
+    for p in parameters:
+        if p.kind is not p.VAR_KEYWORD and p.default is p.empty and p.name not in options:
+            yield (p.name,), f"is missing; the kind {kind!r} needs it"
