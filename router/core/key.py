@@ -43,7 +43,7 @@ memory of each user answer by it."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """What a user declares to be volatile: it is taken out before the key is made.
+    """What the caller of `content_key` holds to be volatile: it is left out of the key.
 
     Attributes:
         params: names of parameters.
