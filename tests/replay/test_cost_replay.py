@@ -198,8 +198,8 @@ def test_costs_are_those_that_two_price_tables_agree_on(compared: list[Compared]
 def test_costs_are_those_that_providers_billed(compared: list[Compared]) -> None:
     """Usage times the map's price is the bill, within half a percent, where the price is still that of the bill.
 
-    Rows whose list price has changed since are no test of the arithmetic, and are left out on both sides of the bar; the
-    figure with them is printed beside it (docs/decisions/002-price-sources.md).
+    Rows whose list price has changed since are no test of the arithmetic, and are left out on both sides of the bar;
+    the figure with them is printed beside it (docs/decisions/002-price-sources.md).
     """
     rows = [c for c in compared if c.row["truth"] == "billed+oracle"]
     known = [c for c in rows if c.priced is not None]
