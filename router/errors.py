@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from router.core.decision import Decision
@@ -32,9 +32,20 @@ class RouterError(Exception):
 
     decision: Decision | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Lets errors cross to other processes, and be copied, whatever their arguments are called."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
     def __init__(self, message: str, *, decision: Decision | None = None) -> None:
         super().__init__(message)
         self.decision = decision
+
+
+def _rebuilt(cls: type[RouterError], args: tuple[Any, ...], state: dict[str, Any]) -> RouterError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(RouterError):

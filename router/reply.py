@@ -80,12 +80,14 @@ class Reply:
 
     @property
     def parsed(self) -> Any:
-        """The text as an instance of the pydantic model that was asked for as `response_format`; else None.
+        """The text as an instance of the pydantic model that was asked for as `response_format`; None without one.
+
+        Also None where the model refused, or called a tool instead.
 
         Raises:
             pydantic.ValidationError: the text matches the model's schema but not its validators.
         """
-        if self.response_format is None:
+        if self.response_format is None or not self.text:
             return None
         return self.response_format.model_validate_json(self.text)
 

@@ -25,6 +25,7 @@ from router.core.key import content_key
 from router.core.machine import NO_POLICY, Done, Exhausted, NeedCall, NeedSleep, State, plan
 from router.core.parse import parse_request
 from router.core.place import ModelState
+from router.core.replay import Unobserved, replay
 from router.core.request import Request
 from router.core.usable import NamedCheck
 from router.errors import PolicyError, RequestError
@@ -141,6 +142,22 @@ class Router:
         if isinstance(state, Exhausted):
             return state.decision
         return state.planned
+
+    def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
+        """Returns what this configuration decides for a logged request; calls nobody.
+
+        Args:
+            record: a decision's JSON, as the log has it.
+
+        Raises:
+            RequestError: the record's policy is not configured.
+            ValueError: the record is of a schema that this version does not read.
+        """
+        name = record["policy"]
+        policy = self._setup.policies[self._setup.default_policy]
+        if name != NO_POLICY:
+            policy = _known("policy", name, self._setup.policies)
+        return replay(record, catalog=self._setup.catalog, policy=policy)
 
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""

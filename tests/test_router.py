@@ -18,6 +18,7 @@ from router import (
     Answer,
     BoundsExceeded,
     Call,
+    Choice,
     Chunk,
     Client,
     ConfigError,
@@ -435,12 +436,14 @@ async def test_every_decision_of_a_router_replays(kept: Kept) -> None:
     router = Router(configured, clients={"simulated": client}, sinks=[kept], clock=VirtualClock())
     for _ in range(3):
         await router.acomplete("hi", max_tokens=10)
-    setup = setup_of(configured)
+    await router.acomplete("hi", model="large")
     for decision in kept.decisions:
         record = json.loads(json.dumps(decision.to_dict()))
-        again = replay(record, catalog=setup.catalog, policy=setup.policies["default"])
+        again = router.replay(record)
         assert not isinstance(again, Unobserved)
         assert again.to_dict() == decision.to_dict()
+    with pytest.raises(RequestError, match="policy 'gone' is not configured"):
+        router.replay(kept.decisions[0].to_dict() | {"policy": "gone"})
 
 
 async def test_content_is_logged_only_when_asked_for_and_redacted(kept: Kept) -> None:
@@ -532,6 +535,9 @@ def test_a_pydantic_model_is_asked_for_and_parsed() -> None:
         reply = router.complete("Where?", response_format=City)
     assert reply.parsed == City(name="Oslo")
     assert client.calls[0].request.params["response_format"]["type"] == "json_schema"
+    refused = Answer(choices=(Choice(message=Message(refusal="I cannot"), finish_reason="stop"),))
+    with routed(ScriptedClient({"small": refused}), models=models) as router:
+        assert router.complete("Where?", response_format=City).parsed is None
     with routed(ScriptedClient()) as router:
         assert router.complete("hi").parsed is None
 

@@ -42,7 +42,9 @@ def slate_of(
     most = features.output_tokens_most
     wanted = expected_output_tokens if most is None else min(most, expected_output_tokens)
     for model in catalog.values():
-        candidate = Candidate(model=model, features=features, expected_output_tokens=wanted)
+        possible = model.max_output_tokens
+        output_tokens = wanted if possible is None or wanted < possible else possible
+        candidate = Candidate(model=model, features=features, expected_output_tokens=output_tokens)
         reason = _unable(candidate, hints, max_cost_usd, unpriced=unpriced)
         if reason is None:
             live.append(candidate)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
+from router.core.money import EXACT
 from router.core.request import Hints
 
 Bound = Literal["attempts", "deadline_s", "waste_usd", "max_cost_usd"]
@@ -88,13 +89,13 @@ def crossed(
     if bounds.waste_usd is not None and spent.attempts > 0:
         if spent.waste_usd is None or expected_usd is None:
             return "waste_usd"
-        if spent.waste_usd + expected_usd * EXPECTED_FAILURE_SHARE > bounds.waste_usd:
+        if EXACT.fma(expected_usd, EXPECTED_FAILURE_SHARE, spent.waste_usd) > bounds.waste_usd:
             return "waste_usd"
     if bounds.max_cost_usd is None:
         return None
-    if spent.cost_usd is None or worst_usd is None or spent.cost_usd + worst_usd > bounds.max_cost_usd:
+    if spent.cost_usd is None or worst_usd is None:
         return "max_cost_usd"
-    return None
+    return "max_cost_usd" if EXACT.add(spent.cost_usd, worst_usd) > bounds.max_cost_usd else None
 
 
 def worst_case_usd(bounds: Bounds, worst: tuple[Decimal | None, ...], /) -> Decimal | None:
@@ -111,9 +112,9 @@ def worst_case_usd(bounds: Bounds, worst: tuple[Decimal | None, ...], /) -> Deci
     if None in worst:
         return limit
     dearest = max((w for w in worst if w is not None), default=Decimal(0))
-    most = bounds.attempts * dearest
+    most = EXACT.multiply(bounds.attempts, dearest)
     if bounds.waste_usd is not None:
-        most = min(most, bounds.waste_usd + dearest)
+        most = min(most, EXACT.add(bounds.waste_usd, dearest))
     return most if limit is None else min(most, limit)
 
 

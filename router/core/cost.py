@@ -9,17 +9,15 @@ Zero is an answer only where a price is stated as zero. A model whose input or o
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from router.core.answer import Usage
 from router.core.catalog import Charges, Model, Price, Tier
+from router.core.money import EXACT
 from router.core.request import Features
 from router.core.tokens import tokens_at
 
-# The application may have set its thread to few digits, or to trap rounding; money must not depend on that. A price has
-# at most some 20 digits and a token count 12, so that nothing is ever rounded at 60.
-_EXACT = Context(prec=60)
-_times_plus = _EXACT.fma
+_times_plus = EXACT.fma
 
 
 def cost_usd(usage: Usage, price: Price) -> Decimal | None:

@@ -16,6 +16,7 @@ from router.core.answer import Usage
 from router.core.bounds import Bounds
 from router.core.failure import FailureClass
 from router.core.hedging import Hedging
+from router.core.money import EXACT
 from router.core.request import Features, Hints
 from router.core.slate import Slate
 from router.core.stats import Stats
@@ -187,5 +188,5 @@ def total(amounts: Iterable[Decimal | None], /) -> Decimal | None:
     for amount in amounts:
         if amount is None:
             return None
-        out += amount
+        out = EXACT.add(out, amount)
     return out

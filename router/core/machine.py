@@ -175,7 +175,7 @@ def plan(given: Given, /) -> NeedCall | Exhausted:
     worst = worst_case_usd(given.bounds, tuple(c.worst_usd for c in slate.live))
     course = Course(given=given, slate=slate, able=able, worst_case_usd=worst)
     if not slate.live:
-        return Exhausted(course=course, now_s=now_s, ending="no_candidate", why=_nobody(slate))
+        return Exhausted(course=course, now_s=now_s, ending="no_candidate", why=_nobody(slate, given.hints.model))
     return _try(course, slate.live, now_s) or _give_up(course, now_s, course.bound(slate.live[0], now_s))
 
 
@@ -350,8 +350,9 @@ def _give_up(course: Course, now_s: float, bound: Bound | None) -> Exhausted:
     return Exhausted(course=course, now_s=now_s, ending="bounds", why=why, bound=bound)
 
 
-def _nobody(slate: Slate) -> str:
-    reasons = "; ".join(f"{d.name}: {d.reason} ({d.by})" for d in slate.dropped)
+def _nobody(slate: Slate, only: str | None) -> str:
+    """Returns why each candidate fell; of a request that names its model, why that one did."""
+    reasons = "; ".join(f"{d.name}: {d.reason} ({d.by})" for d in slate.dropped if only in {None, d.name})
     return f"no model is adequate: {reasons}" if reasons else "the catalog has no models"
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Annotated, Any
+
+EXACT = Context(prec=60)
+"""Arithmetic in which no amount is ever rounded: a price has at most some 20 digits and a token count 12. The thread's
+own context may be set to few digits, or to trap rounding; money must not depend on that."""
 
 
 class WrittenAsString:

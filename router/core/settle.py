@@ -139,7 +139,7 @@ def _price_answer(candidate: Candidate, answer: Answer) -> _Priced:
 
 def _price_failure(candidate: Candidate, failure: Failure | None, seen: Seen) -> _Priced:
     billed = "worst" if failure is None else FOLLOW[failure.kind].billed
-    if failure is not None and (billed == "no" or not failure.sent):
+    if failure is not None and not seen.streamed and (billed == "no" or not failure.sent):
         return _Priced(Decimal(0), "billed", "nothing is billed for this")
     if billed == "maybe" and not seen.streamed:
         cost = _estimate(candidate, 0)

@@ -35,6 +35,7 @@ class JsonlSink:
         self._lock = threading.Lock()
         self._fd: int | None = None
         self._pid = os.getpid()
+        self._torn = False  # whether the file may end within a line, so that the next record must not be glued to it
 
     def emit(self, decision: Decision, /) -> None:
         """Writes the record; it is on its way to the disk when this returns.
@@ -46,25 +47,42 @@ class JsonlSink:
         if self._pid != os.getpid():  # after a fork, whoever held the lock is not here to let go of it
             self._lock, self._pid, self._fd = threading.Lock(), os.getpid(), None
         with self._lock:
-            if self._fd is None:
-                self._fd = self._open()
-            written = os.write(self._fd, line)
-            while written < len(line):
-                written += os.write(self._fd, line[written:])
+            if self._fd is not None and not os.fstat(self._fd).st_nlink:  # the file was deleted
+                self._close()
+            fd = self._fd = self._open() if self._fd is None else self._fd
+            if self._torn:
+                line = b"\n" + line
+            self._torn = True
+            while line:
+                line = line[os.write(fd, line) :]
+            self._torn = False
 
     def close(self) -> None:
         """Closes the file."""
         with self._lock:
-            if self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
+            self._close()
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
     def _open(self) -> int:
         file = self._path if self._path.suffix == ".jsonl" else self._path / _own_name()
         file.parent.mkdir(parents=True, exist_ok=True)
+        self._torn = _ends_torn(file)
         return os.open(file, _FLAGS, _OWNER_ONLY)
 
 
 def _own_name() -> str:
     now = datetime.now(UTC)
     return f"{now:%Y%m%dT%H%M%S}-{socket.gethostname()}-{os.getpid()}.jsonl"
+
+
+def _ends_torn(file: Path) -> bool:
+    """Returns whether a file ends within a line, as after a full disk."""
+    try:
+        with file.open("rb") as opened:
+            return opened.seek(0, os.SEEK_END) > 0 and opened.seek(-1, os.SEEK_END) >= 0 and opened.read(1) != b"\n"
+    except OSError:  # there is none yet
+        return False

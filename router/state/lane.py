@@ -206,7 +206,9 @@ class Lane:
 
 def _spot(model: Model, deployment: Deployment, keys: dict[str, Key], before: Spot | None, now_s: float) -> Spot:
     served = model.at(deployment) if model.deployments else model
-    key = Key(Closed()) if served.key_env is None else keys.setdefault(served.key_env, Key(Closed()))
+    # One variable may hold the keys of several hosts, and then one host's word says nothing of the others.
+    name = f"{served.key_env} {served.base_url or served.provider}"
+    key = Key(Closed()) if served.key_env is None else keys.setdefault(name, Key(Closed()))
     if before is None or before.deployment != deployment:
         allowance = Allowance.of(deployment, now_s)
     else:

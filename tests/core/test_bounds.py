@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,3 +116,12 @@ def test_an_unknown_worst_case_is_not_a_number(bounds: Bounds, worst: list[Decim
 def test_backoff_is_between_nothing_and_its_cap(retries: int, draw: float) -> None:
     """Full jitter: the wait lies in [0, cap), and the cap doubles up to eight seconds."""
     assert 0 <= backoff_s(retries, draw) < min(BACKOFF_MOST_S, 0.5 * 2.0**retries) or draw == 0
+
+
+def test_money_does_not_follow_the_threads_arithmetic() -> None:
+    """A context of three digits rounds neither the worst case nor what is compared with it."""
+    bounds = Bounds(max_cost_usd=Decimal("0.008052"))
+    with localcontext(Context(prec=3)):
+        assert worst_case_usd(Bounds(attempts=2), (Decimal("0.004026"),)) == Decimal("0.008052")
+        over = crossed(bounds, Spent(cost_usd=Decimal("0.004026")), worst_usd=Decimal("0.0040261"))
+    assert over == "max_cost_usd"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle  # noqa: TID251 - what process pools do to errors is what is tested
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, get_args
@@ -369,6 +371,37 @@ def test_a_larger_request_is_never_fitted_into_a_smaller_window() -> None:
     assert call(plan(start)).candidate.model.name == "a"
     start = replace(start, features=features(500, output_tokens_most=room + 1))
     assert call(plan(start)).candidate.model.name == "b"
+
+
+def test_nobody_is_expected_to_write_more_than_it_can() -> None:
+    """A model's own largest output caps what it is expected to write, and what must fit into its window."""
+    state = call(plan(given(model("a", max_output_tokens=50, context_window_tokens=400))))
+    candidate = state.candidate
+    assert candidate.expected_output_tokens == 50
+    assert candidate.expected_usd is not None
+    assert candidate.worst_usd is not None
+    assert candidate.expected_usd <= candidate.worst_usd
+
+
+def test_of_a_named_model_only_its_own_reason_is_told() -> None:
+    """The error of a request that names its model does not list all others."""
+    start = given(model("a", price=None), *models("b", "c"), hints=Hints(model="a"))
+    error = error_of(_exhausted(plan(start)))
+    assert "a: unpriced" in str(error)
+    assert "b:" not in str(error)
+
+
+def test_errors_cross_processes() -> None:
+    """Pickled and copied, an error keeps its message, its decision and what else it has."""
+    end, _ = drive(plan(given(*models("a", "b"), bounds=Bounds(attempts=2))), [{"outcome": "server_error"}])
+    assert isinstance(end, Exhausted)
+    error = error_of(end)
+    assert isinstance(error, BoundsExceeded)
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301 - our own bytes
+        assert type(again) is BoundsExceeded
+        assert (str(again), again.bound) == (str(error), error.bound)
+        assert again.decision is not None
+        assert again.decision.trace_id == end.decision.trace_id
 
 
 def _usage() -> Any:

@@ -139,3 +139,14 @@ def test_a_call_that_its_caller_gave_up_is_priced() -> None:
     assert dropped.cost_usd is not None
     assert dropped.cost_usd > 0
     assert dropped.waste_usd == 0
+
+
+def test_what_was_streamed_before_a_refusal_is_paid() -> None:
+    """A refusal in mid-stream costs the input and what was streamed; one without a token costs nothing."""
+    failure = Failure(kind="refused", message="overloaded", status=200)
+    seen = Seen(started_s=0, ended_s=1, first_token_s=0.5, streamed="half an answ", committed=True)
+    attempt = settle(call(), REQUEST, failure, seen)
+    assert attempt.billing == "estimated"
+    assert attempt.cost_usd is not None
+    assert attempt.cost_usd > 0
+    assert settle(call(), REQUEST, failure, SEEN).cost_usd == 0

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import stat
 import sys
 from pathlib import Path
 from subprocess import PIPE, Popen
+
+import pytest
 
 from router.core.decision import Decision
 from router.core.machine import Exhausted, plan
@@ -95,3 +98,38 @@ def test_a_record_outlives_a_killed_process(tmp_path: Path) -> None:
         assert process.stdout.readline() == b"written\n"
         process.send_signal(signal.SIGKILL)
     assert len(records(path)) == 1
+
+
+def test_a_torn_line_does_not_swallow_the_next_record(tmp_path: Path) -> None:
+    """After a write that failed half-way, here and in an earlier process, the next record has a line of its own."""
+    path = tmp_path / "torn.jsonl"
+    path.write_bytes(b'{"half": ')
+    sink = JsonlSink(path)
+    sink.emit(decision())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    room = path.stat().st_size + 100
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            sink.emit(decision())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    sink.emit(decision("3" * 32))
+    sink.close()
+    lines = path.read_text().splitlines()
+    assert len(lines) == 4
+    assert json.loads(lines[1])["trace_id"] == "b" * 32
+    assert json.loads(lines[3])["trace_id"] == "3" * 32
+
+
+def test_a_deleted_log_is_begun_anew(tmp_path: Path) -> None:
+    """A file that somebody rotated away is made again."""
+    path = tmp_path / "rotated.jsonl"
+    sink = JsonlSink(path)
+    sink.emit(decision())
+    path.unlink()
+    sink.emit(decision("2" * 32))
+    sink.close()
+    assert [r["trace_id"] for r in records(path)] == ["2" * 32]
