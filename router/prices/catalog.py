@@ -6,13 +6,15 @@ What the configuration states is taken as it stands, figure by figure; the map f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, get_args
 
 from router.core.catalog import Capability, Model, Timeouts
+from router.core.deployment import Deployment
 from router.errors import ConfigError
 from router.prices.litellm_map import PriceMap
 from router.prices.litellm_row import MapRow
-from router.prices.providers import COMPATIBLE, PROVIDERS, provider_named
+from router.prices.providers import COMPATIBLE, PROVIDERS, Provider, provider_named
 from router.prices.stated import PRICE_OPTIONS, price_with, states_price
 
 CONFIG: Final = "config"
@@ -61,12 +63,9 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
     row = _row(name, given, prices)
     provider, model_id = _identity(name, given, row, prices)
     client = given.get("client") or _client(provider, row, has_base_url="base_url" in given)
-    deployments = given.get("deployments", ())
-    somewhere = "base_url" in given or (deployments and all(d.base_url is not None for d in deployments))
-    if client == "openai" and provider_named(provider).own_url and not somewhere:
-        raise ConfigError(
-            f"[models.{name}] id = {given['id']!r} needs base_url: where {provider} stands is yours to say"
-        )
+    key_env, deployments = _keys(given, provider_named(provider))
+    if client == "openai" and provider_named(provider).own_url:
+        _check_address(name, given, provider)
     found: dict[str, Any] = {
         "context_window_tokens": row.context_window_tokens if row else None,
         "max_output_tokens": row.max_output_tokens if row else None,
@@ -94,7 +93,7 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
         region=figures["region"],
         deprecated_on=figures["deprecated_on"],
         base_url=given.get("base_url"),
-        key_env=given.get("key_env", provider_named(provider).key_env_at(given.get("base_url"))),
+        key_env=key_env,
         headers=given.get("headers", {}),
         timeouts=given.get("timeouts", Timeouts()),
         options=given.get("options", {}),
@@ -103,6 +102,28 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
         concurrency=given.get("concurrency"),
         queue=given.get("queue"),
     )
+
+
+def _check_address(name: str, given: Options, provider: str) -> None:
+    """Refuses a model that stands where only the user knows, and does not say where."""
+    deployments = given.get("deployments")
+    if "base_url" not in given and not (deployments and all(d.base_url is not None for d in deployments)):
+        raise ConfigError(
+            f"[models.{name}] id = {given['id']!r} needs base_url: where {provider} stands is yours to say"
+        )
+
+
+def _keys(given: Options, how: Provider) -> tuple[str | None, tuple[Deployment, ...]]:
+    """Returns the model's key and its deployments, so that the usual key goes to the provider's own hosts only."""
+    base_url, deployments = given.get("base_url"), tuple(given.get("deployments", ()))
+    if "key_env" in given:
+        return given["key_env"], deployments
+    usual = how.key_env_at(base_url)
+    keys = [d.key_env or how.key_env_at(d.base_url or base_url) for d in deployments]
+    if keys == [d.key_env or usual for d in deployments]:
+        return usual, deployments
+    # The model's must be none: a deployment without a key would have it.
+    return None, tuple(replace(d, key_env=key) for d, key in zip(deployments, keys, strict=True))
 
 
 def _row(name: str, given: Options, prices: PriceMap) -> MapRow | None:

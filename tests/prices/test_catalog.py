@@ -14,6 +14,7 @@ from router.clients.quirks import QUIRKS
 from router.core.answer import Usage
 from router.core.catalog import Model, Rates, Tier, Timeouts
 from router.core.cost import cost_usd
+from router.core.deployment import Deployment
 from router.errors import ConfigError
 from router.prices.catalog import MODEL_OPTIONS, build_model
 from router.prices.litellm_map import load_price_map
@@ -165,6 +166,21 @@ def test_the_usual_key_goes_only_to_its_provider(model_id: str, base_url: str | 
     stated = {"id": model_id, "base_url": base_url, **OWN}
     assert build(**stated).key_env == key_env
     assert build(**stated, key_env="MINE").key_env == "MINE"
+
+
+def test_the_usual_key_goes_to_no_deployment_elsewhere() -> None:
+    """A deployment has the key of its own address, unless it or its model names one."""
+    here, eu = Deployment(name="here"), Deployment(name="eu", base_url="https://eu.api.openai.com/v1")
+    away, own = Deployment(name="away", base_url=SERVER), Deployment(name="own", base_url=SERVER, key_env="OWN")
+
+    def keys(*deployments: Deployment, **stated: Any) -> list[str | None]:
+        model = build(**{"id": "talker-2", "deployments": deployments} | stated)
+        return [model.at(deployment).key_env for deployment in model.deployments]
+
+    assert keys(here, eu, away, own) == ["OPENAI_API_KEY", "OPENAI_API_KEY", None, "OWN"]
+    assert keys(here, eu, id="openai/talker-2", base_url=SERVER) == [None, "OPENAI_API_KEY"]
+    assert keys(here, away, own, key_env="MINE") == ["MINE", "MINE", "OWN"]
+    assert build(id="talker-2", deployments=(here, eu)).deployments == (here, eu)
 
 
 def test_the_hosts_of_a_provider_are_those_it_is_asked_at() -> None:
