@@ -50,21 +50,9 @@ class Chain:
                     f"leave ({', '.join(before)}) it can leave none"
                 )
 
-    def token_limits(self) -> Iterable[int]:
-        """Returns those of its policies."""
-        return (limit for policy in self.policies for limit in statics.token_limits(policy))
-
-    def total_token_limits(self) -> Iterable[int]:
-        """Returns those of its policies."""
-        return (limit for policy in self.policies for limit in statics.total_token_limits(policy))
-
-    def patterns(self) -> Iterable[str]:
-        """Returns those of its policies."""
-        return (pattern for policy in self.policies for pattern in statics.patterns(policy))
-
     def reads_stats(self) -> bool:
-        """Returns whether one of its policies does."""
-        return any(map(statics.reads_stats, self.policies))
+        """Returns False: those inside it may."""
+        return False
 
     def may_leave(self, catalog: Catalog, /) -> Iterable[str]:
         """Returns the models that every policy may leave."""

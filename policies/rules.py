@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
@@ -146,27 +146,19 @@ class Rules:
             yield f"otherwise: no request can reach it, since {_listed(takers)} before it"
 
     def token_limits(self) -> Iterator[int]:
-        """Yields the limits of its conditions and of its policies."""
+        """Yields the limits of its conditions."""
         for rule in self.rules:
             yield from (n for n in (rule.when.above_tokens, rule.when.up_to_tokens) if n is not None)
-        for policy in self._policies():
-            yield from statics.token_limits(policy)
-
-    def total_token_limits(self) -> Iterable[int]:
-        """Returns those of its policies."""
-        return (limit for policy in self._policies() for limit in statics.total_token_limits(policy))
 
     def patterns(self) -> Iterator[str]:
-        """Yields the expressions of its conditions and of its policies."""
+        """Yields the expressions of its conditions."""
         for rule in self.rules:
             if rule.when.last_user_message is not None:
                 yield rule.when.last_user_message
-        for policy in self._policies():
-            yield from statics.patterns(policy)
 
     def reads_stats(self) -> bool:
-        """Returns whether one of its policies does."""
-        return any(map(statics.reads_stats, self._policies()))
+        """Returns False: those inside it may."""
+        return False
 
     def may_leave(self, catalog: Catalog, /) -> Iterator[str]:
         """Yields what any of its policies may leave; all, where a request may find no rule."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -85,21 +85,9 @@ class Weighted:
         named = ((f"split[{i}].model", share.model) for i, share in enumerate(self.split) if share.model is not None)
         yield from statics.misnamed(named, catalog)
 
-    def token_limits(self) -> Iterable[int]:
-        """Returns those of its policies."""
-        return (limit for share in self.split if share.use for limit in statics.token_limits(share.use))
-
-    def total_token_limits(self) -> Iterable[int]:
-        """Returns those of its policies."""
-        return (limit for share in self.split if share.use for limit in statics.total_token_limits(share.use))
-
-    def patterns(self) -> Iterable[str]:
-        """Returns those of its policies."""
-        return (pattern for share in self.split if share.use for pattern in statics.patterns(share.use))
-
     def reads_stats(self) -> bool:
-        """Returns whether one of its policies does."""
-        return any(share.use is not None and statics.reads_stats(share.use) for share in self.split)
+        """Returns False: those inside it may."""
+        return False
 
     def may_leave(self, catalog: Catalog, /) -> Iterator[str]:
         """Yields the models of all shares."""

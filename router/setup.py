@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, cast
 
 from router.clients.client import Client
 from router.config import Settings
@@ -209,9 +207,9 @@ def _misnamed(policies: Mapping[str, Policy]) -> list[Fault]:
 def _policy_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:
     named = frozenset(map(id, policies.values()))
     parts = [
-        (("policies", name, *path), part)
+        part
         for name, policy in policies.items()
-        for path, part in _parts(policy, (), named - {id(policy)})
+        for part in statics.parts(policy, path=("policies", name), elsewhere=named - {id(policy)})
     ]
     faults = [_problem(path, problem) for path, part in parts for problem in statics.problems(part, catalog)]
     if faults:
@@ -226,25 +224,7 @@ def _policy_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fau
 
 
 def _holds(policy: Policy, other: Policy) -> bool:
-    return any(part is other for _, part in _parts(policy, (), frozenset()))
-
-
-def _parts(value: Any, path: Path, elsewhere: frozenset[int]) -> Iterator[tuple[Path, Policy]]:
-    """Yields the policies in a policy's options at any depth, itself first, without those reported `elsewhere`."""
-    if id(value) in elsewhere or isinstance(value, str):
-        return
-    if callable(value):
-        yield path, cast("Policy", value)
-    if isinstance(value, Mapping):
-        below: Iterable[tuple[str | int, Any]] = value.items()
-    elif isinstance(value, tuple | list):
-        below = enumerate(value)
-    elif dataclasses.is_dataclass(value):
-        below = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-    else:
-        return
-    for key, inner in below:
-        yield from _parts(inner, (*path, key), elsewhere)
+    return any(part is other for _, part in statics.parts(policy))
 
 
 def _problem(path: Path, problem: str) -> Fault:

@@ -38,7 +38,8 @@ class Policy(Protocol):
     `Policy` takes the name of another policy, or an inline table.
 
     A policy may also have these methods, which `lowfare check` and the loading of a configuration call (by way of
-    `router.core.statics`); one that holds other policies passes all but the first on to them:
+    `router.core.statics`). Policies in its fields, also in lists, mappings and dataclasses there, are asked the first
+    five questions themselves; the last two it answers for them:
 
     - `problems(catalog) -> Iterable[str]`: what is wrong with its own options, one sentence each, which starts with
       the option: "tiers[1].models[0]: no model is named 'smal'";
@@ -47,8 +48,8 @@ class Policy(Protocol):
     - `total_token_limits() -> Iterable[int]`: the same for input and largest output together;
     - `patterns() -> Iterable[str]`: regular expressions to match against the last user message; those that match
       stand in `context.features.matches`;
-    - `reads_stats() -> bool`: whether it reads `context.stats`; without it, yes. Statistics that no policy reads are
-      neither computed for a request nor kept in its record;
+    - `reads_stats() -> bool`: whether it reads `context.stats` itself; without it, yes. Statistics that no policy
+      reads are neither computed for a request nor kept in its record;
     - `may_leave(catalog) -> Iterable[str]`: names of the models that can be live after it, for some request; without
       it, all;
     - `never_empties() -> bool`: whether it is sure to leave a live candidate of a slate that has one; without it, no.

@@ -1,17 +1,45 @@
 """What can be said of a policy before any request: its limits, its patterns, the models it may leave.
 
 Each function asks the policy's method of the same name where it has one, and otherwise gives the answer that promises
-nothing. Policies that hold other policies pass questions on with them.
+nothing. What is wanted counted, matched or kept is asked of the policies inside a policy too; what comes of several
+together only the policy that holds them can say.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from router.core.catalog import Model
 from router.core.naming import allowed
 from router.core.policy import Policy
+
+
+def parts(
+    value: Any, /, *, path: tuple[str | int, ...] = (), elsewhere: frozenset[int] = frozenset()
+) -> Iterator[tuple[tuple[str | int, ...], Policy]]:
+    """Yields the policies in a policy's fields at any depth, itself first, each with its path.
+
+    Args:
+        value: the policy; or a list, a mapping or a dataclass with policies in it.
+        path: what all paths begin with.
+        elsewhere: `id` of those to leave out, with what is in them.
+    """
+    if id(value) in elsewhere or isinstance(value, str):
+        return
+    if callable(value):
+        yield path, cast("Policy", value)
+    if isinstance(value, Mapping):
+        below: Iterable[tuple[str | int, Any]] = value.items()
+    elif isinstance(value, tuple | list):
+        below = enumerate(value)
+    elif dataclasses.is_dataclass(value):
+        below = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
+    else:
+        return
+    for key, inner in below:
+        yield from parts(inner, path=(*path, key), elsewhere=elsewhere)
 
 
 def problems(policy: Policy, catalog: Mapping[str, Model], /) -> tuple[str, ...]:
@@ -20,18 +48,18 @@ def problems(policy: Policy, catalog: Mapping[str, Model], /) -> tuple[str, ...]
 
 
 def token_limits(policy: Policy, /) -> frozenset[int]:
-    """Returns the input-token counts at which its choice changes."""
-    return frozenset(_ask(policy, "token_limits", ()))
+    """Returns the input-token counts at which its choice, or that of a policy inside it, changes."""
+    return frozenset(asked for _, part in parts(policy) for asked in _ask(part, "token_limits", ()))
 
 
 def total_token_limits(policy: Policy, /) -> frozenset[int]:
-    """Returns the counts of input and largest output together at which its choice changes."""
-    return frozenset(_ask(policy, "total_token_limits", ()))
+    """Returns the counts of input and largest output together at which its choice, or one inside it, changes."""
+    return frozenset(asked for _, part in parts(policy) for asked in _ask(part, "total_token_limits", ()))
 
 
 def patterns(policy: Policy, /) -> frozenset[str]:
-    """Returns the regular expressions that it wants matched against the last user message."""
-    return frozenset(_ask(policy, "patterns", ()))
+    """Returns the regular expressions that it, or a policy inside it, wants matched against the last user message."""
+    return frozenset(asked for _, part in parts(policy) for asked in _ask(part, "patterns", ()))
 
 
 def may_leave(policy: Policy, catalog: Mapping[str, Model], /) -> dict[str, Model]:
@@ -46,8 +74,8 @@ def never_empties(policy: Policy, /) -> bool:
 
 
 def reads_stats(policy: Policy, /) -> bool:
-    """Returns whether it reads `context.stats`; True where it does not say."""
-    return bool(_ask(policy, "reads_stats", otherwise=True))
+    """Returns whether it, or a policy inside it, reads `context.stats`; True where one of them does not say."""
+    return any(_ask(part, "reads_stats", otherwise=True) for _, part in parts(policy))
 
 
 def misnamed(named: Iterable[tuple[str, str]], catalog: Mapping[str, Model], /) -> Iterator[str]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,6 +28,59 @@ def test_a_policy_that_says_nothing_promises_nothing() -> None:
     assert statics.problems(silent, catalog) == ()
     assert not statics.token_limits(silent) | statics.total_token_limits(silent)
     assert not statics.patterns(silent)
+
+
+class Reader:
+    """A policy with questions of its own, and an answer to each."""
+
+    def __call__(self, slate: Slate, context: Context, /) -> Slate:
+        return slate
+
+    def token_limits(self) -> tuple[int, ...]:
+        return (5,)
+
+    def total_token_limits(self) -> tuple[int, ...]:
+        return (6,)
+
+    def patterns(self) -> tuple[str, ...]:
+        return ("p",)
+
+    def reads_stats(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Around(Reader):
+    """A policy that holds others and does not speak for them."""
+
+    inner: Any
+    name: str = "around"
+
+    def token_limits(self) -> tuple[int, ...]:
+        return (7,)
+
+
+@pytest.mark.parametrize("inner", [Reader(), [Reader()], {"x": (Reader(),)}, Around(inner=Reader())])
+def test_policies_inside_a_policy_are_asked_themselves(inner: object) -> None:
+    """Whoever holds them, and in whatever a field can be; one that reads statistics is enough."""
+    policy = Around(inner=inner)
+    assert statics.token_limits(policy) == {5, 7}
+    assert statics.total_token_limits(policy) == {6}
+    assert statics.patterns(policy) == {"p"}
+    assert not statics.reads_stats(policy)
+    assert statics.reads_stats(Around(inner=(inner, silent)))
+
+
+def test_the_parts_of_a_policy_have_their_paths() -> None:
+    """Itself is the first; what is told of elsewhere is left out."""
+    first, second = Reader(), Reader()
+    policy = Around(inner={"x": [first, second]})
+    assert [path for path, _ in statics.parts(policy, path=("p",))] == [
+        ("p",),
+        ("p", "inner", "x", 0),
+        ("p", "inner", "x", 1),
+    ]
+    assert [part for _, part in statics.parts(policy, elsewhere=frozenset({id(first)}))] == [policy, second]
 
 
 @given(st.text(max_size=20), st.sets(st.text(min_size=1, max_size=8)))
