@@ -19,9 +19,7 @@ from router.cli.asking import Asked, Kept, open_router, settings_of
 from router.cli.ending import FAILED, INTERRUPTED, ending
 from router.cli.terminal import dollars, err, out, print_json, seconds, shown
 from router.core.decision import Decision, total
-from router.core.policy import Context
 from router.core.record import attempt_dict
-from router.core.slate import Slate
 from router.errors import RequestError, RouterError
 from router.reply import Reply
 from router.router import Router
@@ -47,16 +45,11 @@ class Outcome:
         return attempt_dict(attempts[-1]) if attempts else None
 
 
-def as_given(slate: Slate, _context: Context, /) -> Slate:
-    """Returns the slate as it is: a comparison asks every model that can serve the request, whatever a policy says."""
-    return slate
-
-
 def run(asked: Asked, models: Sequence[str], *, config: Path | None, as_json: bool, verbose: bool) -> None:
     """Asks every named model, or all of the catalog, and prints what each said."""
     kept = Kept()
     with ending(as_json=as_json):
-        settings = settings_of(config).model_copy(update={"policies": {"default": as_given}})
+        settings = settings_of(config)
         names = list(dict.fromkeys(models)) or list(settings.models)
         if unknown := [name for name in names if name not in settings.models]:
             raise RequestError(f"no model is named {unknown[0]!r}; there are {', '.join(sorted(settings.models))}")
