@@ -180,8 +180,13 @@ DEFAULT_ON: Final = frozenset(c.name for c in CHECKS) - {"refusal"}
 
 def _of_all(answer: Answer, reason: Callable[[Choice], str | None]) -> str | None:
     """The first choice's reason where every choice has one: of several answers, one that is of use will do."""
-    reasons = [reason(c) for c in answer.choices]
-    return reasons[0] if reasons and all(r is not None for r in reasons) else None
+    first: str | None = None
+    for choice in answer.choices:
+        told = reason(choice)
+        if told is None:
+            return None
+        first = told if first is None else first
+    return first
 
 
 def _ended(choice: Choice) -> str:
