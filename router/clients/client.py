@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from router.core import failure_echo
 from router.core.answer import Answer, Chunk
 from router.core.catalog import Model, Timeouts
 from router.core.failure import Failure
@@ -49,12 +50,20 @@ def key_of(call: Call, /) -> str | None:
     return None if brings_key(call) else call.key
 
 
+def texts_of(call: Call, /) -> Iterator[str]:
+    """Yields what no failure of a call may repeat: the prompts, and the key."""
+    return failure_echo.texts_of(call.request, key=call.key)
+
+
 class Client(Protocol):
     """One provider's wire format.
 
     A client is made once per router and event loop, is called concurrently, retries nothing, and turns everything a
     provider can do wrong into a `Failure`. It raises only for bugs and cancellation; when cancelled it closes its
     connection first.
+
+    One whose class has `keeps_time = True` promises never to be at work past `call.timeouts.total_s`; the router
+    watches over the others.
     """
 
     async def send(self, call: Call, /) -> Answer | Failure:

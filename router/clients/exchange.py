@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from router.clients import media
-from router.clients.client import Call
+from router.clients.client import Call, texts_of
 from router.clients.http import Http, Stream
 from router.clients.litellm_adapter import WireRequest
 from router.clients.sse import DONE, Event
@@ -71,7 +71,7 @@ async def send(http: Http, form: Format, call: Call) -> Answer | Failure:
         return response
     body = _object(response.body)
     if response.status != 200 or is_error(body):
-        return failure_of(form.provider, response.status, response.headers, response.body)
+        return failure_of(form.provider, call, response.status, response.headers, response.body)
     answer = None if body is None else form.whole(body, wire, response.headers)
     return answer or _strange(response.status)
 
@@ -90,12 +90,12 @@ async def stream(http: Http, form: Format, call: Call) -> AsyncGenerator[Chunk |
             body = await response.read()
             # An error whose body breaks off is still the error that its status says.
             said = b"" if isinstance(body, Failure) else body
-            yield failure_of(form.provider, response.status, response.headers, said)
+            yield failure_of(form.provider, call, response.status, response.headers, said)
         elif "json" in response.headers.get("content-type", ""):
-            async for item in _unstreamed(form, wire, response):
+            async for item in _unstreamed(form, wire, call, response):
                 yield item
         else:
-            async for item in _streamed(form, wire, response):
+            async for item in _streamed(form, wire, call, response):
                 yield item
 
 
@@ -119,7 +119,7 @@ async def _prepared(form: Format, call: Call) -> tuple[WireRequest, Call] | Fail
 
 
 async def _streamed(
-    form: Format, wire: WireRequest, response: Stream
+    form: Format, wire: WireRequest, call: Call, response: Stream
 ) -> AsyncGenerator[Chunk | Answer | Failure, None]:
     reading = form.reading(wire)
     begun = done = False
@@ -133,7 +133,7 @@ async def _streamed(
             case Event(data=data, name=name):
                 body = _object(data)
                 if name == "error" or is_error(body):
-                    yield failure_of(form.provider, response.status, response.headers, data)
+                    yield failure_of(form.provider, call, response.status, response.headers, data)
                     return
                 if body is None:
                     yield _strange(response.status)
@@ -148,7 +148,7 @@ async def _streamed(
 
 
 async def _unstreamed(
-    form: Format, wire: WireRequest, response: Stream
+    form: Format, wire: WireRequest, call: Call, response: Stream
 ) -> AsyncGenerator[Chunk | Answer | Failure, None]:
     """Reads a streamed answer that comes as one JSON document: an array of the events, or one event alone."""
     text = await response.read()
@@ -162,7 +162,7 @@ async def _unstreamed(
             yield _strange(response.status)
             return
         if is_error(event):
-            yield failure_of(form.provider, response.status, response.headers, json.dumps(event))
+            yield failure_of(form.provider, call, response.status, response.headers, json.dumps(event))
             return
         for chunk in reading.feed(event):
             yield chunk
@@ -186,9 +186,11 @@ def is_error(body: Mapping[str, Any] | None) -> bool:
     return error_in(body)
 
 
-def failure_of(provider: str, status: int, headers: Mapping[str, str], body: bytes | str) -> Failure:
-    """Returns the class of what a provider answered instead of an answer."""
-    return classify(provider=provider, status=status, headers=headers, body=body, now=datetime.now(UTC))
+def failure_of(provider: str, call: Call, status: int, headers: Mapping[str, str], body: bytes | str) -> Failure:
+    """Returns the class of what a provider answered to a call instead of an answer."""
+    return classify(
+        provider=provider, status=status, headers=headers, body=body, now=datetime.now(UTC), asked=texts_of(call)
+    )
 
 
 def _object(text: bytes | str) -> dict[str, Any] | None:

@@ -275,7 +275,7 @@ def failure_from(call: Call, error: Exception) -> Failure:
     where = f"{type(error).__name__} for {call.model.id}"
     match raised.fate:
         case "answered":
-            return failure_of(call.model.provider, raised.status or 500, raised.headers, raised.body)
+            return failure_of(call.model.provider, call, raised.status or 500, raised.headers, raised.body)
         case "unsupported":
             return Failure(kind="unsupported", message=f"the request cannot be expressed: {where}", sent=False)
         case "not_sent":
@@ -285,7 +285,7 @@ def failure_from(call: Call, error: Exception) -> Failure:
         case "cut":
             return Failure(kind="cut", message=f"connection lost: {where}")
         case "other" if raised.status is not None:
-            failure = failure_of(call.model.provider, raised.status, {}, "")
+            failure = failure_of(call.model.provider, call, raised.status, {}, "")
             return dataclasses.replace(failure, message=f"litellm raised {where}")
         case "other":
             return Failure(kind="server_error", message=f"litellm raised {where}")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import ClassVar, Final
 
 import orjson
 
-from router.clients.client import Call, key_of
+from router.clients.client import Call, key_of, texts_of
 from router.clients.http import Http, Response, Stream
 from router.clients.openai_request import body_of
 from router.clients.openai_stream import Joiner
@@ -56,6 +56,8 @@ class _Ready:
 class OpenAIClient:
     """One attempt at an OpenAI-compatible host; see `router.clients.client.Client`."""
 
+    keeps_time: ClassVar[bool] = True
+
     __slots__ = ("_http", "_routes")
 
     def __init__(self) -> None:
@@ -72,7 +74,7 @@ class OpenAIClient:
         )
         if isinstance(response, Failure):
             return response
-        return _read(response, ready.route.provider)
+        return _read(response, ready.route.provider, call)
 
     async def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure]:
         """Yields chunks as they come, then the whole answer or what went wrong."""
@@ -86,10 +88,10 @@ class OpenAIClient:
             if isinstance(stream, Failure):
                 yield stream
             elif stream.status // 100 == 2 and "event-stream" in stream.headers.get("content-type", ""):
-                async for item in _events(stream, ready.route.provider):
+                async for item in _events(stream, ready.route.provider, call):
                     yield item
             else:
-                for item in _whole(await _response(stream), ready.route.provider):
+                for item in _whole(await _response(stream), ready.route.provider, call):
                     yield item
 
     async def aclose(self) -> None:
@@ -136,23 +138,28 @@ class OpenAIClient:
         return route
 
 
-def _failed(provider: str, response: Response | Stream, body: bytes | str) -> Failure:
+def _failed(provider: str, call: Call, response: Response | Stream, body: bytes | str) -> Failure:
     return classify(
-        provider=provider, status=response.status, headers=response.headers, body=body, now=datetime.now(tz=UTC)
+        provider=provider,
+        status=response.status,
+        headers=response.headers,
+        body=body,
+        now=datetime.now(tz=UTC),
+        asked=texts_of(call),
     )
 
 
-def _read(response: Response, provider: str) -> Answer | Failure:
+def _read(response: Response, provider: str, call: Call) -> Answer | Failure:
     """Returns the answer in a whole response, or the failure that it is."""
     if response.status // 100 != 2:
-        return _failed(provider, response, response.body)
+        return _failed(provider, call, response, response.body)
     try:
         body = json_of(response.body)
     except ValueError:
         body = None
     if not isinstance(body, Mapping) or error_in(body):
         if error_in(body):
-            return _failed(provider, response, response.body)
+            return _failed(provider, call, response, response.body)
         return Failure(kind="unusable", message="the answer is not a JSON object", status=response.status)
     if not isinstance(body.get("choices"), list):
         return Failure(kind="unusable", message="the answer is no chat completion", status=response.status)
@@ -167,13 +174,13 @@ async def _response(stream: Stream) -> Response | Failure:
     return Response(status=stream.status, headers=stream.headers, body=body)
 
 
-def _whole(response: Response | Failure, provider: str) -> list[Chunk | Answer | Failure]:
+def _whole(response: Response | Failure, provider: str, call: Call) -> list[Chunk | Answer | Failure]:
     """Returns what a streaming caller gets of an answer that came whole: one chunk and the answer, or the failure."""
     if isinstance(response, Failure):
         return [response]
     if response.status // 100 == 2 and response.body.lstrip().startswith((b"data:", b"event:", b":")):
         # Events all the same, under a wrong content type.
-        reader = _Reader(provider, response)
+        reader = _Reader(provider, response, call)
         decoder = Decoder()
         items: list[Chunk | Answer | Failure] = []
         for event in decoder.feed(response.body) + decoder.end():
@@ -182,7 +189,7 @@ def _whole(response: Response | Failure, provider: str) -> list[Chunk | Answer |
             if isinstance(item, Failure):
                 return items
         return [*items, reader.end()]
-    match _read(response, provider):
+    match _read(response, provider, call):
         case Answer() as answer:
             choices = tuple(
                 ChunkChoice(index=c.index, delta=c.message, finish_reason=c.finish_reason, logprobs=c.logprobs)
@@ -193,8 +200,8 @@ def _whole(response: Response | Failure, provider: str) -> list[Chunk | Answer |
             return [failure]
 
 
-async def _events(stream: Stream, provider: str) -> AsyncIterator[Chunk | Answer | Failure]:
-    reader = _Reader(provider, stream)
+async def _events(stream: Stream, provider: str, call: Call) -> AsyncIterator[Chunk | Answer | Failure]:
+    reader = _Reader(provider, stream, call)
     async for event in stream.events():
         if isinstance(event, Failure):
             # After the last word only the usage can be lost: that is no reason to throw the answer away.
@@ -214,9 +221,10 @@ async def _events(stream: Stream, provider: str) -> AsyncIterator[Chunk | Answer
 class _Reader:
     """Turns the events of one stream into what its caller gets."""
 
-    __slots__ = ("_provider", "_response", "done", "joiner")
+    __slots__ = ("_call", "_provider", "_response", "done", "joiner")
 
-    def __init__(self, provider: str, response: Response | Stream) -> None:
+    def __init__(self, provider: str, response: Response | Stream, call: Call) -> None:
+        self._call = call
         self._provider = provider
         self._response = response
         self.joiner = Joiner(provider, response.headers)
@@ -235,7 +243,7 @@ class _Reader:
         except ValueError:
             payload = None
         if event.name == "error" or error_in(payload):
-            return _failed(self._provider, self._response, data)
+            return _failed(self._provider, self._call, self._response, data)
         if not isinstance(payload, Mapping):
             # Its words are left out: under a success they may be an answer's.
             message = "an event of the stream is neither an answer nor an error"

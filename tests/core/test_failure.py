@@ -213,3 +213,18 @@ def test_an_error_inside_a_success_goes_by_the_status_it_names() -> None:
 def test_an_error_inside_a_success_without_a_reason_is_assumed_billed() -> None:
     """The design's word for it: assume the worst."""
     assert classify(provider="x", status=200, headers={}, body='{"error": {"message": "hm"}}').kind == "server_error"
+
+
+@pytest.mark.parametrize(
+    ("headers", "where"),
+    [
+        ({"Location": "//other.example:8443/x"}, "to other.example:8443"),
+        ({"location": "/v2/chat"}, "to another path of the same host"),
+        ({}, "elsewhere"),
+    ],
+)
+def test_a_redirect_is_an_address_that_has_no_such_model(headers: dict[str, str], where: str) -> None:
+    """A redirect is named as one, with the host it leads to and nothing else of its address."""
+    failure = classify(provider="openai", status=307, headers=headers, body=b"moved")
+    assert failure.kind == "no_such_model"
+    assert failure.message.startswith(f"the address redirects {where}, ")
