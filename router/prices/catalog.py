@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from router.core.catalog import Capability, Model, Timeouts
+from router.core.catalog import Model, Timeouts
 from router.core.deployment import Deployment
 from router.errors import ConfigError
 from router.prices.litellm_map import PriceMap
@@ -20,27 +20,6 @@ from router.prices.stated import PRICE_OPTIONS, price_with, states_price
 CONFIG: Final = "config"
 """What `Model.sources` names for a figure that the configuration states."""
 
-MODEL_OPTIONS: Final = (
-    "id",
-    "map_id",
-    "client",
-    "base_url",
-    "key_env",
-    "headers",
-    *PRICE_OPTIONS,
-    "context_window_tokens",
-    "max_output_tokens",
-    "capabilities",
-    "quality",
-    "region",
-    "timeouts",
-    "options",
-    "deployments",
-    "concurrency",
-    "queue",
-)
-"""Keys that `build_model` reads."""
-
 Options = Mapping[str, Any]
 
 
@@ -49,17 +28,16 @@ def build_model(name: str, options: Options, prices: PriceMap, *, source: str = 
 
     Args:
         name: the table's name.
-        options: the table, types already checked: money as Decimal, `timeouts` as `Timeouts`, lists as sequences. An
-            option that is None counts as absent. `map_id` names the map's row to take figures from where `id` is a name
-            of the user's own (a deployment on Azure, a model behind a proxy). `capabilities` replace the map's.
+        options: the table, as `router.config_tables.ModelSettings` checked and states it. An option that is None counts
+            as absent. `map_id` names the map's row to take figures from where `id` is a name of the user's own (a
+            deployment on Azure, a model behind a proxy). `capabilities` replace the map's.
         prices: the map to take from what `options` leave out.
         source: what `Model.sources` names for figures that `options` state.
 
     Raises:
-        ConfigError: the id is not in the map and the options do not stand in for it, or a value is out of range.
+        ConfigError: the id is not in the map and the options do not stand in for it.
     """
     given = {key: value for key, value in options.items() if value is not None}
-    _check(name, given)
     row = _row(name, given, prices)
     provider, model_id = _identity(name, given, row, prices)
     client = given.get("client") or _client(provider, row, has_base_url="base_url" in given)
@@ -185,22 +163,3 @@ def _unknown(name: str, key: str, wanted: str, prices: PriceMap) -> str:
         f"{where} is not in the price map ({prices.source}){near} A model that it lacks needs base_url, "
         f"or provider/model with input_usd_per_mtok and output_usd_per_mtok"
     )
-
-
-def _check(name: str, given: Options) -> None:
-    """Refuses values that no type catches."""
-    allowed = get_args(Capability)
-    wrong = sorted(set(given.get("capabilities", ())) - set(allowed))
-    if wrong:
-        raise ConfigError(f"[models.{name}] capabilities: {wrong[0]!r} is unknown; allowed are {', '.join(allowed)}")
-    quality = given.get("quality", 0.0)
-    if not 0 <= quality <= 1:
-        raise ConfigError(f"[models.{name}] quality = {quality!r}: it is a share, from 0 to 1")
-    for key in ("context_window_tokens", "max_output_tokens"):
-        if given.get(key, 1) < 1:
-            raise ConfigError(f"[models.{name}] {key} = {given[key]!r}: it must be at least 1")
-    if not given.get("id"):
-        raise ConfigError(f'[models.{name}] has no id: write it as provider/model, as in "openai/gpt-4.1"')
-    unknown = sorted(set(given) - set(MODEL_OPTIONS))
-    if unknown:
-        raise ConfigError(f"[models.{name}] {unknown[0]} is unknown; allowed are {', '.join(MODEL_OPTIONS)}")
