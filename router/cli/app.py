@@ -258,10 +258,9 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """Run the router against scripted providers in virtual time; exit with 1 when a promise is broken."""
-    with ending(as_json=as_json):
-        from router.cli import simulate as command
+    from router.cli import simulate as command
 
-        command.run(scenario=scenario, seed=seed, trace=trace, as_json=as_json)
+    command.run(scenario=scenario, seed=seed, trace=trace, as_json=as_json)
 
 
 def _asked(

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from router.cli.asking import Asked, Kept, open_router, settings_of
-from router.cli.ending import FAILED, INTERRUPTED, ending
+from router.cli.ending import FAILED, INTERRUPTED
 from router.cli.terminal import dollars, err, out, print_json, seconds, shown
 from router.core.decision import Decision, total
 from router.core.record import attempt_dict
@@ -48,24 +48,23 @@ class Outcome:
 def run(asked: Asked, models: Sequence[str], *, config: Path | None, as_json: bool, verbose: bool) -> None:
     """Asks every named model, or all of the catalog, and prints what each said."""
     kept = Kept()
-    with ending(as_json=as_json):
-        settings = settings_of(config)
-        names = list(dict.fromkeys(models)) or list(settings.models)
-        if unknown := [name for name in names if name not in settings.models]:
-            raise RequestError(f"no model is named {unknown[0]!r}; there are {', '.join(sorted(settings.models))}")
-        router = open_router(settings, kept, verbose=verbose)
-        try:
-            outcomes = asyncio.run(_ask_all(router, asked, names))
-        except KeyboardInterrupt:
-            cost = total(d.cost_usd for d in kept.decisions)
-            err().print(f"interrupted: {len(kept.decisions)} requests ended or given up, {dollars(cost)} in all")
-            raise typer.Exit(INTERRUPTED) from None
-        if as_json:
-            print_json([_as_values(outcome) for outcome in outcomes])
-        else:
-            _print(outcomes)
-        if any(outcome.reply is None for outcome in outcomes):
-            raise typer.Exit(FAILED)
+    settings = settings_of(config)
+    names = list(dict.fromkeys(models)) or list(settings.models)
+    if unknown := [name for name in names if name not in settings.models]:
+        raise RequestError(f"no model is named {unknown[0]!r}; there are {', '.join(sorted(settings.models))}")
+    router = open_router(settings, kept, verbose=verbose)
+    try:
+        outcomes = asyncio.run(_ask_all(router, asked, names))
+    except KeyboardInterrupt:
+        cost = total(d.cost_usd for d in kept.decisions)
+        err().print(f"interrupted: {len(kept.decisions)} requests ended or given up, {dollars(cost)} in all")
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        print_json([_as_values(outcome) for outcome in outcomes])
+    else:
+        _print(outcomes)
+    if any(outcome.reply is None for outcome in outcomes):
+        raise typer.Exit(FAILED)
 
 
 async def _ask_all(router: Router, asked: Asked, names: Sequence[str]) -> list[Outcome]:

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from router.cli.asking import Asked, Kept, open_router, settings_of
-from router.cli.ending import INTERRUPTED, ending
+from router.cli.ending import INTERRUPTED
 from router.cli.story import summary
 from router.cli.terminal import err, out, print_json, shown, waiting
 from router.reply import Reply
@@ -20,7 +20,7 @@ from router.router import Router
 def run(asked: Asked, *, config: Path | None, stream: bool, as_json: bool, verbose: bool) -> None:
     """Sends the request and prints its answer."""
     kept = Kept()
-    with ending(as_json=as_json), open_router(settings_of(config), kept, verbose=verbose) as router:
+    with open_router(settings_of(config), kept, verbose=verbose) as router:
         try:
             reply = _streamed(router, asked, as_json=as_json) if stream else _whole(router, asked)
         except KeyboardInterrupt:

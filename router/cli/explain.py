@@ -10,7 +10,7 @@ import typer
 
 from router.analytics.log_reader import LogReader
 from router.cli.asking import Asked, open_router, settings_of
-from router.cli.ending import FAILED, ending
+from router.cli.ending import FAILED
 from router.cli.story import lines_of, preview
 from router.cli.terminal import err, out, print_json
 from router.core.record import SCHEMA
@@ -22,7 +22,7 @@ TRACE_ID = re.compile(r"[0-9a-fA-F]{8,32}")
 
 def run_plan(asked: Asked, *, config: Path | None, as_json: bool) -> None:
     """Prints the slate and the worst case of a request, without sending it."""
-    with ending(as_json=as_json), open_router(settings_of(config)) as router:
+    with open_router(settings_of(config)) as router:
         decision = router.plan(asked.prompt, **asked.options)
         record = decision.to_dict()
         if as_json:
@@ -43,14 +43,13 @@ def is_file(text: str) -> bool:
 
 def run_trace(trace_id: str, *, log: Path | None, config: Path | None, as_json: bool) -> None:
     """Prints the whole story of a request out of the log."""
-    with ending(as_json=as_json):
-        path = _log_path(config) if log is None else log
-        records = _found(LogReader(path), trace_id, path)
-        if as_json:
-            print_json(records[0] if len(records) == 1 else records)
-            return
-        for part in lines_of(records):
-            out().print(part)
+    path = _log_path(config) if log is None else log
+    records = _found(LogReader(path), trace_id, path)
+    if as_json:
+        print_json(records[0] if len(records) == 1 else records)
+        return
+    for part in lines_of(records):
+        out().print(part)
 
 
 def _log_path(config: Path | None) -> Path:
