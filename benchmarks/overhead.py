@@ -47,31 +47,39 @@ ANSWER = json.dumps(
 ).encode()
 
 SERVER = r"""
-import asyncio, sys
+import selectors, socket, sys
 ANSWER = sys.stdin.buffer.read()
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
-
-class Chat(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport, self.data = transport, b""
-    def data_received(self, data):
-        self.data += data
-        while (end := self.data.find(b"\r\n\r\n")) >= 0:
-            head = self.data[:end].lower()
-            at = head.find(b"content-length:")
-            size = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self.data) < end + 4 + size:
-                return
-            self.data = self.data[end + 4 + size :]
-            self.transport.write(HEAD + ANSWER)
-
-async def main():
-    server = await asyncio.get_running_loop().create_server(Chat, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-asyncio.run(main())
+REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+waiting = selectors.DefaultSelector()
+waiting.register(listener, selectors.EVENT_READ)
+unread = {}
+while True:
+    for key, _ in waiting.select(0):
+        if key.fileobj is listener:
+            peer, _ = listener.accept()
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            waiting.register(peer, selectors.EVENT_READ)
+            unread[peer] = b""
+            continue
+        peer = key.fileobj
+        piece = peer.recv(1 << 20)
+        data = unread[peer] = unread[peer] + piece
+        if not piece:
+            waiting.unregister(peer)
+            peer.close()
+            continue
+        end = data.find(b"\r\n\r\n")
+        at = data.lower().find(b"content-length:")
+        if end >= 0 and 0 <= at < end:
+            size = int(data[at + 15 :].split(b"\r\n", 1)[0])
+            if len(data) >= end + 4 + size:
+                unread[peer] = data[end + 4 + size :]
+                peer.sendall(REPLY)
 """
+"""Never sleeps: on a virtual machine, waking a core that has been idle for 200 us costs 100 us and more, which would be
+charged to every competitor that does some work between two calls, and to no other."""
 
 Call = Callable[[], Awaitable[Any]]
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import warnings
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ from router.core.schema_check import SchemaCheck, schema_check
 from router.core.settle import Seen, settle
 from router.core.tokens import tokens_at
 from router.core.usable import schema_of
-from router.errors import ConfigError, RouterWarning
+from router.errors import ConfigError, warn
 from router.race import raced
 from router.state.gate import Gate
 
@@ -304,12 +303,6 @@ class Clients:
             self._made = {}
         self._made = {known: clients for known, clients in self._made.items() if not known.is_closed()}
         return self._made.setdefault(loop, {})
-
-
-def warn(message: str) -> None:
-    """Warns of what cost nobody an answer, also where the application turns warnings into errors."""
-    with suppress(RouterWarning):
-        warnings.warn(message, RouterWarning, stacklevel=3)
 
 
 def _tokens(asked: NeedCall | Hedge) -> int:

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never, cast
 
-from router.attempt import Attempts, Clients, Flow, warn
+from router.attempt import Attempts, Clients, Flow
 from router.clients.client import Client
 from router.clock import Clock, SystemClock
 from router.core.answer import Answer, Chunk
@@ -28,7 +28,7 @@ from router.core.place import ModelState
 from router.core.replay import Unobserved, replay
 from router.core.request import Request
 from router.core.usable import NamedCheck
-from router.errors import PolicyError, RequestError
+from router.errors import PolicyError, RequestError, warn
 from router.loop import LoopThread
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.sink import Sink
@@ -196,7 +196,7 @@ class Router:
         arrived = self._clock.monotonic()
         wanted = request.get("response_format")
         return self._drive(
-            parse_request(prompt, stream=stream, **request),
+            parse_request(prompt, stream, **request),
             arrived=arrived,
             response_format=wanted if isinstance(wanted, type) else None,
         )

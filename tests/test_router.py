@@ -282,6 +282,14 @@ async def test_a_stream_yields_chunks_and_ends_in_a_reply(kept: Kept) -> None:
     assert kept.decisions[0].attempts[0].first_token_s is not None
 
 
+async def test_stream_may_be_said_twice_but_not_against_itself() -> None:
+    """Code written for OpenAI's client passes `stream=True`; where it contradicts the method, it is refused."""
+    router = routed(ScriptedClient())
+    assert [piece.text async for piece in router.astream("hi", stream=True)] == ["ok"]
+    with pytest.raises(RequestError, match="stream"):
+        await router.acomplete("hi", stream=True)
+
+
 async def test_a_stream_falls_back_before_its_first_token() -> None:
     """A stream that breaks before it showed anything is replaced by another model's."""
     client = ScriptedClient({"small": [chunk(None), Failure(kind="cut", message="gone")], "medium": answer("whole")})
