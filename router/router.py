@@ -285,7 +285,7 @@ class Router:
             now=self._clock.now(),
             started_s=started_s,
             draw=_draw(self._seed, request_id),
-            stats=self._statistics.snapshot() if policy_name in setup.reads_stats or terms.hedging else {},
+            stats=self._statistics.snapshot(self.health()) if policy_name in setup.reads_stats or terms.hedging else {},
             expected_output_tokens=setup.expected_output_tokens,
             unpriced=setup.unpriced,
         )

@@ -8,12 +8,11 @@ from typing import Literal
 
 from router.core.catalog import Model
 from router.core.decision import Outcome
+from router.core.stats import BreakerState
 
 HeldReason = Literal["breaker_open", "queue_full", "quota_spent", "rate_limited"]
 """Why an attempt was not sent: the provider fails; too many wait already, or waited too long; too many retries of
 late; a limit of the deployment is used up, or the provider asked to be left alone."""
-
-BreakerState = Literal["closed", "resting", "open", "half_open"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

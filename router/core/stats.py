@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+BreakerState = Literal["closed", "resting", "half_open", "open"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,8 @@ class ModelStats:
     latency_p95_s: float | None = None
     first_token_p50_s: float | None = None
     output_tokens_mean: float | None = None
+    breaker: BreakerState = "closed"
+    """Of the deployment that stands best; "resting" is one that its provider asked to leave alone for a while."""
 
 
 Stats = Mapping[str, ModelStats]

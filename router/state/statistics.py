@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import quantiles
+from typing import get_args
 
 from router.core.decision import Attempt, Decision
-from router.core.stats import ModelStats, Stats
+from router.core.place import ModelState
+from router.core.stats import BreakerState, ModelStats, Stats
 
 WINDOW = 128
 """Attempts remembered per model: enough for a p95, few enough to follow a change within minutes."""
+
+_FROM_BEST: tuple[BreakerState, ...] = get_args(BreakerState)
 
 ENOUGH = 8
 """Attempts below which no quantile is stated."""
@@ -66,10 +70,19 @@ class Statistics:
                 if attempt.outcome != "cancelled":
                     self._recent.setdefault(attempt.model, _Recent()).fold(attempt)
 
-    def snapshot(self) -> Stats:
-        """Returns the figures of now, by model name."""
+    def snapshot(self, health: Mapping[str, ModelState] | None = None) -> Stats:
+        """Returns the figures of now, by model name.
+
+        Args:
+            health: how the gate stands, for the breakers; None takes all of them as closed.
+        """
         with self._lock:
-            return {name: recent.stats() for name, recent in self._recent.items()}
+            stats = {name: recent.stats() for name, recent in self._recent.items()}
+        for name, state in (health or {}).items():
+            breaker = min((d.breaker for d in state.deployments.values()), key=_FROM_BEST.index, default="closed")
+            if breaker != "closed":
+                stats[name] = replace(stats.get(name, ModelStats()), breaker=breaker)
+        return stats
 
 
 def _quantile(values: Sequence[float], percent: int) -> float | None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from router.core.answer import Usage
 from router.core.decision import Attempt, Decision
 from router.core.machine import Exhausted, plan
+from router.core.place import DeploymentState, ModelState
+from router.core.stats import BreakerState
 from router.state.statistics import ENOUGH, WINDOW, Statistics
 from tests.core.builders import attempt, given
 
@@ -53,3 +55,18 @@ def test_quantiles_follow_recent_answers_only() -> None:
     for _ in range(WINDOW):
         statistics.fold(decision(attempt("a", "timed_out", latency_s=60.0), attempt("a", latency_s=0.5)))
     assert statistics.snapshot()["a"].latency_p95_s == 0.5
+
+
+def test_breakers_stand_in_the_snapshot() -> None:
+    """A policy sees that a model is not asked for now; of several deployments the best one counts."""
+    statistics = Statistics()
+    statistics.fold(decision(attempt("a", latency_s=2.0)))
+
+    def state(*breakers: BreakerState) -> ModelState:
+        deployments = {str(i): DeploymentState(breaker=b) for i, b in enumerate(breakers)}
+        return ModelState(deployments=deployments, in_flight=0, queued=0, limit=None, retries_left=1.0)
+
+    stats = statistics.snapshot({"a": state("open"), "b": state("open", "closed"), "c": state("open", "half_open")})
+    assert (stats["a"].breaker, stats["a"].attempts) == ("open", 1)
+    assert "b" not in stats
+    assert stats["c"].breaker == "half_open"
