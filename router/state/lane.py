@@ -28,7 +28,8 @@ from router.core.breaker import (
 from router.core.catalog import Model
 from router.core.decision import Outcome
 from router.core.deployment import Allowance, Deployment, Load, choose
-from router.core.place import BreakerState, ConcurrencySettings, DeploymentState, Held, Place
+from router.core.place import ConcurrencySettings, DeploymentState, Held, Place
+from router.core.stats import BreakerState
 from router.state.queue import Line
 
 

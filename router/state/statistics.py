@@ -79,7 +79,7 @@ class Statistics:
         with self._lock:
             stats = {name: recent.stats() for name, recent in self._recent.items()}
         for name, state in (health or {}).items():
-            breaker = min((d.breaker for d in state.deployments.values()), key=_FROM_BEST.index, default="closed")
+            breaker: BreakerState = min((d.breaker for d in state.deployments.values()), key=_FROM_BEST.index)
             if breaker != "closed":
                 stats[name] = replace(stats.get(name, ModelStats()), breaker=breaker)
         return stats
