@@ -8,13 +8,13 @@ as that, so both ways end in the same `Answer`.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from router.clients import exchange, litellm_adapter
 from router.clients.client import Call
-from router.clients.http import Http
+from router.clients.counts import believable, count_at, table_at
 from router.clients.litellm_adapter import WireRequest
 from router.clients.media import Remote
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -38,24 +38,11 @@ _NOT_THIS_MODEL: Final = "advisor_message"
 """A round that another model answered, at its own prices; Anthropic leaves it out of its totals, and so do we."""
 
 
-class AnthropicClient:
+class AnthropicClient(exchange.FormatClient):
     """Speaks to `api.anthropic.com`, or to whatever serves the Messages API at the model's `base_url`."""
 
     def __init__(self) -> None:
-        self._http = Http()
-        self._form = _Messages()
-
-    async def send(self, call: Call, /) -> Answer | Failure:
-        """Returns the whole answer, or what went wrong."""
-        return await exchange.send(self._http, self._form, call)
-
-    def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure, None]:
-        """Yields chunks as they come, then the `Answer` or a `Failure`."""
-        return exchange.stream(self._http, self._form, call)
-
-    async def aclose(self) -> None:
-        """Closes its connections."""
-        await self._http.aclose()
+        super().__init__(_Messages())
 
 
 class _Messages:
@@ -90,25 +77,27 @@ def usage_from(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if not isinstance(usage, Mapping) or not usage.keys() & {"input_tokens", "output_tokens"}:
         return None
+    if not believable(usage.get("input_tokens"), usage.get("output_tokens")):
+        return None
     rounds = usage.get("iterations")
     extra = [r for r in rounds if isinstance(r, Mapping)] if isinstance(rounds, list) else []
     parts = [usage, *(r for r in extra if r.get("type") not in ("message", _NOT_THIS_MODEL))]
-    cached = sum(_count(part, "cache_read_input_tokens") for part in parts)
-    written = sum(_count(part, "cache_creation_input_tokens") for part in parts)
-    written_1h = sum(_count(_inner(part, "cache_creation"), "ephemeral_1h_input_tokens") for part in parts)
+    cached = sum(count_at(part, "cache_read_input_tokens") for part in parts)
+    written = sum(count_at(part, "cache_creation_input_tokens") for part in parts)
+    written_1h = sum(count_at(table_at(part, "cache_creation"), "ephemeral_1h_input_tokens") for part in parts)
     # Where only the split is reported, it is also the total.
     written = max(
-        written, written_1h + sum(_count(_inner(p, "cache_creation"), "ephemeral_5m_input_tokens") for p in parts)
+        written, written_1h + sum(count_at(table_at(p, "cache_creation"), "ephemeral_5m_input_tokens") for p in parts)
     )
     tier = usage.get("service_tier")
     return Usage(
-        input_tokens=sum(_count(part, "input_tokens") for part in parts) + cached + written,
-        output_tokens=sum(_count(part, "output_tokens") for part in parts),
+        input_tokens=sum(count_at(part, "input_tokens") for part in parts) + cached + written,
+        output_tokens=sum(count_at(part, "output_tokens") for part in parts),
         cached_input_tokens=cached,
         cache_write_tokens=written - written_1h,
         cache_write_1h_tokens=written_1h,
-        reasoning_tokens=_count(_inner(usage, "output_tokens_details"), "thinking_tokens"),
-        search_requests=_count(_inner(usage, "server_tool_use"), "web_search_requests"),
+        reasoning_tokens=count_at(table_at(usage, "output_tokens_details"), "thinking_tokens"),
+        search_requests=count_at(table_at(usage, "server_tool_use"), "web_search_requests"),
         service_tier=tier if tier in ("priority", "batch") else None,
     )
 
@@ -204,11 +193,11 @@ class Reading:
             case "message_start":
                 self._body = dict(event.get("message") or {})
             case "content_block_start":
-                return self._start(int(event.get("index") or 0), dict(event.get("content_block") or {}))
+                return self._start(count_at(event, "index"), dict(event.get("content_block") or {}))
             case "content_block_delta":
-                return self._delta(int(event.get("index") or 0), event.get("delta") or {})
+                return self._delta(count_at(event, "index"), event.get("delta") or {})
             case "content_block_stop":
-                return self._stop(int(event.get("index") or 0))
+                return self._stop(count_at(event, "index"))
             case "message_delta":
                 self._body |= event.get("delta") or {}
                 # Counts are running totals; fields that only the head reports stay.
@@ -325,14 +314,3 @@ def _arguments(block: Mapping[str, Any]) -> str:
     if isinstance(value, _Verbatim):
         return str(value) or "{}"
     return json.dumps({} if value is None else value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _inner(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    inner = value.get(name)
-    return inner if isinstance(inner, Mapping) else {}
-
-
-def _count(value: Mapping[str, Any], name: str) -> int:
-    """Returns a count; 0 where the provider leaves it out or sends null."""
-    count = value.get(name)
-    return int(count) if isinstance(count, int | float) else 0

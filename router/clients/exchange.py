@@ -16,6 +16,7 @@ from router.clients import media
 from router.clients.client import Call, texts_of
 from router.clients.http import Http, Stream
 from router.clients.litellm_adapter import WireRequest
+from router.clients.nesting import too_deep
 from router.clients.sse import DONE, Event
 from router.core.answer import Answer, Chunk
 from router.core.classify import classify, error_in
@@ -58,6 +59,30 @@ class Format(Protocol):
     def reading(self, wire: WireRequest, /) -> Reading:
         """Returns what reads a streamed answer."""
         ...
+
+
+class FormatClient:
+    """A client that speaks one format, over connections of its own.
+
+    Args:
+        form: how it writes requests and reads answers.
+    """
+
+    def __init__(self, form: Format) -> None:
+        self._http = Http()
+        self._form = form
+
+    async def send(self, call: Call, /) -> Answer | Failure:
+        """Returns the whole answer, or what went wrong."""
+        return await send(self._http, self._form, call)
+
+    def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure, None]:
+        """Yields chunks as they come, then the `Answer` or a `Failure`."""
+        return stream(self._http, self._form, call)
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        await self._http.aclose()
 
 
 async def send(http: Http, form: Format, call: Call) -> Answer | Failure:
@@ -204,6 +229,7 @@ def _object(text: bytes | str) -> dict[str, Any] | None:
 def _parsed(text: bytes | str) -> Any:
     # The standard library's parser keeps integers of any size and lone surrogates, which tool arguments may hold.
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
+    return None if too_deep(value, text) else value

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from router.clients import exchange, litellm_adapter
 from router.clients.client import Call
-from router.clients.http import Http
+from router.clients.counts import believable, count_at
 from router.clients.litellm_adapter import WireRequest
 from router.clients.media import Remote
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -43,6 +43,8 @@ _FINISH_NUMBERS: Final = MappingProxyType(
 
 _MODALITY_NUMBERS: Final = MappingProxyType({1: "TEXT", 2: "IMAGE", 3: "VIDEO", 4: "AUDIO", 5: "DOCUMENT"})
 
+_TOTALS: Final = ("promptTokenCount", "candidatesTokenCount", "responseTokenCount", "thoughtsTokenCount")
+
 _SHOWN: Final = frozenset({"text", "thought", "thoughtSignature", "functionCall", "inlineData"})
 """Fields of a part that have a place in OpenAI's message."""
 
@@ -50,24 +52,11 @@ _SHOWN: Final = frozenset({"text", "thought", "thoughtSignature", "functionCall"
 _EMPTY: Final = Message()
 
 
-class GeminiClient:
+class GeminiClient(exchange.FormatClient):
     """Speaks to Google AI Studio, or to whatever serves its API at the model's `base_url`."""
 
     def __init__(self) -> None:
-        self._http = Http()
-        self._form = _Generate()
-
-    async def send(self, call: Call, /) -> Answer | Failure:
-        """Returns the whole answer, or what went wrong."""
-        return await exchange.send(self._http, self._form, call)
-
-    def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure, None]:
-        """Yields chunks as they come, then the `Answer` or a `Failure`."""
-        return exchange.stream(self._http, self._form, call)
-
-    async def aclose(self) -> None:
-        """Closes its connections."""
-        await self._http.aclose()
+        super().__init__(_Generate())
 
 
 class _Generate:
@@ -104,10 +93,12 @@ def usage_from(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usageMetadata")
     if not isinstance(usage, Mapping) or not any(k.endswith("TokenCount") for k in usage):
         return None
-    prompt, tools = _count(usage, "promptTokenCount"), _count(usage, "toolUsePromptTokenCount")
-    written = _count(usage, "candidatesTokenCount") or _count(usage, "responseTokenCount")
-    thoughts = _count(usage, "thoughtsTokenCount")
-    inside = thoughts <= written and _count(usage, "totalTokenCount") == prompt + tools + written
+    if not believable(*(usage.get(name) for name in _TOTALS)):
+        return None
+    prompt, tools = count_at(usage, "promptTokenCount"), count_at(usage, "toolUsePromptTokenCount")
+    written = count_at(usage, "candidatesTokenCount") or count_at(usage, "responseTokenCount")
+    thoughts = count_at(usage, "thoughtsTokenCount")
+    inside = thoughts <= written and count_at(usage, "totalTokenCount") == prompt + tools + written
     modality = {
         name: _by_modality(usage, name)
         for name in (
@@ -120,7 +111,7 @@ def usage_from(body: Mapping[str, Any]) -> Usage | None:
     return Usage(
         input_tokens=prompt + tools,
         output_tokens=written if inside else written + thoughts,
-        cached_input_tokens=_count(usage, "cachedContentTokenCount"),
+        cached_input_tokens=count_at(usage, "cachedContentTokenCount"),
         reasoning_tokens=thoughts,
         input_audio_tokens=_of(modality, "AUDIO"),
         cached_input_audio_tokens=modality["cacheTokensDetails"].get("AUDIO", 0),
@@ -142,7 +133,7 @@ def _by_modality(usage: Mapping[str, Any], name: str) -> dict[str, int]:
     for detail in details if isinstance(details, list) else []:
         kind = detail.get("modality")
         kind = _MODALITY_NUMBERS.get(kind, "") if isinstance(kind, int) else str(kind).upper()
-        counts[kind] = counts.get(kind, 0) + _count(detail, "tokenCount")
+        counts[kind] = counts.get(kind, 0) + count_at(detail, "tokenCount")
     return counts
 
 
@@ -175,7 +166,7 @@ def answer_from(body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
 
 
 def _choice(body: Mapping[str, Any], position: int, candidate: Mapping[str, Any]) -> Choice:
-    index = _count(candidate, "index") or position
+    index = count_at(candidate, "index") or position
     message = _message(body, index, _parts(candidate), first_call=0)
     extra = dict(message.extra)
     for name in ("groundingMetadata", "citationMetadata", "urlContextMetadata", "safetyRatings", "finishMessage"):
@@ -289,7 +280,7 @@ class Reading:
         self._body |= {k: v for k, v in event.items() if k != "candidates" and v}
         choices = []
         for position, candidate in enumerate(_candidates(event)):
-            index = _count(candidate, "index") or position
+            index = count_at(candidate, "index") or position
             parts = _parts(candidate)
             whole = self._candidates.setdefault(index, {"content": {"parts": []}, "index": index})
             whole["content"]["parts"] += parts
@@ -324,9 +315,3 @@ def _parts(candidate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     content = candidate.get("content")
     parts = content.get("parts") if isinstance(content, Mapping) else None
     return [p for p in parts if isinstance(p, Mapping)] if isinstance(parts, list) else []
-
-
-def _count(value: Mapping[str, Any], name: str) -> int:
-    """Returns a count; 0 where the provider leaves it out or sends null."""
-    count = value.get(name)
-    return int(count) if isinstance(count, int | float) else 0

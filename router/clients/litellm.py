@@ -14,6 +14,7 @@ from typing import Any, Final, assert_never
 
 from router.clients import cohere, exchange, litellm_adapter, litellm_results
 from router.clients.client import Call
+from router.clients.counts import believable, count_at, table_at
 from router.clients.exchange import failure_of
 from router.clients.http import Http
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -45,9 +46,10 @@ class LitellmClient:
         try:
             async with asyncio.timeout(call.timeouts.total_s):
                 response = await litellm_adapter.load().acompletion(**arguments)
+            body = response.model_dump()
         except Exception as error:  # noqa: BLE001 - litellm and a hundred providers' SDKs raise anything
             return failure_from(call, error)
-        answer = answer_from(response.model_dump(), litellm_results.response_headers(response))
+        answer = answer_from(body, litellm_results.response_headers(response))
         return _without_guesses(call, answer)
 
     def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure, None]:
@@ -120,24 +122,26 @@ def usage_from(body: Mapping[str, Any]) -> Usage | None:
     usage = body.get("usage")
     if not isinstance(usage, Mapping) or not (usage.get("prompt_tokens") or usage.get("completion_tokens")):
         return None
-    prompt, completion = _inner(usage, "prompt_tokens_details"), _inner(usage, "completion_tokens_details")
-    split = _inner(prompt, "cache_creation_token_details")
-    written = _count(usage, "cache_creation_input_tokens") or _count(prompt, "cache_creation_tokens")
-    written_1h = min(written, _count(split, "ephemeral_1h_input_tokens"))
+    if not believable(usage.get("prompt_tokens"), usage.get("completion_tokens")):
+        return None
+    prompt, completion = table_at(usage, "prompt_tokens_details"), table_at(usage, "completion_tokens_details")
+    split = table_at(prompt, "cache_creation_token_details")
+    written = count_at(usage, "cache_creation_input_tokens") or count_at(prompt, "cache_creation_tokens")
+    written_1h = min(written, count_at(split, "ephemeral_1h_input_tokens"))
     tier = usage.get("service_tier") or body.get("service_tier")
     return Usage(
-        input_tokens=_count(usage, "prompt_tokens"),
-        output_tokens=_count(usage, "completion_tokens"),
-        cached_input_tokens=_count(prompt, "cached_tokens") or _count(usage, "cache_read_input_tokens"),
+        input_tokens=count_at(usage, "prompt_tokens"),
+        output_tokens=count_at(usage, "completion_tokens"),
+        cached_input_tokens=count_at(prompt, "cached_tokens") or count_at(usage, "cache_read_input_tokens"),
         cache_write_tokens=written - written_1h,
         cache_write_1h_tokens=written_1h,
-        reasoning_tokens=_count(completion, "reasoning_tokens"),
-        input_audio_tokens=_count(prompt, "audio_tokens"),
-        output_audio_tokens=_count(completion, "audio_tokens"),
-        input_image_tokens=_count(prompt, "image_tokens"),
-        output_image_tokens=_count(completion, "image_tokens"),
-        search_requests=_count(_inner(usage, "server_tool_use"), "web_search_requests")
-        or _count(prompt, "web_search_requests"),
+        reasoning_tokens=count_at(completion, "reasoning_tokens"),
+        input_audio_tokens=count_at(prompt, "audio_tokens"),
+        output_audio_tokens=count_at(completion, "audio_tokens"),
+        input_image_tokens=count_at(prompt, "image_tokens"),
+        output_image_tokens=count_at(completion, "image_tokens"),
+        search_requests=count_at(table_at(usage, "server_tool_use"), "web_search_requests")
+        or count_at(prompt, "web_search_requests"),
         service_tier=tier if tier in ("flex", "priority", "batch") else None,
     )
 
@@ -152,7 +156,7 @@ def answer_from(body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
     return Answer(
         choices=tuple(
             Choice(
-                index=_count(choice, "index"),
+                index=count_at(choice, "index"),
                 message=_message(choice.get("message") or {}),
                 finish_reason=choice.get("finish_reason"),
                 logprobs=choice.get("logprobs"),
@@ -203,7 +207,7 @@ class Joined:
         self._body |= {k: body[k] for k in ("id", "model", "service_tier") if body.get(k)}
         choices = []
         for choice in body.get("choices") or []:
-            index, delta = _count(choice, "index"), choice.get("delta") or {}
+            index, delta = count_at(choice, "index"), choice.get("delta") or {}
             message, finish = _message(delta), choice.get("finish_reason")
             self._keep(index, message, finish, choice.get("logprobs"))
             self._shown |= message != Message()
@@ -291,14 +295,3 @@ def failure_from(call: Call, error: Exception) -> Failure:
             return Failure(kind="server_error", message=f"litellm raised {where}")
         case _:
             assert_never(raised.fate)
-
-
-def _inner(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    inner = value.get(name)
-    return inner if isinstance(inner, Mapping) else {}
-
-
-def _count(value: Mapping[str, Any], name: str) -> int:
-    """Returns a count; 0 where there is none."""
-    count = value.get(name)
-    return int(count) if isinstance(count, int | float) else 0
