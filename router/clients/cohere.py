@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from router.clients.asked import asked, unsupported
 from router.clients.client import Call, key_of
+from router.clients.counts import believable, count_at
 from router.clients.litellm_adapter import WireRequest
 from router.clients.media import Remote
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -122,10 +123,12 @@ def usage_from(body: Mapping[str, Any]) -> Usage | None:
     tokens = usage.get("tokens") if isinstance(usage, Mapping) else None
     if not isinstance(usage, Mapping) or not isinstance(tokens, Mapping):
         return None
+    if not believable(tokens.get("input_tokens"), tokens.get("output_tokens")):
+        return None
     return Usage(
-        input_tokens=int(tokens.get("input_tokens") or 0),
-        output_tokens=int(tokens.get("output_tokens") or 0),
-        cached_input_tokens=int(usage.get("cached_tokens") or 0),
+        input_tokens=count_at(tokens, "input_tokens"),
+        output_tokens=count_at(tokens, "output_tokens"),
+        cached_input_tokens=count_at(usage, "cached_tokens"),
     )
 
 
@@ -185,7 +188,7 @@ class Reading:
         """Takes the next event and returns what it adds."""
         delta = event.get("delta") or {}
         message = delta.get("message") or {}
-        index = int(event.get("index") or 0)
+        index = count_at(event, "index")
         match event.get("type"):
             case "message-start":
                 self._id = event.get("id")

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, get_args
 
+from router.clients.counts import believable, is_number, sound_count
 from router.clients.quirks import quirks_of
 from router.core.answer import Usage
 from router.core.catalog import ServiceTier
 
 _XAI_TICKS_PER_USD: Final = Decimal(10_000_000_000)
 """https://docs.x.ai/docs/api-reference: `cost_in_usd_ticks`, of which ten billion make a dollar."""
+
+_USD_LEAST: Final = Decimal("1e-15")
+_USD_MOST: Final = Decimal("1e15")
+"""Numbers that could be dollars, or xAI's parts of them; what is beyond is a fault, and breaks sums."""
 
 _TIERS: Final = frozenset(get_args(ServiceTier))
 
@@ -58,7 +63,8 @@ def _normal(usage: Mapping[str, Any], *, beside: int, tier: str | None) -> Usage
         beside: output tokens that its completion tokens leave out.
         tier: the service tier that the answer names.
     """
-    if not any(isinstance(usage.get(name), (int, float)) for name in ("prompt_tokens", "completion_tokens")):
+    totals = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    if not any(map(is_number, totals)) or not believable(*totals):
         return None
     inp, out = _mapping(usage.get("prompt_tokens_details")), _mapping(usage.get("completion_tokens_details"))
     cached = _first(
@@ -142,7 +148,7 @@ def _usd(value: object) -> Decimal | None:
         usd = Decimal(str(value))
     except InvalidOperation:
         return None
-    return usd if usd.is_finite() and usd >= 0 else None
+    return usd if usd.is_finite() and (not usd or _USD_LEAST <= usd <= _USD_MOST) else None
 
 
 def _searches(usage: Mapping[str, Any]) -> int:
@@ -165,7 +171,7 @@ def _first(*places: tuple[Mapping[str, Any], str]) -> int:
 
 
 def _count(value: object) -> int:
-    return int(value) if isinstance(value, (int, float)) and value > 0 else 0
+    return sound_count(value) or 0
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from router.clients.nesting import too_deep
 from router.clients.openai_usage import usage_from
 from router.core.answer import Answer, Choice, Function, Message, ToolCall
 
@@ -57,13 +58,19 @@ def json_of(data: bytes | str) -> Any:
     """Returns parsed JSON, also with what orjson rightly refuses and hosts send: halves of an emoji, NaN, Infinity.
 
     Raises:
-        ValueError: it is not JSON even so.
+        ValueError: it is not JSON even so, or nested too deeply.
     """
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
     except orjson.JSONDecodeError:
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-        return json.loads(_LONE_SURROGATE.sub(r"\1\\ufffd", text))
+        try:
+            value = json.loads(_LONE_SURROGATE.sub(r"\1\\ufffd", text))
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+    if too_deep(value, data):
+        raise ValueError("nested too deeply")
+    return value
 
 
 def answer_from(body: Mapping[str, Any], provider: str, headers: Mapping[str, str] = MappingProxyType({})) -> Answer:
