@@ -42,17 +42,31 @@ _SCHEMAS_MOST = 64
 """JSON schemas whose compiled check is kept; making one takes some milliseconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Tells how long ago a request arrived.
+
+    Attributes:
+        arrived: the clock's reading then.
+    """
+
+    clock: Clock
+    arrived: float
+
+    def now_s(self) -> float:
+        """Returns the seconds since the request's arrival, to the microsecond."""
+        return round(self.clock.monotonic() - self.arrived, 6)
+
+
 @dataclass(slots=True)
 class Flow:
     """The attempts of one state of a request, as they come about.
 
     Attributes:
-        arrived: the clock's reading when the request arrived.
         taps: one for each attempt that began, in order.
     """
 
-    clock: Clock
-    arrived: float
+    watch: Watch
     taps: list[Tap] = field(default_factory=list)
 
     @property
@@ -65,13 +79,9 @@ class Flow:
         """Whether one of them is an answer."""
         return any(attempt.outcome == "answer" for attempt in self.attempts)
 
-    def now_s(self) -> float:
-        """Returns the seconds since the request's arrival, to the microsecond."""
-        return round(self.clock.monotonic() - self.arrived, 6)
-
     def open(self) -> Tap:
         """Returns the tap of an attempt that begins now."""
-        tap = Tap(self)
+        tap = Tap(self.watch)
         self.taps.append(tap)
         return tap
 
@@ -86,9 +96,9 @@ class Tap:
         attempt: the record, once it is settled.
     """
 
-    def __init__(self, flow: Flow) -> None:
-        self._flow = flow
-        self._started_s = flow.now_s()
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._started_s = watch.now_s()
         self._first_token_s: float | None = None
         self._text: list[str] = []
         self._held: str | None = None
@@ -99,7 +109,7 @@ class Tap:
 
     def elapsed_s(self) -> float:
         """Returns the seconds since the attempt began."""
-        return round(self._flow.now_s() - self._started_s, 6)
+        return round(self._watch.now_s() - self._started_s, 6)
 
     def held_back(self, held: Held) -> None:
         """Notes that the gate sent nothing."""
@@ -124,7 +134,7 @@ class Tap:
         place = self.place
         return Seen(
             started_s=self._started_s,
-            ended_s=self._flow.now_s(),
+            ended_s=self._watch.now_s(),
             first_token_s=self._first_token_s,
             streamed="".join(self._text),
             committed=self._first_token_s is not None,

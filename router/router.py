@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never, cast
 
-from router.attempt import Attempts, Clients, Flow
+from router.attempt import Attempts, Clients, Flow, Watch
 from router.clients.client import Client
 from router.clock import Clock, SystemClock
 from router.core.answer import Answer, Chunk
@@ -205,7 +205,7 @@ class Router:
         self, request: Request, *, arrived: float, response_format: type[Any] | None
     ) -> AsyncGenerator[Chunk | Reply]:
         """Yields the chunks of a streamed request, then its reply."""
-        flow = Flow(clock=self._clock, arrived=arrived)
+        flow = Flow(Watch(self._clock, arrived))
         state: State = self._start(request, flow)
         while True:
             match state:
@@ -223,9 +223,9 @@ class Router:
                     try:
                         await self._clock.sleep(state.seconds)
                     except BaseException:
-                        self._finish(state.abandon(flow.now_s()), request, None)
+                        self._finish(state.abandon(flow.watch.now_s()), request, None)
                         raise
-                    state = state.next(flow.now_s())
+                    state = state.next(flow.watch.now_s())
                 case Done(answered=answered):
                     tap = next(tap for tap in flow.taps if tap.attempt is answered)
                     answer = cast("Answer", tap.result)
@@ -247,7 +247,7 @@ class Router:
 
     def _start(self, request: Request, flow: Flow) -> NeedCall | Exhausted:
         try:
-            return plan(self._given(request, flow.now_s()))
+            return plan(self._given(request, flow.watch.now_s()))
         except PolicyError as error:
             if error.decision is not None:
                 self._emit(error.decision)
@@ -274,6 +274,7 @@ class Router:
                 total_limits=setup.total_token_limits,
                 patterns=setup.patterns,
                 count=self._tokenizer.count,
+                expected_output_tokens=setup.expected_output_tokens,
             ),
             hints=hints,
             catalog=setup.catalog,
