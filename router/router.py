@@ -216,7 +216,7 @@ class Router:
                             async for chunk in chunks:
                                 yield chunk
                     except BaseException:
-                        self._finish(state.abandon(*flow.attempts), request, None)
+                        self._finish(state.abandon(flow.watch.now_s(), *flow.attempts), request, None)
                         raise
                     state = state.next(*flow.attempts)
                 case NeedSleep():

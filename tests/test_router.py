@@ -685,6 +685,29 @@ async def test_both_attempts_of_a_hedge_end_with_their_caller(kept: Kept) -> Non
     assert [a.outcome for a in kept.decisions[0].attempts] == ["cancelled", "cancelled"]
 
 
+async def test_a_caller_may_give_up_while_it_is_decided(kept: Kept) -> None:
+    """Cancelled before the first attempt waits for anything: one decision all the same, and it replays."""
+
+    class GivesUp:
+        kind = "gives_up"
+
+        def __call__(self, slate: Any, context: Any, /) -> Any:
+            task = asyncio.current_task()
+            if task is not None:
+                task.cancel()
+            return slate
+
+    client, policies = Hanging(), {"default": GivesUp()}
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(routed(client, kept, policies=policies, hedge=HEDGE).acomplete("hi", max_tokens=10))
+    decision = kept.decisions[0]
+    assert (len(kept.decisions), decision.ending) == (1, "cancelled")
+    setup = setup_of(settings(policies=policies, hedge=HEDGE))
+    again = replay(decision.to_dict(), catalog=setup.catalog, policy=lambda slate, _: slate)
+    assert not isinstance(again, Unobserved)
+    assert again.to_dict() == decision.to_dict()
+
+
 async def test_an_open_breaker_passes_the_turn_on_for_free(kept: Kept) -> None:
     """A model that failed often is held back: the next one is asked, and the hold is no attempt."""
     client = ScriptedClient({"small": DOWN})

@@ -81,7 +81,7 @@ class NeedCall:
         if answered is not None:
             return Done(course=course, answered=answered, now_s=now_s)
         if all(a.outcome == "cancelled" for a in made):
-            return self.abandon(*made)
+            return self.abandon(now_s, *made)
         for one in made:
             ended = _end_after(course, one, now_s)
             if ended is not None:
@@ -89,9 +89,8 @@ class NeedCall:
             course = _noted(course, one, now_s)
         return _go_on(course, now_s)
 
-    def abandon(self, *attempts: Attempt) -> Exhausted:
-        """Returns the end of a request whose caller gave up during these attempts."""
-        now_s = max(_ended_s(a) for a in attempts)
+    def abandon(self, now_s: float, /, *attempts: Attempt) -> Exhausted:
+        """Returns the end of a request whose caller gave up during these attempts, or before the first began."""
         course = self.course.after(*attempts)
         return Exhausted(course=course, now_s=now_s, ending="cancelled", why="the caller gave up")
 

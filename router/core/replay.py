@@ -51,9 +51,12 @@ def replay(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) ->
     while True:
         match state:
             case NeedCall():
-                if not attempts or attempts[0].model != state.candidate.model.name:
+                if attempts and attempts[0].model == state.candidate.model.name:
+                    state = _after_call(state, attempts, record)
+                elif not attempts and record["ending"] == "cancelled":
+                    state = state.abandon(record["latency_s"])
+                else:
                     return Unobserved(planned=state.planned, model=state.candidate.model.name)
-                state = _after_call(state, attempts)
             case NeedSleep():
                 state = _after_sleep(state, attempts, record)
             case Done() | Exhausted():
@@ -62,11 +65,13 @@ def replay(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) ->
                 assert_never(state)
 
 
-def _after_call(state: NeedCall, attempts: list[Attempt]) -> State:
+def _after_call(state: NeedCall, attempts: list[Attempt], record: Mapping[str, Any]) -> State:
     made = [attempts.pop(0)]
     if attempts and attempts[0].hedge:
         made.append(attempts.pop(0))
-    return state.next(*made)
+    # One of the two may have failed by itself before its caller gave up on the other.
+    gave_up = not attempts and record["ending"] == "cancelled" and any(a.outcome == "cancelled" for a in made)
+    return state.abandon(record["latency_s"], *made) if gave_up else state.next(*made)
 
 
 def _after_sleep(state: NeedSleep, attempts: list[Attempt], record: Mapping[str, Any]) -> State:

@@ -18,6 +18,7 @@ from router.core.course import Given
 from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.failure import FOLLOW, FailureClass
+from router.core.hedging import Hedging
 from router.core.machine import Done, Exhausted, NeedCall, NeedSleep, State, plan
 from router.core.policy import Context
 from router.core.record import decision_dict
@@ -201,9 +202,29 @@ def test_a_caller_who_gives_up_gets_a_record_all_the_same() -> None:
     end = state.next(attempt("a", "cancelled"))
     assert isinstance(end, Exhausted)
     assert end.decision.ending == "cancelled"
+    early = state.abandon(0.5).decision
+    assert (early.ending, early.attempts, early.cost_usd, early.latency_s) == ("cancelled", (), Decimal(0), 0.5)
+    again = replay(decision_dict(early), catalog=start.catalog, policy=keep_all)
+    assert isinstance(again, Decision)
+    assert decision_dict(again) == decision_dict(early)
     waiting = state.next(attempt("a", "refused", retry_after_s=7.0))
     assert isinstance(waiting, NeedSleep)
     decision = waiting.abandon(3.0).decision
+    assert decision.ending == "cancelled"
+    again = replay(decision_dict(decision), catalog=start.catalog, policy=keep_all)
+    assert isinstance(again, Decision)
+    assert decision_dict(again) == decision_dict(decision)
+
+
+@pytest.mark.parametrize("failed", ["timed_out", "not_sent"])
+def test_a_caller_who_gives_up_on_a_hedge_is_replayed(failed: str) -> None:
+    """Also where one of the two had failed by itself before the caller gave up on the other."""
+    start = given(*models("a", "b"), hedging=Hedging(after_s=1.0))
+    state = call(plan(start))
+    assert state.hedge is not None
+    decision = state.abandon(
+        attempt("a", "cancelled", latency_s=3.0), attempt("b", failed, started_s=1.0, latency_s=1.0, hedge=True)
+    ).decision
     assert decision.ending == "cancelled"
     again = replay(decision_dict(decision), catalog=start.catalog, policy=keep_all)
     assert isinstance(again, Decision)
