@@ -54,6 +54,11 @@ class NestedRetries:
         """It keeps none."""
         return None
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Nothing: it knows no places."""
+        return ()
+
     async def ask(self, arrival: Arrival, /) -> str:
         """Returns what the caller got."""
         request = parse_request(prompt_of(arrival), **self._stage.scenario.traffic.options)

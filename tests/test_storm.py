@@ -6,6 +6,7 @@ A failing seed prints the command that repeats it: `lowfare simulate --scenario 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from contextlib import suppress
 from pathlib import Path
@@ -16,10 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from router.cli.simulate import replay_command
+from router.core.decision import Decision
 from router.errors import RouterError
+from router.testing.drawn import random_scenario
 from router.testing.providers import ScriptedProvider
 from router.testing.report import Outcome, Report, report_of
-from router.testing.scenario import RANDOM, Scenario, load_scenario, random_scenario, with_trace
+from router.testing.scenario import RANDOM, Scenario, load_scenario, with_trace
 from router.testing.simulation import Routed, Stage, simulate
 from router.testing.strategies import scenarios, seeds
 from router.testing.traffic import Arrival, Traffic
@@ -30,6 +33,16 @@ from tests.shared_data import data_path
 SCENARIOS = Path(__file__).resolve().parents[1] / "examples" / "scenarios"
 MANY = 20_000
 LEAVERS = 10_000
+MODELS = {
+    name: {
+        "id": f"simulated/{name}",
+        "input_usd_per_mtok": price,
+        "output_usd_per_mtok": price,
+        "context_window_tokens": 100_000,
+        "max_output_tokens": 500,
+    }
+    for name, price in {"small": "1", "large": "5"}.items()
+}
 
 
 def kept(report: Report, command: str) -> None:
@@ -54,6 +67,49 @@ def test_no_scenario_breaks_a_promise(scenario: Scenario, seed: int) -> None:
     report = simulate(scenario, seed)
     note(scenario.model_dump_json())
     kept(report, "this scenario")
+
+
+class Replayed(Routed):
+    """lowfare, whose every decision is decided again from its JSON, at the end."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.decisions: list[Decision] = []
+        super().__init__(stage, sinks=[self])
+
+    def emit(self, decision: Decision, /) -> None:
+        """Keeps a decision: it is its own sink."""
+        self.decisions.append(decision)
+
+    def close(self) -> None:
+        """Has nothing to let go of."""
+
+    async def aclose(self) -> None:
+        """Closes the router."""
+        for decision in self.decisions:
+            record = json.loads(json.dumps(decision.to_dict()))
+            again = self._router.replay(record)
+            assert isinstance(again, Decision), record["trace_id"]
+            assert again.to_dict() == record
+        await super().aclose()
+
+
+def test_whatever_happened_is_decided_again() -> None:
+    """Every decision of random storms, with holds, hedges, deployments and leavers, replays from its record."""
+    for seed in range(MANY, MANY + 40):
+        report = simulate(random_scenario(random.Random(seed)), seed, contender=Replayed)
+        kept(report, replay_command(RANDOM, seed))
+
+
+def test_a_hedge_has_no_more_time_than_its_request() -> None:
+    """It begins late, so it has less of the deadline left than the first."""
+    hedged = Scenario(
+        config={"models": MODELS, "bounds": {"deadline_s": 20}, "hedge": {"enabled": True, "after_s": 5}},
+        traffic=Traffic(kind="constant", rate_per_s=1, duration_s=10, options={"max_tokens": 100}),
+        troubles=(Trouble(kind="hang"),),
+    )
+    report = simulate(hedged)
+    assert report.violations == ()
+    assert report.calls_most == 2
 
 
 @pytest.mark.parametrize("stream_share", [0.0, 1.0])
@@ -120,16 +176,6 @@ def test_an_outage_is_not_made_worse() -> None:
     assert report.success_share >= 0.995
 
 
-MODELS = {
-    name: {
-        "id": f"simulated/{name}",
-        "input_usd_per_mtok": price,
-        "output_usd_per_mtok": price,
-        "context_window_tokens": 100_000,
-        "max_output_tokens": 500,
-    }
-    for name, price in {"small": "1", "large": "5"}.items()
-}
 KINDS = st.sampled_from(
     ["error", "unreachable", "hang", "refuse", "empty", "error_in_answer", "cut", "slow"],
 )

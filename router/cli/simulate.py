@@ -16,8 +16,9 @@ from rich.text import Text
 from router.cli.ending import FAILED, ending
 from router.cli.terminal import dollars, err, out, print_json, seconds, waiting
 from router.errors import RequestError
+from router.testing.drawn import random_scenario
 from router.testing.report import Report
-from router.testing.scenario import RANDOM, Scenario, load_scenario, random_scenario, with_trace
+from router.testing.scenario import RANDOM, Scenario, load_scenario, with_trace
 from router.testing.simulation import simulate
 
 SHOWN = 20

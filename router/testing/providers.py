@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from router.clients.client import Call
@@ -34,6 +35,13 @@ _QUICK_S: Final = 0.05
 """How long a provider takes to refuse, or to fail before it has done anything."""
 _EMPTY_TOKENS: Final = 8
 """Billed for an answer without text: the model wrote something that nobody may see."""
+_FAULT: Final = ("server_error", "An error occurred while processing your request")
+_SAID: Final = {
+    401: ("invalid_api_key", "Incorrect API key provided"),
+    402: ("insufficient_quota", "You exceeded your current quota, please check your plan and billing details"),
+    403: ("permission_denied", "Your key has no permission to use this"),
+}
+"""Type and words of the errors whose status is no server's fault."""
 _GARBAGE: Final = ("soon", "-5", "NaN", "", "1e400", "Thu, 99 Foo 2026")
 _WORD: Final = "word "
 """One token in the tokenizers in use, so that texts have as many tokens as the books say."""
@@ -45,6 +53,7 @@ class Entry:
     """One call in a provider's books.
 
     Attributes:
+        region: of the deployment that was called, where it has one.
         fate: what it came to.
         state: "open" while it is under way, "gone" when the client left before its end.
         billed_usd: what the provider really bills for it.
@@ -53,6 +62,7 @@ class Entry:
 
     trace_id: str
     model: str
+    region: str | None = None
     started_s: float
     fate: Fate
     state: Literal["open", "done", "gone"] = "open"
@@ -89,6 +99,7 @@ class _Bucket:
 class _Model:
     """A model's behaviour, its troubles and its limits."""
 
+    name: str
     behaviour: Behaviour
     troubles: tuple[Trouble, ...]
     requests: _Bucket | None
@@ -232,9 +243,9 @@ class ScriptedProvider:
             case "refuse" | "limit":
                 return self._failed(call, 429, "rate_limit_error", "Too many requests", self._retry_after(plan))
             case "error" if plan.trouble is not None:
-                return self._failed(call, plan.trouble.status, "server_error", "The server had an error", {})
+                return self._failed(call, plan.trouble.status, *_SAID.get(plan.trouble.status, _FAULT), {})
             case "error_in_answer":
-                return self._failed(call, 200, "server_error", "An error occurred while processing", {})
+                return self._failed(call, 200, *_FAULT, {})
             case "cut":
                 return Failure(kind="cut", message="the connection broke", status=200)
             case "empty":
@@ -269,9 +280,10 @@ class ScriptedProvider:
         if model is None:
             model = self._models[name] = self._model(name)
         arrival = self.arrivals[call.headers[TRACE_HEADER]]
-        fate, trouble, wait_s = _fate(model, now_s, arrival, chance)
+        region = call.model.region
+        fate, trouble, wait_s = _fate(model, region, now_s, arrival, chance)
         factor = trouble.factor if trouble is not None and fate == "slow" else 1.0
-        entry = Entry(trace_id=arrival.trace_id, model=name, started_s=now_s, fate=fate)
+        entry = Entry(trace_id=arrival.trace_id, model=name, region=region, started_s=now_s, fate=fate)
         self.entries.append(entry)
         return _Plan(
             entry=entry,
@@ -287,6 +299,7 @@ class ScriptedProvider:
         behaviour = self.behaviours.get(name, Behaviour())
         limits = (behaviour.requests_per_minute, behaviour.tokens_per_minute)
         return _Model(
+            name,
             behaviour,
             _befalling(self.troubles, name),
             *(None if limit is None else _Bucket.of(limit, behaviour.burst_s) for limit in limits),
@@ -294,15 +307,17 @@ class ScriptedProvider:
 
 
 def _befalling(troubles: Iterable[Trouble], model: str) -> tuple[Trouble, ...]:
-    return tuple(t for t in troubles if t.kind != "clock_jump" and t.befalls(model))
+    return tuple(t for t in troubles if t.kind != "clock_jump" and fnmatchcase(model, t.model))
 
 
-def _fate(model: _Model, now_s: float, arrival: Arrival, chance: random.Random) -> tuple[Fate, Trouble | None, float]:
+def _fate(
+    model: _Model, region: str | None, now_s: float, arrival: Arrival, chance: random.Random
+) -> tuple[Fate, Trouble | None, float]:
     """Returns what a call comes to, by which trouble, and how long that truly goes on."""
     draw = chance.random()
     for trouble in model.troubles:
         left_s = trouble.left_s(now_s)
-        if left_s is None:
+        if left_s is None or not trouble.befalls(model.name, region):
             continue
         if draw < trouble.share:
             return trouble.kind, trouble, left_s

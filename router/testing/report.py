@@ -30,7 +30,8 @@ Rule = Literal[
 ]
 """Promises: no more calls than `attempts`; no longer than `deadline_s`; neither the recorded nor the true cost above
 the worst case stated before the first call; exactly one decision; every call in it; every attempt with a price or an
-estimate; no success without text; no error outside `RouterError`; no task and no call left over."""
+estimate; no success without text; no error outside `RouterError`, and no warning; no task, call, place, turn in a queue
+or probe left over."""
 
 _TICK_S: Final = 1e-5
 """The record rounds to microseconds, and a request has several attempts."""
@@ -56,7 +57,7 @@ class Recorded:
     """What a report needs of one decision; thousands of whole ones would slow a simulation down.
 
     Attributes:
-        attempts: how many stand in the record.
+        attempts: how many calls stand in the record; those that the gate held back are none.
         bounds: of the request.
     """
 
@@ -72,7 +73,7 @@ class Recorded:
         """Returns it."""
         return cls(
             trace_id=decision.trace_id,
-            attempts=len(decision.attempts),
+            attempts=sum(attempt.held is None for attempt in decision.attempts),
             bounds=decision.bounds,
             cost_usd=decision.cost_usd,
             waste_usd=decision.waste_usd,
@@ -163,6 +164,7 @@ def report_of(
     entries: Sequence[Entry],
     decisions: Sequence[Recorded] | None,
     leaked: Sequence[str],
+    warned: Sequence[str] = (),
 ) -> Report:
     """Returns the figures of a run, and the promises it broke.
 
@@ -172,7 +174,8 @@ def report_of(
         outcomes: one for each request.
         entries: the providers' books.
         decisions: what the contender recorded; None where it records nothing.
-        leaked: names of tasks that were left at the end.
+        leaked: what was left at the end, in words: tasks, places, probes.
+        warned: what the router warned of.
     """
     what = Counter(o.what for o in outcomes)
     calls = Counter(e.trace_id for e in entries)
@@ -196,7 +199,7 @@ def report_of(
         latency_s=_quantiles([o.took_s for o in outcomes if o.what == "answer"]),
         longest_s=max((o.took_s for o in outcomes), default=0.0),
         loads=tuple(_loads(scenario.troubles, outcomes, entries)),
-        violations=tuple(_violations(outcomes, entries, calls, decisions, truth, leaked)),
+        violations=tuple(_violations(outcomes, entries, calls, decisions, truth, (leaked, warned))),
     )
 
 
@@ -241,7 +244,7 @@ def _loads(troubles: Iterable[Trouble], outcomes: Sequence[Outcome], entries: Se
             trouble=f"{index}: {trouble.kind} {trouble.model}",
             offered=sum(trouble.left_s(o.arrival.at_s) is not None for o in outcomes),
             calls=len(calls),
-            calls_there=sum(trouble.befalls(e.model) for e in calls),
+            calls_there=sum(trouble.befalls(e.model, e.region) for e in calls),
         )
 
 
@@ -251,10 +254,13 @@ def _violations(
     calls: Mapping[str, int],
     decisions: Sequence[Recorded] | None,
     truth: Mapping[str, Decimal],
-    leaked: Sequence[str],
+    noticed: tuple[Sequence[str], Sequence[str]],
 ) -> Iterator[Violation]:
-    for name in leaked:
-        yield Violation(rule="leak", trace_id="", detail=f"the task {name!r} was left over")
+    leaked, warned = noticed
+    for warning in warned:
+        yield Violation(rule="crash", trace_id="", detail=f"warned: {warning}")
+    for what in leaked:
+        yield Violation(rule="leak", trace_id="", detail=f"{what} left over")
     for entry in entries:
         if entry.state == "open":
             yield Violation(rule="leak", trace_id=entry.trace_id, detail=f"a call to {entry.model} was left open")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, Protocol
 
 from router.clock import Clock
 from router.config import Settings
 from router.core.decision import Decision
-from router.errors import RouterError
+from router.core.place import ModelState
+from router.errors import RouterError, RouterWarning
 from router.registry import installed
 from router.router import Router
+from router.sinks.sink import Sink
 from router.testing.providers import ScriptedProvider
 from router.testing.report import Outcome, Recorded, Report, report_of
 from router.testing.scenario import Scenario
@@ -53,6 +57,11 @@ class Contender(Protocol):
         """The records it kept; None where it keeps none."""
         ...
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """What it holds though nobody asks any more, in words; nothing in one that is sound."""
+        ...
+
 
 def prompt_of(arrival: Arrival, /) -> str:
     """Returns a prompt of about so many tokens as the arrival says; each is different."""
@@ -74,31 +83,22 @@ class _Kept:
         """Has nothing to let go of."""
 
 
-class _SeededRouter(Router):
-    """A router whose ids and draws follow from a seed, so that a run repeats."""
-
-    def __init__(self, *args: Any, chance: random.Random, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._chance = chance
-
-    def _given(self, *args: Any) -> Any:
-        given, chance = super()._given(*args), self._chance
-        ids = replace(given.ids, request_id=f"{chance.getrandbits(128):032x}", span_id=f"{chance.getrandbits(64):016x}")
-        return replace(given, ids=ids, draw=chance.random())
-
-
 class Routed:
-    """lowfare as a contender."""
+    """lowfare as a contender.
 
-    def __init__(self, stage: Stage) -> None:
+    Args:
+        stage: what it plays on.
+        sinks: where its decisions go besides the report.
+    """
+
+    def __init__(self, stage: Stage, *, sinks: Iterable[Sink] = ()) -> None:
         self._kept = _Kept()
         self._options = stage.scenario.traffic.options
-        self._router = _SeededRouter(
+        self._router = Router(
             stage.settings,
             clients=dict.fromkeys(installed("lowfare.clients").kinds, stage.provider),
-            sinks=[self._kept],
+            sinks=[self._kept, *sinks],
             clock=stage.clock,
-            chance=random.Random(f"router {stage.seed}"),  # noqa: S311 - a seeded draw, no secret
         )
 
     @property
@@ -106,9 +106,15 @@ class Routed:
         """What the router recorded."""
         return self._kept.records
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Places, turns in a queue and probes that nobody gave back."""
+        return tuple(chain.from_iterable(_held(name, state) for name, state in self._router.health().items()))
+
     async def ask(self, arrival: Arrival, /) -> str:
         """Returns what the caller got."""
-        options = {**self._options, "trace_id": arrival.trace_id}
+        # Every draw of a router follows from its seed and the request's id, and this one from the simulation's seed.
+        options = {**self._options, "trace_id": arrival.trace_id, "request_id": arrival.trace_id}
         try:
             if arrival.stream:
                 return await self._stream(arrival, options)
@@ -133,6 +139,18 @@ class Routed:
         await self._router.aclose()
 
 
+def _held(name: str, state: ModelState) -> Iterator[str]:
+    if state.in_flight:
+        yield f"{state.in_flight} places at {name}"
+    if state.queued:
+        yield f"{state.queued} turns in the queue of {name}"
+    for deployment, own in state.deployments.items():
+        if own.in_flight:
+            yield f"{own.in_flight} attempts at {name}/{deployment}"
+        if own.shut_s is None:
+            yield f"the probe of {name}/{deployment}"
+
+
 def simulate(scenario: Scenario, seed: int = 0, *, contender: Callable[[Stage], Contender] = Routed) -> Report:
     """Returns what came of a scenario; the same scenario and seed give the same report.
 
@@ -153,15 +171,30 @@ def simulate(scenario: Scenario, seed: int = 0, *, contender: Callable[[Stage], 
         )
         stage = Stage(scenario=scenario, seed=seed, clock=world.clock, settings=settings, provider=provider)
         player = contender(stage)
-        outcomes, leaked = world.run(_play(player, arrivals, scenario, world))
+        with _warned() as warned:
+            outcomes, leaked = world.run(_play(player, arrivals, scenario, world))
         # Before the world ends, which would close what was left open.
-        return report_of(scenario, seed, outcomes, provider.entries, player.records, leaked)
+        return report_of(scenario, seed, outcomes, provider.entries, player.records, leaked, warned)
+
+
+@contextmanager
+def _warned() -> Iterator[list[str]]:
+    """Collects what the router warned of: what costs nobody an answer, in a world where nothing may go wrong."""
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RouterWarning)
+        yield told
+    for warning in caught:
+        if issubclass(warning.category, RouterWarning):
+            told.append(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 async def _play(
     player: Contender, arrivals: list[Arrival], scenario: Scenario, world: World
 ) -> tuple[list[Outcome], tuple[str, ...]]:
-    """Lets every request arrive at its time; returns what became of them, and the tasks that were left."""
+    """Lets every request arrive at its time; returns what became of them, and what was left over."""
     loop = asyncio.get_running_loop()
     for trouble in scenario.troubles:
         if trouble.kind == "clock_jump":
@@ -188,7 +221,8 @@ async def _play(
         loop.call_at(first.at_s, arrive, first)
         await done
     await player.aclose()
-    return outcomes, tuple(sorted(task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()}))
+    tasks = sorted(task.get_name() for task in asyncio.all_tasks() - {asyncio.current_task()})
+    return outcomes, (*(f"the task {name!r}" for name in tasks), *player.held)
 
 
 async def _ask(player: Contender, arrival: Arrival, outcomes: list[Outcome]) -> None:

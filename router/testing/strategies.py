@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from router.testing.scenario import Scenario, random_scenario
+from router.testing.drawn import random_scenario
+from router.testing.scenario import Scenario
 
 
 def scenarios() -> st.SearchStrategy[Scenario]:

@@ -98,6 +98,7 @@ class Trouble(BaseModel):
 
     Attributes:
         model: name of the model, or a pattern such as "*".
+        region: of the deployments that it concerns, or a pattern; None is all, also those without one.
         duration_s: how long it lasts; None is until the end.
         every_s: comes back so often after its start; None happens once.
         until_s: when it comes back no more, in seconds since the world began; None never ends that.
@@ -108,6 +109,7 @@ class Trouble(BaseModel):
 
     kind: Kind
     model: str = "*"
+    region: str | None = None
     start_s: Seconds = 0.0
     duration_s: Seconds | None = None
     every_s: Annotated[float, Gt(0), Le(DAY_S)] | None = None
@@ -134,9 +136,9 @@ class Trouble(BaseModel):
             raise said("found until_s without every_s; allowed: only beside it")
         return self
 
-    def befalls(self, model: str, /) -> bool:
-        """Returns whether it concerns a model at all."""
-        return fnmatchcase(model, self.model)
+    def befalls(self, model: str, region: str | None = None, /) -> bool:
+        """Returns whether it concerns a model, served in this region."""
+        return fnmatchcase(model, self.model) and (self.region is None or fnmatchcase(region or "", self.region))
 
     def left_s(self, now_s: float, /) -> float | None:
         """Returns for how long it will go on, infinite where it has no end; None when it is not under way."""

@@ -223,7 +223,7 @@ def test_a_caller_who_gives_up_on_a_hedge_is_replayed(failed: str) -> None:
     state = call(plan(start))
     assert state.hedge is not None
     decision = state.abandon(
-        attempt("a", "cancelled", latency_s=3.0), attempt("b", failed, started_s=1.0, latency_s=1.0, hedge=True)
+        3.0, attempt("a", "cancelled", latency_s=3.0), attempt("b", failed, started_s=1.0, latency_s=1.0, hedge=True)
     ).decision
     assert decision.ending == "cancelled"
     again = replay(decision_dict(decision), catalog=start.catalog, policy=keep_all)

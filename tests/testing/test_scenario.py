@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.errors import ConfigError
-from router.testing.scenario import Scenario, load_scenario, random_scenario, with_trace
+from router.testing.drawn import random_scenario
+from router.testing.scenario import Scenario, load_scenario, with_trace
 from router.testing.strategies import scenarios
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "scenarios"

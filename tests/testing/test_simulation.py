@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -14,12 +15,14 @@ from pyarrow import parquet
 
 from router import Bounds, Call
 from router.core.parse import parse_request
-from router.testing.providers import TRACE_HEADER, Entry
+from router.errors import warn
+from router.testing.providers import TRACE_HEADER, Entry, ScriptedProvider
 from router.testing.report import Outcome, Recorded, Report, Rule, report_of
 from router.testing.scenario import Scenario
-from router.testing.simulation import Stage, prompt_of, simulate
+from router.testing.simulation import Routed, Stage, prompt_of, simulate
 from router.testing.traffic import Arrival, Traffic
 from router.testing.troubles import Spread, Trouble
+from router.testing.world import World
 
 MODELS = {
     name: {
@@ -107,7 +110,7 @@ def test_an_unknown_option_of_requests_is_a_crash_no_more_than_others() -> None:
 
 
 class Careless:
-    """A contender that asks `calls` times at once, forgets a task, and breaks on every second request."""
+    """A contender that forgets its tasks, warns, and breaks on every second request."""
 
     def __init__(self, stage: Stage) -> None:
         from router.setup import setup_of
@@ -120,6 +123,10 @@ class Careless:
     def records(self) -> list[Recorded] | None:
         return None
 
+    @property
+    def held(self) -> tuple[str, ...]:
+        return ("1 place at small",)
+
     async def ask(self, arrival: Arrival, /) -> str:
         if arrival.index % 2:
             raise ZeroDivisionError("oops")
@@ -129,6 +136,7 @@ class Careless:
             timeouts=self._model.timeouts.within(60),
             headers={TRACE_HEADER: arrival.trace_id},
         )
+        warn("something is wrong")
         self._left.append(asyncio.create_task(self._provider.send(call), name="forgotten"))
         await asyncio.sleep(0)
         return "answer"
@@ -138,11 +146,13 @@ class Careless:
 
 
 def test_another_contender_plays_by_the_same_rules() -> None:
-    """Its crashes and what it forgets are found; of records it keeps none, so nothing is said."""
+    """Its crashes, its warnings and what it forgets are found; of records it keeps none, so nothing is said."""
     report = simulate(scenario(duration_s=2, kind="constant"), contender=Careless)
     assert {violation.rule for violation in report.violations} == {"crash", "leak"}
     assert "crash ZeroDivisionError: oops" in report.outcomes
+    assert any(violation.detail == "warned: something is wrong" for violation in report.violations)
     assert any("forgotten" in violation.detail for violation in report.violations)
+    assert any("1 place at small" in violation.detail for violation in report.violations)
     assert any("left open" in violation.detail for violation in report.violations)
     assert (report.cost_usd, report.waste_share, report.unrecorded_usd) == (None, None, None)
 
@@ -200,7 +210,7 @@ BROKEN: dict[Rule, Report] = {
     "unpriced": reported(recorded(cost_usd=None)),
     "empty_success": reported(recorded(), what="empty"),
     "crash": reported(recorded(), what="crash KeyError: x"),
-    "leak": reported(recorded(), leaked="Task-1"),
+    "leak": reported(recorded(), leaked="the task 'Task-1'"),
 }
 
 
@@ -233,3 +243,68 @@ def test_a_prompt_has_the_tokens_of_its_arrival() -> None:
     for tokens in (1, 100, 9_000):
         words = prompt_of(replace(ARRIVAL, input_tokens=tokens)).split()
         assert abs(len(words) - max(3, tokens)) <= 12
+
+
+def test_other_warnings_stay_warnings() -> None:
+    """Only what a router says of itself belongs to the report."""
+
+    class Outdated(Careless):
+        async def ask(self, arrival: Arrival, /) -> str:
+            warnings.warn("old", FutureWarning, stacklevel=1)
+            return "answer"
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        report = simulate(scenario(duration_s=2, kind="constant"), contender=Outdated)
+    assert {str(warning.message) for warning in caught} == {"old"}
+    assert {violation.rule for violation in report.violations} == {"leak"}
+
+
+def test_the_end_of_a_scenario_shows_what_is_held() -> None:
+    """Places, queues and probes are empty after traffic that had to wait, and whose callers left."""
+    tables = {
+        "small": MODELS["small"] | {"concurrency": 1, "queue": 2},
+        "large": MODELS["large"] | {"deployments": [{"name": "a", "region": "eu"}, {"name": "b", "region": "us"}]},
+    }
+    busy = Scenario(
+        config={"models": tables, "hedge": {"enabled": True, "after_s": 0.5}, "breaker": {"consecutive_failures": 1}},
+        traffic=Traffic(rate_per_s=4, duration_s=60, cancel_share=0.3, options={"max_tokens": 300}),
+        troubles=(Trouble(kind="error", region="eu", share=0.5),),
+    )
+    report = simulate(busy, 3)
+    assert report.violations == ()
+    assert report.fates["error"] > 0
+    assert {"small", "large"} <= report.calls.keys()
+
+
+def test_what_a_router_holds_is_told() -> None:
+    """While its calls are under way, a router names their places, those who queue, and the probe of a breaker."""
+    world = World()
+    tables = {"small": MODELS["small"] | {"concurrency": 1}}
+    played = Scenario(config={"models": tables, "breaker": {"consecutive_failures": 1, "open_s": 1}})
+    arrivals = {f"{n:032x}": replace(ARRIVAL, index=n, trace_id=f"{n:032x}") for n in range(1, 4)}
+    provider = ScriptedProvider(world.clock, arrivals, troubles=(Trouble(kind="error"),))
+    stage = Stage(scenario=played, seed=0, clock=world.clock, settings=played.settings(), provider=provider)
+    routed = Routed(stage)
+    first, second, third = arrivals.values()
+    assert world.run(routed.ask(first)) != "answer"
+    provider.befall((Trouble(kind="hang"),))
+
+    async def held() -> tuple[str, ...]:
+        await asyncio.sleep(5)
+        asked = [asyncio.create_task(routed.ask(arrival)) for arrival in (second, third)]
+        await asyncio.sleep(0.01)
+        seen = routed.held
+        for task in asked:
+            task.cancel()
+        await asyncio.wait(asked)
+        return seen
+
+    assert set(world.run(held())) == {
+        "1 places at small",
+        "1 turns in the queue of small",
+        "1 attempts at small/small",
+        "the probe of small/small",
+    }
+    assert routed.held == ()
+    world.close()
