@@ -7,6 +7,7 @@ imported when a configuration is loaded, not with `router`.
 
 from __future__ import annotations
 
+import codecs
 import os
 import tomllib
 from collections.abc import Mapping
@@ -35,10 +36,11 @@ from router.config_attempts import (
 )
 from router.config_errors import Fault, config_error, faults_of
 from router.config_policies import build_policies
+from router.config_secrets import checked_seed
 from router.config_sinks import SinkTable
 from router.config_sources import Origin, overlay
 from router.config_tables import BoundsSettings, LogSettings, ModelSettings, TraceSettings
-from router.config_values import STRICT
+from router.config_values import STRICT, Whole
 from router.core.policy import Policy
 from router.errors import ConfigError
 
@@ -57,7 +59,7 @@ class Settings(BaseModel):
 
     model_config = STRICT
 
-    models: Annotated[Mapping[str, ModelSettings], MinLen(1)]
+    models: Annotated[Mapping[Annotated[str, MinLen(1)], ModelSettings], MinLen(1)]
     policies: Mapping[str, Policy] = Field(default_factory=dict)
     bounds: BoundsSettings = BoundsSettings()
     per_policy: Mapping[str, PerPolicyTable] = Field(default_factory=dict)
@@ -70,8 +72,10 @@ class Settings(BaseModel):
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()
     seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
-    expected_output_tokens: Annotated[int, Ge(1)] = 500
+    expected_output_tokens: Annotated[Whole, Ge(1)] = 500
     unpriced: Literal["refuse", "drop", "allow"] = "refuse"
+
+    _check_seed = field_validator("seed")(checked_seed)
 
     _origin: Origin = PrivateAttr(default=IN_CODE)
 
@@ -162,6 +166,9 @@ def _read(path: Path) -> dict[str, Any]:
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder; allowed: a TOML file")
     try:
+        with path.open("rb") as file:
+            if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:  # editors on Windows begin files with it
+                return tomllib.load(file)
         return TomlConfigSettingsSource(BaseSettings, path).toml_data
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error

@@ -9,15 +9,15 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel, Field, field_validator
 
 from router.config_secrets import checked_base_url, checked_headers, checked_key_env
-from router.config_values import STRICT, Seconds
+from router.config_values import STRICT, Real, Seconds, Whole
 from router.core.breaker import BreakerSettings
 from router.core.deployment import Deployment
 from router.core.money import Usd
 from router.core.place import ConcurrencySettings
 from router.core.quota import QuotaSettings
 
-Share = Annotated[float, Ge(0), Le(1)]
-Count = Annotated[int, Ge(1)]
+Share = Annotated[Real, Ge(0), Le(1)]
+Count = Annotated[Whole, Ge(1)]
 
 
 class DeploymentTable(BaseModel):
@@ -30,7 +30,7 @@ class DeploymentTable(BaseModel):
     key_env: str | None = None
     region: str | None = None
     headers: Mapping[str, str] = Field(default_factory=dict, repr=False)
-    weight: Annotated[float, Gt(0)] = 1.0
+    weight: Annotated[Real, Gt(0)] = 1.0
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
 
@@ -49,7 +49,7 @@ class BreakerTable(BaseModel):
     model_config = STRICT
 
     consecutive_failures: Count = BreakerSettings().consecutive_failures
-    failure_share: Annotated[float, Gt(0), Le(1)] = BreakerSettings().failure_share
+    failure_share: Annotated[Real, Gt(0), Le(1)] = BreakerSettings().failure_share
     window_attempts: Count = BreakerSettings().window_attempts
     window_s: Seconds = BreakerSettings().window_s
     unusable_weight: Share = BreakerSettings().unusable_weight
@@ -70,7 +70,7 @@ class RetryQuotaTable(BaseModel):
     model_config = STRICT
 
     share: Share = QuotaSettings().share
-    least_per_s: Annotated[float, Ge(0)] = QuotaSettings().least_per_s
+    least_per_s: Annotated[Real, Ge(0)] = QuotaSettings().least_per_s
     ttl_s: Seconds = QuotaSettings().ttl_s
 
     def value(self) -> QuotaSettings:
@@ -84,7 +84,7 @@ class ConcurrencyTable(BaseModel):
     model_config = STRICT
 
     limit: Count | None = ConcurrencySettings().limit
-    queue: Annotated[int, Ge(0)] = ConcurrencySettings().queue
+    queue: Annotated[Whole, Ge(0)] = ConcurrencySettings().queue
 
     def value(self) -> ConcurrencySettings:
         """Returns it as the gate takes it."""
@@ -105,7 +105,7 @@ class LowerBounds(BaseModel):
 
     model_config = STRICT
 
-    attempts: Annotated[int, Ge(1), Le(100)] | None = None
+    attempts: Annotated[Whole, Ge(1), Le(100)] | None = None
     deadline_s: Seconds | None = None
     waste_usd: Usd | None = None
 
@@ -117,5 +117,5 @@ class PerPolicyTable(BaseModel):
 
     bounds: LowerBounds = LowerBounds()
     checks: Mapping[str, bool] = Field(default_factory=dict)
-    prefer_wait_s: Annotated[float, Ge(0)] = 0.0
+    prefer_wait_s: Annotated[Real, Ge(0)] = 0.0
     hedge: bool | None = None

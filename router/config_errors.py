@@ -26,6 +26,9 @@ SAID = "lowfare"
 ELSEWHERE = "lowfare_elsewhere"
 """The type of an error that only passes on one which is reported where it arose."""
 
+_KEY = "[key]"
+"""What pydantic puts behind a key that is wrong itself."""
+
 BARE_KEY = re.compile(r"[A-Za-z0-9_\-]+")
 
 
@@ -50,7 +53,7 @@ def faults_of(error: ValidationError, schema: type) -> list[Fault]:
         schema: the class that was validated, to tell which keys there are.
     """
     return [
-        Fault(tuple(details["loc"]), _message(details, schema))
+        Fault(tuple(part for part in details["loc"] if part != _KEY), _message(details, schema))
         for details in error.errors(include_url=False)
         if details["type"] != ELSEWHERE and not _follows(details)
     ]

@@ -52,7 +52,10 @@ class _Builder:
 
     def all(self) -> dict[str, Policy]:
         for name in self._tables:
-            self._attempt(name)
+            if name:
+                self._attempt(name)
+            else:
+                self._faults[name] = [Fault((), "found a policy without a name; allowed: a name that is not empty")]
         if self._faults:
             raise _validation_error(
                 Fault((name, *fault.path), fault.message) for name, faults in self._faults.items() for fault in faults
@@ -124,7 +127,7 @@ def policy_class(registry: Registry, kind: str) -> type:
         ConfigError: it is not installed, cannot be loaded, or is no frozen dataclass with this `kind`.
     """
     found = registry.load(kind)
-    if isinstance(found, type) and dataclasses.is_dataclass(found) and "__call__" in dir(found):
+    if isinstance(found, type) and _is_frozen(found) and "__call__" in dir(found):
         kinds = get_args(get_type_hints(found).get("kind"))
         if kinds == (kind,):
             return found
@@ -132,6 +135,11 @@ def policy_class(registry: Registry, kind: str) -> type:
         f"the kind {kind!r} of {GROUP} leads to {found!r}, which is no policy: it must be a frozen dataclass that can "
         f'be called, with a field kind: Literal["{kind}"]'
     )
+
+
+def _is_frozen(cls: type) -> bool:
+    """Returns whether instances of a dataclass stay as they are: a policy is used by many requests at once."""
+    return dataclasses.is_dataclass(cls) and bool(getattr(cls, "__dataclass_params__").frozen)  # noqa: B009 - untyped
 
 
 def _validation_error(faults: Iterable[Fault]) -> ValidationError:

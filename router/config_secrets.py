@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from router.core.headers import is_name, is_value
+
 ADVICE = "keep the key in an environment variable, and name that variable in key_env"
 
 SECRET_NAME = re.compile(
@@ -52,10 +54,21 @@ def checked_key_env(value: str | None) -> str | None:
 
 
 def checked_headers(value: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Returns headers; refuses those that carry a key."""
+    """Returns headers; refuses those that carry a key, and what no request could carry."""
     for name, text in (value or {}).items():
         if is_secret(name, text):
             raise ValueError(f"the header {name!r} looks like it carries a key (not shown); {ADVICE}")
+        if not is_name(name):
+            raise ValueError(f"found the header {name!r:.80}; allowed: a name of letters, digits and hyphens")
+        if not is_value(text):
+            raise ValueError(f"the header {name!r} has a value that is not allowed; a string of one line is")
+    return value
+
+
+def checked_seed(value: str) -> str:
+    """Returns a seed; refuses a key, which some take a seed for."""
+    if SECRET_VALUE.search(value):
+        raise ValueError(f"found what looks like a key (not shown), and a seed needs none; {ADVICE}")
     return value
 
 
@@ -96,6 +109,8 @@ def checked_base_url(value: str | None) -> str | None:
         parts, host = urlsplit(""), None
     if parts.username is not None or parts.password is not None or SECRET_VALUE.search(parts.query):
         raise ValueError(f"the address holds a password or a key (not shown); {ADVICE}")
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
+        raise ValueError(f"found {value!r}; allowed: an address without ? and #, as a path is put behind it")
     if parts.scheme not in {"http", "https"} or not host:
         raise ValueError(
             f'found {value!r}; allowed: an address of http:// or https:// and a host, as in "http://localhost:8000/v1"'

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from router.config_values import Spelt
 from router.core.naming import allowed
 
 Path = tuple[str | int, ...]
@@ -86,7 +87,7 @@ def overlay(tables: Mapping[str, Any], environ: Mapping[str, str], options: Iter
 
 def _value(text: str) -> Any:
     """Returns lists and tables as JSON has them; scalars stay text, which the types of the options read."""
-    return json.loads(text) if text.lstrip().startswith(("[", "{")) else text
+    return json.loads(text) if text.lstrip().startswith(("[", "{")) else Spelt(text)
 
 
 def _set(table: Mapping[str, Any], parts: list[str], value: Any) -> tuple[dict[str, Any], Path]:

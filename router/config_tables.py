@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from itertools import pairwise
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from router.config_attempts import DeploymentTable
 from router.config_errors import said
 from router.config_secrets import checked_base_url, checked_headers, checked_key_env, checked_options
-from router.config_values import STRICT, Seconds
+from router.config_values import STRICT, Real, Seconds, Whole
 from router.core.catalog import Capability, ServiceTier, Timeouts
 from router.core.money import Usd
 
@@ -39,7 +40,7 @@ class RateSettings(BaseModel):
 class PriceTierSettings(RateSettings):
     """Rates for requests with more input than `above_tokens`."""
 
-    above_tokens: Annotated[int, Ge(1)]
+    above_tokens: Annotated[Whole, Ge(1)]
 
 
 class TimeoutSettings(BaseModel):
@@ -72,15 +73,15 @@ class ModelSettings(RateSettings):
     search_usd: Usd | None = None
     price_tiers: tuple[PriceTierSettings, ...] | None = None
     price_service: Mapping[ServiceTier, RateSettings] | None = None
-    context_window_tokens: Annotated[int, Ge(1)] | None = None
-    max_output_tokens: Annotated[int, Ge(1)] | None = None
+    context_window_tokens: Annotated[Whole, Ge(1)] | None = None
+    max_output_tokens: Annotated[Whole, Ge(1)] | None = None
     capabilities: tuple[Capability, ...] | None = None
-    quality: Annotated[float, Ge(0), Le(1)] | None = None
+    quality: Annotated[Real, Ge(0), Le(1)] | None = None
     region: str | None = None
     timeout_s: TimeoutSettings | None = None
     deployments: tuple[DeploymentTable, ...] | None = None
-    concurrency: Annotated[int, Ge(1)] | None = None
-    queue: Annotated[int, Ge(0)] | None = None
+    concurrency: Annotated[Whole, Ge(1)] | None = None
+    queue: Annotated[Whole, Ge(0)] | None = None
     options: Mapping[str, Any] | None = Field(default=None, repr=False)
 
     _check_base_url = field_validator("base_url")(checked_base_url)
@@ -125,7 +126,7 @@ class BoundsSettings(BaseModel):
 
     model_config = STRICT
 
-    attempts: Annotated[int, Ge(1), Le(100)] = 3
+    attempts: Annotated[Whole, Ge(1), Le(100)] = 3
     deadline_s: Seconds = 60.0
     waste_usd: Usd | None = None
 
@@ -173,6 +174,12 @@ class LogSettings(BaseModel):
     content: Literal["none", "full"] = "none"
     redact: tuple[RedactSettings, ...] = ()
     lines: bool = False
+
+    @field_validator("path")
+    @classmethod
+    def _at_home(cls, path: str | None) -> str | None:
+        """Puts the user's folder in place of `~`, as a shell would; no sink would know what it means."""
+        return None if path is None else os.path.expanduser(path)  # noqa: PTH111 - pathlib would drop a final slash
 
 
 class TraceSettings(BaseModel):

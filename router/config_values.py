@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Gt, Le
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict
+from pydantic_core import PydanticKnownError
+
+
+class Spelt(str):
+    """The text of an environment variable, in which a number has no other form; in a file it has."""
+
+    __slots__ = ()
+
+
+def _as_whole(value: Any) -> Any:
+    return _no_number(value, "int_type")
+
+
+def _as_real(value: Any) -> Any:
+    return _no_number(value, "float_type")
+
+
+def _no_number(value: Any, fault: Any) -> Any:
+    """Refuses what pydantic would read as a number: `true` as 1, and a string that may be meant as one."""
+    if isinstance(value, bool) or (isinstance(value, str) and not isinstance(value, Spelt)):
+        raise PydanticKnownError(fault)
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_as_whole)]
+Real = Annotated[float, BeforeValidator(_as_real)]
 
 DAY_S = 86_400
-Seconds = Annotated[float, Gt(0), Le(DAY_S)]
+Seconds = Annotated[Real, Gt(0), Le(DAY_S)]
 """Up to a day: more is a mistake in the unit, and infinity would bound nothing."""
 
 STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)

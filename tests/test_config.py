@@ -17,7 +17,7 @@ from policies.cheapest import Cheapest
 from router import Context, Slate
 from router.config import Settings, default_settings, load
 from router.config_errors import faults_of
-from router.config_policies import build_policies
+from router.config_policies import build_policies, policy_class
 from router.config_sources import overlay
 from router.errors import ConfigError
 from router.registry import Registry
@@ -265,3 +265,44 @@ def test_policies_too_deep_to_follow_are_an_error(config: Path, towards: int) ->
     config.write_text(SMALL + "".join(tables) + '[policies.p1500]\nkind = "cheapest"\n')
     with pytest.raises(ConfigError, match="policies: found policies inside each other too deeply"):
         setup_of(load(config, environ={}))
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(config: Path) -> None:
+    """Editors on Windows write one; it is no part of the text."""
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
+    assert "small" in load(config, environ={}).models
+
+
+def test_the_log_may_stand_in_the_users_folder(config: Path) -> None:
+    """`~` is the user's folder, as a shell has it, in files and in variables."""
+    home = str(Path.home())
+    settings = load(config, environ={"LOWFARE_LOG__PATH": "~/decisions.jsonl"})
+    assert settings.log.path == f"{home}/decisions.jsonl"
+    assert load(config, environ={"LOWFARE_LOG__PATH": "a~b"}).log.path == "a~b"
+
+
+def test_a_seed_that_is_a_key_is_refused_and_not_shown(config: Path) -> None:
+    """A seed stands in the file and in records; whoever puts a key there is told where it belongs."""
+    key = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+    with pytest.raises(ConfigError, match="looks like a key") as caught:
+        load(config, environ={"LOWFARE_SEED": key})
+    assert "abcdefghij" not in str(caught.value)
+
+
+@dataclass
+class Loose:
+    """A policy whose options anyone could change."""
+
+    kind: Literal["loose"] = "loose"
+
+    def __call__(self, slate: Slate, context: Context, /) -> Slate:
+        return slate
+
+
+def test_a_policy_that_can_change_is_none() -> None:
+    """A policy serves many requests at once, so its class must be frozen."""
+    registry = Registry(
+        "lowfare.policies", {"loose": EntryPoint("loose", "tests.test_config:Loose", "lowfare.policies")}
+    )
+    with pytest.raises(ConfigError, match="must be a frozen dataclass"):
+        policy_class(registry, "loose")

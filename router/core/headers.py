@@ -24,6 +24,16 @@ _CREDENTIAL: Final = re.compile(
 )
 
 
+def is_name(name: object, /) -> bool:
+    """Returns whether a header can have this name."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
+
+
+def is_value(text: object, /) -> bool:
+    """Returns whether a header can have this value: a string of one line, in Latin-1."""
+    return isinstance(text, str) and _VALUE.fullmatch(text) is not None
+
+
 def is_credential(name: str, /) -> bool:
     """Returns whether a header carries a key, by its name."""
     return _CREDENTIAL.search(name) is not None
@@ -43,9 +53,9 @@ def parse_headers(value: Any, /, *, model: str | None) -> dict[str, str]:
         raise RequestError(f"extra_headers: a value of type {type(value).__name__} is not allowed; a dict is")
     headers: dict[str, str] = {}
     for name, text in value.items():
-        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        if not is_name(name):
             raise RequestError("extra_headers: a name is not one that HTTP knows")
-        if not (isinstance(text, str) and _VALUE.fullmatch(text)):
+        if not is_value(text):
             raise RequestError(f"extra_headers.{name}: the value is not allowed; a string of one line is")
         if model is None and is_credential(name):
             raise RequestError(

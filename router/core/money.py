@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Context, Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 EXACT = Context(prec=60)
 """Arithmetic in which no amount is ever rounded: a price has at most some 20 digits and a token count 12. The thread's
 own context may be set to few digits, or to trap rounding; money must not depend on that."""
+
+SPELLING: Final = re.compile(
+    r"\s*[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?\s*|[+-]?(?:inf(?:inity)?|nan)", re.ASCII | re.IGNORECASE
+)
+"""How an amount is written. `Decimal` takes more: `1_000`, which some read as one, and the digits of every script."""
+USD_MOST: Final = Decimal(10**12)
+"""More than anyone has; beyond it an amount is a mistake, and its sums need more digits than are kept."""
 
 
 class WrittenAsString:
@@ -16,15 +24,17 @@ class WrittenAsString:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """Returns a schema of finite decimals from 0 up, which takes strings, integers and decimals."""
         # Imported on use: a pure core that nobody configures from TOML needs no pydantic.
-        from pydantic_core import PydanticCustomError, core_schema
+        from pydantic_core import PydanticCustomError, PydanticKnownError, core_schema
 
-        def refuse_float(value: Any) -> Any:
+        def refuse(value: Any) -> Any:
             if isinstance(value, float):
                 raise PydanticCustomError("usd_float", 'is a float; write it as a string: "{found}"', {"found": value})
+            if isinstance(value, str) and not SPELLING.fullmatch(value):
+                raise PydanticKnownError("decimal_parsing")
             return value
 
-        amount = core_schema.decimal_schema(ge=Decimal(0), allow_inf_nan=False)
-        return core_schema.no_info_before_validator_function(refuse_float, amount)
+        amount = core_schema.decimal_schema(ge=Decimal(0), le=USD_MOST, allow_inf_nan=False)
+        return core_schema.no_info_before_validator_function(refuse, amount)
 
 
 Usd = Annotated[Decimal, WrittenAsString()]
