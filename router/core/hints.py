@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
+from router.core.money import SPELLING, USD_MOST
 from router.core.request import Hints
 from router.errors import RequestError
 
 HINT_NAMES: Final = frozenset(field.name for field in dataclasses.fields(Hints))
 """Keyword arguments of `Router.complete` that are for the router and reach no provider."""
 
+_NUMBER_MOST: Final = 1e18
+"""More seconds than the universe has; within it every whole number can be shown and computed with."""
 _TRACE_ID: Final = re.compile(r"(?!0{32})[0-9a-f]{32}")
 """A trace id of W3C Trace Context, section 3.2.2.3: 16 bytes in lower-case hex, not all zero."""
 
@@ -57,6 +59,8 @@ def _tag(value: Any, where: str) -> str:
         case bool():
             return "true" if value else "false"
         case int():
+            if abs(value) > _NUMBER_MOST:
+                raise RequestError(f"{where}: {_shown(value)} is not allowed")
             return str(value)
         case _:
             raise RequestError(
@@ -67,19 +71,25 @@ def _tag(value: Any, where: str) -> str:
 def _usd(value: Any, name: str) -> Decimal:
     """Returns an amount of money; a float is read as it prints, so that 0.02 is two cents."""
     allowed = 'US dollars are, at least 0, as a string ("0.02"), a Decimal or a number'
-    if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
-        raise RequestError(f"{name}: {_shown(value)} is not allowed; {allowed}")
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        raise RequestError(f"{name}: {_shown(value)} is not allowed; {allowed}") from None
-    if not amount.is_finite() or amount < 0:
-        raise RequestError(f"{name}: {_shown(value)} is not allowed; {allowed}")
+    fault = f"{name}: {_shown(value)} is not allowed; {allowed}"
+    match value:
+        case bool():
+            raise RequestError(fault)
+        case str() if SPELLING.fullmatch(value):
+            amount = Decimal(value)
+        case int() if abs(value) <= USD_MOST:
+            amount = Decimal(value)
+        case float() | Decimal():
+            amount = Decimal(str(value))
+        case _:
+            raise RequestError(fault)
+    if not amount.is_finite() or not 0 <= amount <= USD_MOST:
+        raise RequestError(fault)
     return amount
 
 
 def _attempts(value: Any, name: str) -> int:
-    if type(value) is not int or value < 1:
+    if type(value) is not int or not 1 <= value <= _NUMBER_MOST:
         raise RequestError(f"{name}: {_shown(value)} is not allowed; a whole number of at least 1 is")
     return value
 
@@ -97,7 +107,8 @@ def _share(value: Any, name: str) -> float:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared with a bound and not by `isfinite`, which fails on whole numbers that no float can hold.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _NUMBER_MOST
 
 
 def _trace_id(value: Any, name: str) -> str:
@@ -108,6 +119,8 @@ def _trace_id(value: Any, name: str) -> str:
 
 def _shown(value: Any) -> str:
     """Returns a hint's value as an error shows it. Hints hold no prompt, so unlike a message's they may be shown."""
+    if isinstance(value, int) and abs(value) > _NUMBER_MOST:
+        return "a number beyond all use"  # Python refuses to spell out more than 4,300 digits
     if value is None or isinstance(value, (str, int, float, Decimal)):
         text = repr(value)
         return text if len(text) <= 80 else f"{text[:77]}..."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final
 
 import orjson
@@ -36,8 +37,12 @@ _NO_HINTS: Final = Hints()
 _ELSEWHERE: Final = {
     "timeout": "the whole request's time is deadline_s=, in seconds; one attempt's is the model's timeout_s",
     "extra_query": "nothing is sent in a query; fields of the body go into extra_body, headers into extra_headers",
+    "base_url": "the model's base_url in the configuration says where it is asked",
 }
 """Arguments of OpenAI's client that are no part of a body, and what does their work."""
+_KEYS: Final = ("api_key", "apikey", "api-key", "authorization")
+_OWN: Final = frozenset({"mode", "models", "request"})
+"""Fields that some provider has and that look like a hint of ours."""
 _FIXED: Final = ("messages", "model", "stream")
 """What no `extra_body` may replace: the record and the price would be another request's."""
 
@@ -72,6 +77,8 @@ def parse_request(
     if None is not stream is not streamed is not None:
         raise RequestError(f"stream: {stream} is not allowed here; stream and astream return pieces, the others do not")
     source = prompt_or_messages if messages is None else messages
+    if source is None and "prompt" in params_and_hints:
+        raise RequestError('prompt is no parameter: the prompt comes first, without a name, as in complete("...")')
     params: dict[str, Any] = {}
     hints: dict[str, Any] = {}
     for name, value in params_and_hints.items():
@@ -199,7 +206,9 @@ def _parse_params(params: dict[str, Any]) -> dict[str, Any]:
         params["response_format"] = response_format_of(params["response_format"])
     for name in ("max_tokens", "max_completion_tokens", "n"):
         if name in params and (type(params[name]) is not int or params[name] < 1):
-            found = params[name] if isinstance(params[name], (int, float)) else _named(params[name])
+            number = params[name]
+            # A number of thousands of digits has no text.
+            found = number if isinstance(number, (int, float)) and abs(number) < 2**64 else _named(number)
             raise RequestError(f"{name}: {found} is not allowed; a whole number of at least 1 is")
     if "max_tokens" in params and params.get("max_completion_tokens", params["max_tokens"]) != params["max_tokens"]:
         raise RequestError(
@@ -220,12 +229,23 @@ def _merge_extra(params: dict[str, Any]) -> None:
     for name, instead in _ELSEWHERE.items():
         if name in params:
             raise RequestError(f"{name} is no field of a request: {instead}")
+    for name in params.keys() - _OWN:
+        if near := get_close_matches(name, HINT_NAMES, n=1, cutoff=0.8):
+            raise RequestError(
+                f"{name:.40} is no hint of the router's (did you mean {near[0]}?); a provider's own field of that name "
+                "goes into extra_body"
+            )
     if "extra_body" in params:
         extra = _mapping(params.pop("extra_body"), "extra_body")
         for name in _FIXED:
             if name in extra:
                 raise RequestError(f"extra_body.{name} is not allowed; pass {name} beside it")
         params.update(extra)
+    if any(name.lower() in _KEYS for name in params):
+        raise RequestError(
+            "a key is no part of a request, and would be logged with it: put it into an environment variable, and name "
+            "that variable in the model's key_env"
+        )
 
 
 def _check_tools(tools: Any) -> None:

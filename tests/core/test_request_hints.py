@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.hints import HINT_NAMES, parse_hints
+from router.core.parse import parse_request
 from router.core.request import Hints
 from router.errors import RequestError
 
@@ -27,7 +28,7 @@ def test_every_field_of_hints_is_a_hint() -> None:
             parse_hints({name: object()})
 
 
-@given(st.decimals(min_value=0, allow_nan=False, allow_infinity=False))
+@given(st.decimals(min_value=0, max_value=10**12, places=30))
 def test_money_is_taken_in_any_exact_form(amount: Decimal) -> None:
     """A Decimal and its text mean the same amount, with no rounding."""
     assert parse_hints({"max_cost_usd": amount}).max_cost_usd == amount
@@ -109,3 +110,60 @@ def test_a_wrong_hint_is_refused(name: str, value: Any) -> None:
         parse_hints({name: value})
     assert "allowed" in str(caught.value)
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("deadline_s", 10**400),
+        ("deadline_s", 10**5000),
+        ("min_quality", -(10**5000)),
+        ("attempts", 10**5000),
+        ("max_cost_usd", 10**5000),
+        ("max_cost_usd", -(10**5000)),
+        ("max_cost_usd", "1_000"),
+        ("waste_usd", "\N{ARABIC-INDIC DIGIT ONE}"),
+        ("waste_usd", "1e999"),
+        ("tags", {"team": 10**5000}),
+        ("max_tokens", -(10**5000)),
+        ("max_tokens", 10**5000),
+    ],
+    ids=map(str, range(12)),  # some of the numbers have no text
+)
+def test_numbers_beyond_all_use_are_refused_by_name(name: str, value: Any) -> None:
+    """What no float holds, what has no text, and what some read as another number."""
+    with pytest.raises(RequestError, match=name):
+        parse_request("hi", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"max_cost_us": "1"}, r"max_cost_us is no hint .*did you mean max_cost_usd\?.*extra_body"),
+        ({"polcy": "x"}, r"did you mean policy\?"),
+        ({"deadline": 3}, r"did you mean deadline_s\?"),
+        ({"api_key": "sk-secret"}, "key_env"),
+        ({"extra_body": {"Authorization": "sk-secret"}}, "key_env"),
+        ({"base_url": "http://x"}, "base_url is no field of a request"),
+    ],
+)
+def test_what_is_meant_for_the_router_is_not_sent_to_a_provider(given: dict[str, Any], says: str) -> None:
+    """A hint with a slip in its name would silently do nothing, and a key would be logged; the key is not shown."""
+    with pytest.raises(RequestError, match=says) as caught:
+        parse_request("hi", **given)
+    assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["models", "mode", "min_p", "top_k", "frobnicate", "request", "reasoning"])
+def test_parameters_that_lowfare_does_not_know_go_through(name: str) -> None:
+    """A provider's own field is for the provider; one that looks like a hint can still go by extra_body."""
+    own: dict[str, Any] = {name: 1}
+    assert parse_request("hi", **own).params == own
+    assert parse_request("hi", extra_body={"max_cost_us": 1}).params == {"max_cost_us": 1}
+
+
+def test_a_prompt_has_no_name() -> None:
+    """Who writes `prompt=` is told where the prompt goes."""
+    with pytest.raises(RequestError, match=r'the prompt comes first, without a name, as in complete\("\.\.\."\)'):
+        parse_request(prompt="hi")
+    assert parse_request("hi", prompt="template").params == {"prompt": "template"}
