@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 from router.core import failure_echo
 from router.core.answer import Answer, Chunk
 from router.core.catalog import Model, Timeouts
+from router.core.classify import classify
 from router.core.failure import Failure
 from router.core.headers import is_credential
 from router.core.request import Request
@@ -53,6 +55,22 @@ def key_of(call: Call, /) -> str | None:
 def texts_of(call: Call, /) -> Iterator[str]:
     """Yields what no failure of a call may repeat: the prompts, and the key."""
     return failure_echo.texts_of(call.request, key=call.key)
+
+
+def failure_of(
+    call: Call, /, *, provider: str, status: int | None, headers: Mapping[str, str], body: bytes | str
+) -> Failure:
+    """Returns what a provider's error in answer to a call means, as `classify` reads it.
+
+    No message repeats the request or the key, and one about a key that was not there says where it was looked for.
+    """
+    failure = classify(
+        provider=provider, status=status, headers=headers, body=body, now=datetime.now(UTC), asked=texts_of(call)
+    )
+    if failure.kind != "denied" or key_of(call) or brings_key(call) or call.model.key_env is None:
+        return failure
+    advice = f"the environment variable {call.model.key_env} is empty or not set"
+    return replace(failure, message=f"{advice}: {failure.message}")
 
 
 class Client(Protocol):

@@ -9,17 +9,16 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import AsyncGenerator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from router.clients import media
-from router.clients.client import Call, texts_of
-from router.clients.http import Http, Stream
+from router.clients.client import Call, failure_of
+from router.clients.http import Http, Response, Stream
 from router.clients.litellm_adapter import WireRequest
 from router.clients.nesting import too_deep
 from router.clients.sse import DONE, Event
 from router.core.answer import Answer, Chunk
-from router.core.classify import classify, error_in
+from router.core.classify import error_in
 from router.core.failure import Failure
 
 
@@ -96,7 +95,7 @@ async def send(http: Http, form: Format, call: Call) -> Answer | Failure:
         return response
     body = _object(response.body)
     if response.status != 200 or is_error(body):
-        return failure_of(form.provider, call, response.status, response.headers, response.body)
+        return _failed(form, call, response, response.body)
     answer = None if body is None else form.whole(body, wire, response.headers)
     return answer or _strange(response.status)
 
@@ -115,7 +114,7 @@ async def stream(http: Http, form: Format, call: Call) -> AsyncGenerator[Chunk |
             body = await response.read()
             # An error whose body breaks off is still the error that its status says.
             said = b"" if isinstance(body, Failure) else body
-            yield failure_of(form.provider, call, response.status, response.headers, said)
+            yield _failed(form, call, response, said)
         elif "json" in response.headers.get("content-type", ""):
             async for item in _unstreamed(form, wire, call, response):
                 yield item
@@ -158,7 +157,7 @@ async def _streamed(
             case Event(data=data, name=name):
                 body = _object(data)
                 if name == "error" or is_error(body):
-                    yield failure_of(form.provider, call, response.status, response.headers, data)
+                    yield _failed(form, call, response, data)
                     return
                 if body is None:
                     yield _strange(response.status)
@@ -187,11 +186,15 @@ async def _unstreamed(
             yield _strange(response.status)
             return
         if is_error(event):
-            yield failure_of(form.provider, call, response.status, response.headers, json.dumps(event))
+            yield _failed(form, call, response, json.dumps(event))
             return
         for chunk in reading.feed(event):
             yield chunk
     yield reading.end(response.headers) or _cut(response)
+
+
+def _failed(form: Format, call: Call, response: Response | Stream, body: bytes | str) -> Failure:
+    return failure_of(call, provider=form.provider, status=response.status, headers=response.headers, body=body)
 
 
 def _strange(status: int) -> Failure:
@@ -209,13 +212,6 @@ def is_error(body: Mapping[str, Any] | None) -> bool:
         # A prompt that Gemini blocked is billed: its client reads it as an answer, with its usage.
         body = {name: value for name, value in body.items() if name != "promptFeedback"}
     return error_in(body)
-
-
-def failure_of(provider: str, call: Call, status: int, headers: Mapping[str, str], body: bytes | str) -> Failure:
-    """Returns the class of what a provider answered to a call instead of an answer."""
-    return classify(
-        provider=provider, status=status, headers=headers, body=body, now=datetime.now(UTC), asked=texts_of(call)
-    )
 
 
 def _object(text: bytes | str) -> dict[str, Any] | None:

@@ -13,9 +13,8 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, assert_never
 
 from router.clients import cohere, exchange, litellm_adapter, litellm_results
-from router.clients.client import Call
+from router.clients.client import Call, failure_of
 from router.clients.counts import believable, count_at, table_at
-from router.clients.exchange import failure_of
 from router.clients.http import Http
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.failure import Failure
@@ -273,13 +272,17 @@ def _longer(old: ToolCall, new: ToolCall) -> ToolCall:
     return ToolCall(id=old.id or new.id, function=function, index=old.index, extra={**old.extra, **new.extra})
 
 
+def _failed(call: Call, status: int, headers: Mapping[str, str], body: str) -> Failure:
+    return failure_of(call, provider=call.model.provider, status=status, headers=headers, body=body)
+
+
 def failure_from(call: Call, error: Exception) -> Failure:
     """Returns what an exception of litellm's means: by the provider's status, headers and body where there are any."""
     raised = litellm_results.raised(error)
     where = f"{type(error).__name__} for {call.model.id}"
     match raised.fate:
         case "answered":
-            return failure_of(call.model.provider, call, raised.status or 500, raised.headers, raised.body)
+            return _failed(call, raised.status or 500, raised.headers, raised.body)
         case "unsupported":
             return Failure(kind="unsupported", message=f"the request cannot be expressed: {where}", sent=False)
         case "not_sent":
@@ -289,7 +292,7 @@ def failure_from(call: Call, error: Exception) -> Failure:
         case "cut":
             return Failure(kind="cut", message=f"connection lost: {where}")
         case "other" if raised.status is not None:
-            failure = failure_of(call.model.provider, call, raised.status, {}, "")
+            failure = _failed(call, raised.status, {}, "")
             return dataclasses.replace(failure, message=f"litellm raised {where}")
         case "other":
             return Failure(kind="server_error", message=f"litellm raised {where}")

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 import orjson
 
-from router.clients.client import Call, key_of, texts_of
+from router.clients.client import Call, failure_of, key_of
 from router.clients.http import Http, Response, Stream
 from router.clients.openai_request import body_of
 from router.clients.openai_stream import Joiner
@@ -23,7 +22,7 @@ from router.clients.quirks import Quirks, endpoint, provider_at, quirks_of
 from router.clients.sse import DONE, Decoder, Event
 from router.core.answer import Answer, Chunk, ChunkChoice
 from router.core.catalog import Model
-from router.core.classify import classify, error_in
+from router.core.classify import error_in
 from router.core.failure import Failure
 
 __all__ = ["OpenAIClient", "answer_from", "usage_from"]
@@ -139,14 +138,7 @@ class OpenAIClient:
 
 
 def _failed(provider: str, call: Call, response: Response | Stream, body: bytes | str) -> Failure:
-    return classify(
-        provider=provider,
-        status=response.status,
-        headers=response.headers,
-        body=body,
-        now=datetime.now(tz=UTC),
-        asked=texts_of(call),
-    )
+    return failure_of(call, provider=provider, status=response.status, headers=response.headers, body=body)
 
 
 def _read(response: Response, provider: str, call: Call) -> Answer | Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from router.clients.gemini import GeminiClient
 from router.clients.litellm import LitellmClient
 from router.clients.openai import OpenAIClient
 from router.core.failure import FOLLOW, Failure
-from tests.clients.calls import call, sse, streamed
+from tests.clients.calls import KEY, call, sse, streamed
 from tests.replay.server import Recording, ReplayServer
 
 CANARY = "my doctor says the xylophone is malignant"
@@ -80,3 +81,16 @@ async def test_a_redirect_says_where_it_leads(client: Client, model: str, stream
         "the address redirects to elsewhere.example, which is not followed; set base_url to where it leads"
     )
     assert (FOLLOW[failure.kind].same_model, FOLLOW[failure.kind].billed) == (False, "no")
+
+
+@pytest.mark.parametrize("key", [None, "", KEY])
+async def test_a_key_that_was_not_there_is_said_to_be_missing(client: Client, model: str, key: str | None) -> None:
+    """Where the variable of the key is empty or not set, a refusal names it; where it is set, the key is wrong."""
+    said = {"error": {"type": "authentication_error", "message": "No auth credentials found"}}
+    recording = Recording(status=401, headers={"content-type": "application/json"}, body=json.dumps(said).encode())
+    async with ReplayServer({"a": recording}) as server:
+        one = call(model, base_url=f"{server.url}/a", key=key)
+        failure = await client.send(replace(one, model=replace(one.model, key_env="SOME_API_KEY")))
+    assert isinstance(failure, Failure)
+    assert failure.kind == "denied"
+    assert failure.message.startswith("the environment variable SOME_API_KEY is empty or not set: ") is (not key)
