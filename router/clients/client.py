@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from router.core import failure_echo
 from router.core.answer import Answer, Chunk
 from router.core.catalog import Model, Timeouts
-from router.core.classify import classify
 from router.core.failure import Failure
 from router.core.headers import is_credential
 from router.core.request import Request
@@ -52,11 +50,6 @@ def key_of(call: Call, /) -> str | None:
     return None if brings_key(call) else call.key
 
 
-def texts_of(call: Call, /) -> Iterator[str]:
-    """Yields what no failure of a call may repeat: the prompts, and the key."""
-    return failure_echo.texts_of(call.request, key=call.key)
-
-
 def failure_of(
     call: Call, /, *, provider: str, status: int | None, headers: Mapping[str, str], body: bytes | str
 ) -> Failure:
@@ -64,8 +57,17 @@ def failure_of(
 
     No message repeats the request or the key, and one about a key that was not there says where it was looked for.
     """
+    # Imported on use: the rules take 20 ms to compile, which `import router` shall not spend.
+    from router.core.classify import classify
+    from router.core.failure_echo import texts_of
+
     failure = classify(
-        provider=provider, status=status, headers=headers, body=body, now=datetime.now(UTC), asked=texts_of(call)
+        provider=provider,
+        status=status,
+        headers=headers,
+        body=body,
+        now=datetime.now(UTC),
+        asked=texts_of(call.request, key=call.key),
     )
     if failure.kind != "denied" or key_of(call) or brings_key(call) or call.model.key_env is None:
         return failure
