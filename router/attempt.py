@@ -63,11 +63,21 @@ class Flow:
     """The attempts of one state of a request, as they come about.
 
     Attributes:
+        began_s: when the first of them began, in seconds from the request's arrival.
         taps: one for each attempt that began, in order.
     """
 
     watch: Watch
+    began_s: float = 0.0
     taps: list[Tap] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Forgets the attempts of the state before."""
+        self.began_s, self.taps = self.watch.now_s(), []
+
+    def elapsed_s(self) -> float:
+        """Returns the seconds since the state's first attempt began."""
+        return round(self.watch.now_s() - self.began_s, 6)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -141,6 +151,7 @@ class Tap:
             deployment=place.deployment if place is not None and place.deployment != place.model.name else None,
             key_env=place.model.key_env if place is not None else None,
             held=self._held,
+            sent=place is not None,
         )
 
 
@@ -177,7 +188,7 @@ class Attempts:
                 retry=asked is state and state.again,
                 last=asked is state and state.last,
                 tokens=_tokens(asked),
-                wait_s=state.timeout_s,
+                wait_s=_patience_s(state, flow),
                 draw=course.draw,
                 avoid=course.avoid(asked.candidate),
             )
@@ -185,7 +196,7 @@ class Attempts:
                 tap.held_back(leave)
                 return
             tap.place = leave
-            left_s = state.timeout_s - tap.elapsed_s()
+            left_s = state.timeout_s - flow.elapsed_s()
             if left_s <= 0.0:
                 tap.result = Failure(kind="not_sent", message="the deadline passed in the queue", sent=False)
                 return
@@ -313,6 +324,12 @@ class Clients:
             self._made = {}
         self._made = {known: clients for known, clients in self._made.items() if not known.is_closed()}
         return self._made.setdefault(loop, {})
+
+
+def _patience_s(state: NeedCall, flow: Flow) -> float:
+    """Returns how long to queue: as long as there is time or, while others are live, as the policy prefers."""
+    left_s = state.timeout_s - flow.elapsed_s()
+    return left_s if state.last else min(left_s, state.course.given.prefer_wait_s)
 
 
 def _tokens(asked: NeedCall | Hedge) -> int:

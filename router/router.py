@@ -210,7 +210,7 @@ class Router:
         while True:
             match state:
                 case NeedCall():
-                    flow.taps = []
+                    flow.begin()
                     try:
                         async with aclosing(self._attempts.run(state, request, flow)) as chunks:
                             async for chunk in chunks:

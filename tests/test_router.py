@@ -761,6 +761,41 @@ async def test_a_full_queue_is_passed_over_at_once() -> None:
     assert router.health()["small"].in_flight == 0
 
 
+async def test_a_full_queue_with_nobody_else_is_an_error_at_once() -> None:
+    """With no other model, a full queue is told once, and not asked again until the deadline."""
+    models = {"small": {**TABLES["models"]["small"], "concurrency": 1, "queue": 0}}
+    policies = {"default": {"kind": "fallback", "models": ["small"]}}
+    client = Slow()
+    router = routed(client, models=models, policies=policies)
+    first = asyncio.create_task(router.acomplete("hi", max_tokens=10))
+    await client.entered.wait()
+    with pytest.raises(ProviderError, match="queue_full") as caught:
+        await router.acomplete("hi", max_tokens=10)
+    assert caught.value.decision is not None
+    assert len(caught.value.decision.attempts) == 1
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+
+
+async def test_who_gives_up_in_the_queue_pays_nothing(kept: Kept) -> None:
+    """A place that never came free was never used: the cancelled attempt costs nothing, and the queue is empty."""
+    models = {"small": {**TABLES["models"]["small"], "concurrency": 1}}
+    policies = {"default": {"kind": "fallback", "models": ["small"]}}
+    client = Slow()
+    router = routed(client, kept, models=models, policies=policies)
+    tasks = [asyncio.create_task(router.acomplete("hi", max_tokens=10)) for _ in range(2)]
+    await client.entered.wait()
+    while router.health()["small"].queued == 0:
+        await asyncio.sleep(0)
+    for task in reversed(tasks):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [d.cost_usd for d in kept.decisions] == [Decimal(0), kept.decisions[1].attempts[0].worst_usd]
+    assert (router.health()["small"].queued, router.health()["small"].in_flight) == (0, 0)
+
+
 async def test_a_spent_retry_quota_ends_retries() -> None:
     """With no retries left, a lone model's request fails at once and says so."""
     refused = Failure(kind="refused", message="busy", status=429, retry_after_s=1)

@@ -33,6 +33,9 @@ from router.errors import PolicyError
 NO_POLICY = "none"
 """What stands in the record for the policy of a request that names its model itself: nothing is left to choose."""
 
+AT_ONCE = frozenset({"queue_full", "quota_spent"})
+"""Holds that are no use waiting out: the request goes elsewhere, or fails, at once, and does not add to the crowd."""
+
 HOLDS_MOST = 20
 """How often one request's turn may be held back: a provider whose gate opens and shuts must not keep it going round."""
 
@@ -239,7 +242,7 @@ def _noted(course: Course, attempt: Attempt, now_s: float) -> Course:
     if follow is None:  # the loser of a hedge, which was cancelled, says nothing
         return course
     ready_s = {model: ready for model, ready in course.ready_s.items() if model != name}
-    if follow.same_model and attempt.should_retry is not False:
+    if follow.same_model and attempt.should_retry is not False and attempt.held not in AT_ONCE:
         wait_s = max(attempt.retry_after_s or 0.0, backoff_s(course.asked(name) - 1, course.draw))
         ready_s[name] = now_s + wait_s
     window = next((c.model.context_window_tokens or 0 for c in course.slate.live if c.model.name == name), 0)

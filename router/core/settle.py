@@ -37,6 +37,7 @@ class Seen:
         streamed: text that was streamed before the attempt ended.
         committed: whether some of it had reached the caller.
         deployment, key_env, held: as the attempt's record has them.
+        sent: False while the attempt waited for its turn, so that nothing can have been billed.
     """
 
     started_s: float
@@ -47,6 +48,7 @@ class Seen:
     deployment: str | None = None
     key_env: str | None = None
     held: str | None = None
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,8 @@ def _price_answer(candidate: Candidate, answer: Answer) -> _Priced:
 
 def _price_failure(candidate: Candidate, failure: Failure | None, seen: Seen) -> _Priced:
     billed = "worst" if failure is None else FOLLOW[failure.kind].billed
-    if failure is not None and not seen.streamed and (billed == "no" or not failure.sent):
+    free = not seen.sent or (failure is not None and (billed == "no" or not failure.sent))
+    if free and not seen.streamed:
         return _Priced(Decimal(0), "billed", "nothing is billed for this")
     if billed == "maybe" and not seen.streamed:
         cost = _estimate(candidate, 0)
