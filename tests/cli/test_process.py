@@ -183,3 +183,52 @@ def on_terminal(arguments: Sequence[str | Path], **more: str) -> str:
     os.close(ours)
     assert process.wait() == 0
     return written.decode()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+@pytest.mark.parametrize("arguments", [["models", "--all"], ["demo"], ["demo", "--json"], ["--version"], ["--help"]])
+def test_a_full_disk_is_told_in_one_line(arguments: list[str]) -> None:
+    """What cannot be written is said on stderr, without a traceback."""
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [COMMAND, *arguments], env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (result.returncode, result.stderr) == (1, "cannot write to stdout: No space left on device\n")
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize("arguments", ["models --all", "demo --json", "--version"])
+def test_closed_streams_are_no_error(arguments: str, streams: str) -> None:
+    """Who closes stdout or stderr wants to hear nothing there."""
+    result = subprocess.run(
+        ["sh", "-c", f"{COMMAND} {arguments} {streams}"],  # noqa: S607 - any shell will do
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("columns", ["0", "1"])
+def test_a_terminal_without_a_width_gets_all_of_it(columns: str) -> None:
+    """`COLUMNS=0` says that nobody knows, not that there is no room."""
+    result = run(["demo"], COLUMNS=columns)
+    assert result.returncode == 0
+    assert "$" in result.stdout
+
+
+def test_ctrl_c_while_the_command_is_loaded() -> None:
+    """Ctrl-C in the middle of an import ends the command like any other, without a traceback."""
+    code = (
+        "import signal, sys, router.cli\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'router.cli.app': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "router.cli.main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (130, "interrupted\n")
