@@ -24,6 +24,11 @@ _PACKAGE: Final = "litellm"
 _FILE: Final = "model_prices_and_context_window_backup.json"
 _CHAT_MODES: Final = frozenset({"chat", "responses"})
 
+_MAKERS: Final = frozenset(
+    "ai21 anthropic cohere_chat dashscope deepseek gemini minimax mistral moonshot openai xai zai".split()
+)
+"""Providers that serve the models they made; who asks for a model by its name alone most likely means theirs."""
+
 
 @dataclass(frozen=True, slots=True)
 class PriceMap:
@@ -59,16 +64,22 @@ class PriceMap:
 
     def suggest(self, model_id: str, most: int = 5) -> tuple[str, ...]:
         """Returns ids of chat models that `model_id` may have been meant as, likeliest first."""
-        ids = {_full_id(key, raw): key for key, raw in self.rows.items() if raw.get("mode") in _CHAT_MODES}
+        chat = {_full_id(key, raw): key for key, raw in self.rows.items() if raw.get("mode") in _CHAT_MODES}
+        ids: dict[str, list[str]] = {}
         by_name: dict[str, list[str]] = {}
-        # The map leaves the prefix away where a model is at home: those come first, then the shorter paths.
-        for full in sorted(ids, key=lambda full: (full == ids[full], full.count("/"), full)):
-            by_name.setdefault(full.rpartition("/")[2], []).append(full)
-        bare = model_id.rpartition("/")[2]
-        similar = difflib.get_close_matches(model_id, ids, n=most, cutoff=0.6)
+        # Who made a model comes first, then where the map leaves the prefix away, then the shorter paths.
+        for full in sorted(
+            chat, key=lambda full: (full.partition("/")[0] not in _MAKERS, full == chat[full], full.count("/"), full)
+        ):
+            ids.setdefault(_folded(full), []).append(full)
+            by_name.setdefault(_folded(full.rpartition("/")[2]), []).append(full)
+        wanted = _folded(model_id)
+        bare = wanted.rpartition("/")[2]
+        similar = [full for near in difflib.get_close_matches(wanted, ids, n=most, cutoff=0.6) for full in ids[near]]
         nearest = difflib.get_close_matches(bare, by_name, n=1, cutoff=0.75)
         same_name = [full for name in nearest for full in by_name[name]]
-        found = [*by_name.get(bare, ()), *similar, *same_name] if "/" in model_id else [*same_name, *similar]
+        exact = [*ids.get(wanted, ()), *by_name.get(bare, ())]
+        found = [*exact, *similar, *same_name] if "/" in model_id else [*exact, *same_name, *similar]
         return tuple(dict.fromkeys(found))[:most]
 
     def _key(self, model_id: str) -> str | None:
@@ -77,6 +88,11 @@ class PriceMap:
         provider, _, rest = model_id.partition("/")
         raw = self.rows.get(rest)
         return rest if raw is not None and provider in {provider_of(raw), raw.get("litellm_provider")} else None
+
+
+def _folded(text: str) -> str:
+    """Returns an id without what people mix up in it: capitals, and the sign between the parts of a version."""
+    return text.lower().replace(".", "-").replace("_", "-")
 
 
 def _full_id(key: str, raw: Mapping[str, Any]) -> str:

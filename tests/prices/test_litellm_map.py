@@ -71,6 +71,22 @@ def test_suggestions_are_likeliest_first() -> None:
     assert PRICES.suggest("zzzzz/qqqqq") == ()
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("claude-sonnet-4.5", "anthropic/claude-sonnet-4-5"),
+        ("anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-4-5"),
+        ("GPT-4.1", "openai/gpt-4.1"),
+        ("gpt-4-1", "openai/gpt-4.1"),
+        ("deepseek-v3.2", "deepseek/deepseek-v3.2"),
+        ("gemini_2.5_flash", "gemini/gemini-2.5-flash"),
+    ],
+)
+def test_what_people_mix_up_is_understood(installed: PriceMap, written: str, meant: str) -> None:
+    """Capitals, and dots, hyphens and underscores for each other; of many hosts, the model's maker comes first."""
+    assert installed.suggest(written)[0] == meant
+
+
 def test_embeddings_are_never_suggested() -> None:
     """Only chat models can be routed to."""
     assert PRICES.suggest("embedder-3") == ()
