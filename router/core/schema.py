@@ -8,9 +8,28 @@ with siblings. pydantic itself is not imported: only its classes have `model_jso
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from router.errors import RequestError
+
+
+class StrictSchema(dict[str, Any]):
+    """A class's schema as providers are asked for it, every property required.
+
+    Attributes:
+        own: what the class itself takes: an answer without a property that has a default is still one of it.
+    """
+
+    __slots__ = ("own",)
+
+    def __init__(self, strict: Mapping[str, Any], *, own: Mapping[str, Any]) -> None:
+        super().__init__(strict)
+        self.own = own
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StrictSchema:
+        """Returns a copy for a client's transform to change; the class's own schema is shared, as nobody changes it."""
+        return StrictSchema(deepcopy(dict(self), memo), own=self.own)
 
 
 def response_format_of(value: Any) -> Any:
@@ -28,7 +47,7 @@ def response_format_of(value: Any) -> Any:
             "a mapping or a pydantic model class is"
         )
     root = make()
-    schema = _strict(root, root)
+    schema = StrictSchema(_strict(root, root), own=make())
     return {"type": "json_schema", "json_schema": {"name": value.__name__, "strict": True, "schema": schema}}
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from router.core.answer import Answer, Choice, ToolCall
 from router.core.failure import Failure
 from router.core.request import Request
+from router.core.schema import StrictSchema
 from router.core.schema_check import SchemaCheck, schema_check
 
 Check = Callable[[Answer, Request], str | None]
@@ -64,15 +65,18 @@ def check(name: str, /, *, kind: Literal["unusable", "filtered"] = "unusable") -
 
 
 def schema_of(request: Request, /) -> Mapping[str, Any] | None:
-    """Returns the JSON schema that a request asks for; None where it asks for none.
+    """Returns the JSON schema that an answer must match; None where the request asks for none.
 
-    In OpenAI's form, or with the schema beside the type, as some hosts take it.
+    In OpenAI's form, or with the schema beside the type, as some hosts take it. Where the caller passed a pydantic
+    class, it is the class's own: of the model more is asked, but what the class takes is of use.
     """
     asked = request.params.get("response_format")
     if not isinstance(asked, Mapping) or asked.get("type") != "json_schema":
         return None
     wrapper = asked.get("json_schema")
     schema = (wrapper if isinstance(wrapper, Mapping) else asked).get("schema")
+    if isinstance(schema, StrictSchema):
+        return schema.own
     return schema if isinstance(schema, Mapping) else None
 
 

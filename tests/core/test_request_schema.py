@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from copy import deepcopy
 from typing import Annotated, Any, Literal
 
+import orjson
 import pytest
 from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, Field
 
+from router.core.answer import Answer, Choice, Message
+from router.core.failure import Failure
 from router.core.parse import parse_request
 from router.core.schema import response_format_of
+from router.core.usable import unusable
 
 
 class Address(BaseModel):
@@ -79,3 +85,28 @@ def test_a_mapping_is_left_as_it_is() -> None:
     """Formats in OpenAI's own form go through, unknown ones too."""
     given = {"type": "grammar", "x": 1}
     assert response_format_of(given) is given
+
+
+def judged(text: str) -> Failure | None:
+    """Returns why an answer is of no use to who asked for an address."""
+    request = parse_request("hi", response_format=Address)
+    return unusable(Answer(choices=(Choice(message=Message(content=text), finish_reason="stop"),)), request)
+
+
+def test_an_answer_that_the_class_takes_is_of_use() -> None:
+    """Every property is asked of the model; one with a default may be missing all the same, and no other."""
+    assert judged('{"street": "Main", "zip_code": null}') is None
+    assert judged('{"street": "Main"}') is None
+    assert judged('{"street": "Main", "country": "CH"}') is None
+    assert judged('{"zip_code": "8000"}') is not None
+    assert Address.model_validate_json('{"street": "Main", "country": "CH"}').zip_code is None
+
+
+def test_a_copy_of_the_schema_knows_the_class_too() -> None:
+    """Clients change copies, and send the schema alone; what an answer is checked against stays."""
+    schema = parse_request("hi", response_format=Address).params["response_format"]["json_schema"]["schema"]
+    copied = deepcopy(schema)
+    copied["properties"]["street"]["type"] = "integer"
+    assert schema == to_strict_json_schema(Address)
+    assert copied.own is schema.own
+    assert orjson.loads(orjson.dumps(schema)) == json.loads(json.dumps(schema)) == schema
