@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -140,8 +139,8 @@ class Rules:
                 )
             elif takers := _takers(when, self.rules[:index]):
                 yield f"rules[{index}]: no request can reach it, since {_listed(takers)} before it"
-            if (pattern := when.last_user_message) is not None and (fault := _fault(pattern)):
-                yield f"rules[{index}].when.last_user_message: {pattern!r} is not a regular expression: {fault}"
+            if (pattern := when.last_user_message) is not None and (fault := statics.pattern_fault(pattern)):
+                yield f"rules[{index}].when.last_user_message: {fault}"
         if self.otherwise is not None and (takers := _takers(When(), self.rules)):
             yield f"otherwise: no request can reach it, since {_listed(takers)} before it"
 
@@ -202,11 +201,3 @@ def _wider(glob: str, other: str) -> bool:
     """Returns whether `glob` matches all that `other` matches; a wildcard in `other` is only compared as text."""
     plain = not any(sign in other for sign in "*?[")
     return glob in {"*", other} or (plain and fnmatchcase(other, glob))
-
-
-def _fault(pattern: str) -> str | None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        return str(error)
-    return None

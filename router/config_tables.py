@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +16,7 @@ from router.config_secrets import checked_base_url, checked_headers, checked_key
 from router.config_values import STRICT, Real, Seconds, Whole
 from router.core.catalog import Capability, ServiceTier, Timeouts
 from router.core.money import Usd
+from router.core.statics import pattern_fault
 
 
 class RateSettings(BaseModel):
@@ -152,10 +152,8 @@ class RedactSettings(BaseModel):
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise said(f"found {pattern!r}; allowed: a regular expression ({error})") from error
+        if fault := pattern_fault(pattern or ""):
+            raise said(f"found {fault}; allowed: a regular expression that ends soon")
         return pattern
 
     @model_validator(mode="after")

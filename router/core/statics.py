@@ -8,11 +8,13 @@ together only the policy that holds them can say.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from router.core.catalog import Model
 from router.core.naming import allowed
+from router.core.patterns import ADVICE, runaway
 from router.core.policy import Policy
 
 
@@ -60,6 +62,17 @@ def total_token_limits(policy: Policy, /) -> frozenset[int]:
 def patterns(policy: Policy, /) -> frozenset[str]:
     """Returns the regular expressions that it, or a policy inside it, wants matched against the last user message."""
     return frozenset(asked for _, part in parts(policy) for asked in _ask(part, "patterns", ()))
+
+
+def pattern_fault(pattern: str, /) -> str | None:
+    """Returns why a regular expression must not be matched against what users write; None where it may."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"{pattern!r} is not a regular expression: {error}"
+    if (part := runaway(pattern)) is not None:
+        return f"{part!r} repeats a repetition, which can take hours on a line of text; {ADVICE}"
+    return None
 
 
 def may_leave(policy: Policy, catalog: Mapping[str, Model], /) -> dict[str, Model]:

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.core.patterns import runaway
+
+
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("(a+)+b", "(a+)+"),
+        ("^(\\w+\\s?)*$", "(\\w+\\s?)*"),
+        ("x(?:a*|b)*", "(?:a*|b)*"),
+        ("((a+))+", "((a+))+"),
+        ("(?P<n>a{2,})+?", "(?P<n>a{2,})+?"),
+        ("([(]+x){2,}", "([(]+x){2,}"),
+        ("(a{1,30}){1,30}", "(a{1,30}){1,30}"),
+        ("(?i:a+)*", "(?i:a+)*"),
+        ("(\\(+)*", "(\\(+)*"),
+        ("(.*)*", "(.*)*"),
+    ],
+)
+def test_a_repeated_repetition_is_found(pattern: str, part: str) -> None:
+    """Whatever kind of group it stands in, however deep, and however often is written."""
+    re.compile(pattern)
+    assert runaway(pattern) == part
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?i)\btranslate\b",
+        r"[\w.]+@[\w.]+",
+        r"(\d{1,3}\.){3}\d+",
+        r"(a+)?b",
+        r"(abc)+",
+        r"(?:\w++\s?)*",
+        r"(?>a+)*",
+        r"(?=a+)*b",
+        r"(a+){2,3}",
+        r"\(a+\)+",
+        r"[(a+)]+",
+        r"[]a+)]*",
+        r"a+b*c+",
+        r"(a+)b+",
+        r"(?#a+)b+",
+        r"a{,x}(b)+",
+        r"(?i)a+",
+    ],
+)
+def test_what_is_quick_is_left_alone(pattern: str) -> None:
+    """Repetitions side by side, atomic and possessive ones, few, escaped and in a class."""
+    re.compile(pattern)
+    assert runaway(pattern) is None
+
+
+@given(st.text("()[]{}*+?|\\ab1,:>=!<", max_size=30))
+def test_any_text_is_read(pattern: str) -> None:
+    """What is no regular expression is no fault of this; that is said elsewhere."""
+    assert runaway(pattern) is None or runaway(pattern) in pattern  # type: ignore[operator]
