@@ -834,6 +834,30 @@ async def test_a_check_of_the_program_turns_answers_away() -> None:
     assert (first.outcome, first.code, first.error) == ("unusable", "no_apology", "the model apologised")
 
 
+async def test_a_check_that_raises_costs_no_answer() -> None:
+    """It is warned about, the answer counts all the same, and the model's place is free again."""
+
+    @check("broken")
+    def broken(answer: Answer, _request: Request) -> str | None:
+        raise ZeroDivisionError
+
+    router = Router(settings(), clients={"simulated": ScriptedClient()}, sinks=(), checks=[broken])
+    with pytest.warns(RouterWarning, match="a check raised ZeroDivisionError"):
+        assert (await router.acomplete("hi", max_tokens=10)).model == "small"
+    assert router.health()["small"].in_flight == 0
+
+
+async def test_a_model_whose_deployments_are_all_held_back_is_passed_over(kept: Kept) -> None:
+    """One hold for all of them, then the next model."""
+    pool = [{"name": "one"}, {"name": "two"}]
+    models = {**TABLES["models"], "small": {**TABLES["models"]["small"], "deployments": pool}}
+    client = ScriptedClient({"small": DOWN})
+    router = routed(client, kept, models=models, breaker={"consecutive_failures": 1})
+    for _ in range(3):
+        assert (await router.acomplete("hi", max_tokens=10)).model == "medium"
+    assert [(a.model, a.held) for a in kept.decisions[-1].attempts] == [("small", "breaker_open"), ("medium", None)]
+
+
 async def test_a_json_schema_is_compiled_once() -> None:
     """Answers are held against the schema that was asked for, whoever gives them."""
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

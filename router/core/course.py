@@ -108,7 +108,12 @@ class Course:
         return sum(a.model == name for a in self.attempts)
 
     def spare(self, candidate: Candidate) -> bool:
-        """Returns whether the model has a deployment that this request did not ask and whose key is not known bad."""
+        """Returns whether the model has a deployment that this request did not ask and whose key is not known bad.
+
+        A model that was held back has none: the gate looked at all of them.
+        """
+        if any(a.held is not None for a in self.attempts if a.model == candidate.model.name):
+            return False
         avoid = self.avoid(candidate)
         return any(d.name not in avoid for d in candidate.model.deployments)
 
