@@ -18,6 +18,7 @@ import orjson
 from router.clients.client import Call, Client
 from router.clock import Clock
 from router.core.answer import Answer, Chunk
+from router.core.bounds import least_useful_s
 from router.core.course import Course
 from router.core.decision import Attempt
 from router.core.failure import Failure
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 GUARD_S = 0.25
 """How long past its time-out a client may still be at work before the router ends the attempt itself."""
+
+_FAIR_S = 5.0
+"""Time enough for any healthy model to answer, or at least to begin."""
 
 _SCHEMAS_MOST = 64
 """JSON schemas whose compiled check is kept; making one takes some milliseconds."""
@@ -89,6 +93,11 @@ class Flow:
         """Whether one of them is an answer."""
         return any(attempt.outcome == "answer" for attempt in self.attempts)
 
+    def lose(self, number: int) -> None:
+        """Notes that nothing of an attempt reached the caller, as another one's was kept."""
+        if number < len(self.taps):
+            self.taps[number].lost = True
+
     def open(self) -> Tap:
         """Returns the tap of an attempt that begins now."""
         tap = Tap(self.watch)
@@ -104,6 +113,7 @@ class Tap:
         withheld: chunks that showed nothing yet.
         place: where the attempt was sent; None before the gate let it through.
         attempt: the record, once it is settled.
+        lost: whether it lost a race, so that nothing of it reached the caller.
     """
 
     def __init__(self, watch: Watch) -> None:
@@ -116,6 +126,7 @@ class Tap:
         self.withheld: list[Chunk] = []
         self.place: Place | None = None
         self.attempt: Attempt | None = None
+        self.lost = False
 
     def elapsed_s(self) -> float:
         """Returns the seconds since the attempt began."""
@@ -147,7 +158,7 @@ class Tap:
             ended_s=self._watch.now_s(),
             first_token_s=self._first_token_s,
             streamed="".join(self._text),
-            committed=self._first_token_s is not None,
+            committed=self._first_token_s is not None and not self.lost,
             deployment=place.deployment if place is not None and place.deployment != place.model.name else None,
             key_env=place.model.key_env if place is not None else None,
             held=self._held,
@@ -176,7 +187,7 @@ class Attempts:
         if state.hedge is None:
             return first
         second = self._one(state, state.hedge, request, flow)
-        return raced(first, second, after_s=state.hedge.after_s, won=lambda: flow.answered)
+        return raced(first, second, after_s=state.hedge.after_s, won=lambda: flow.answered, lost=flow.lose)
 
     async def _one(
         self, state: NeedCall, asked: NeedCall | Hedge, request: Request, flow: Flow
@@ -197,7 +208,7 @@ class Attempts:
                 return
             tap.place = leave
             left_s = state.timeout_s - flow.elapsed_s()
-            if left_s <= 0.0:
+            if left_s <= 0.0 or (tap.elapsed_s() and left_s < least_useful_s(course.given.bounds.deadline_s)):
                 tap.result = Failure(kind="not_sent", message="the deadline passed in the queue", sent=False)
                 return
             call = self._call(leave, asked, request, course, left_s)
@@ -222,9 +233,11 @@ class Attempts:
             attempt = settle(asked, request, tap.result, tap.seen(), schema=schema)
         tap.attempt = attempt
         if tap.place is not None:
+            # A time-out of a caller in a hurry says nothing of the model.
+            unfair = attempt.outcome == "timed_out" and attempt.latency_s < _fair_s(self._setup, course)
             self._gate.leave(
                 tap.place,
-                attempt.outcome,
+                "cancelled" if unfair else attempt.outcome,
                 retry_after_s=attempt.retry_after_s,
                 headers=answer.headers if answer is not None else None,
                 tokens=attempt.usage.total_tokens if attempt.usage is not None else None,
@@ -324,6 +337,11 @@ class Clients:
             self._made = {}
         self._made = {known: clients for known, clients in self._made.items() if not known.is_closed()}
         return self._made.setdefault(loop, {})
+
+
+def _fair_s(setup: Setup, course: Course) -> float:
+    """Returns the seconds that an attempt must have had before its time-out is held against the model."""
+    return min(_FAIR_S, setup.terms[course.given.policy_name].bounds.deadline_s / 2.0)
 
 
 def _patience_s(state: NeedCall, flow: Flow) -> float:

@@ -10,7 +10,12 @@ T = TypeVar("T")
 
 
 async def raced(
-    first: AsyncGenerator[T], second: AsyncGenerator[T], *, after_s: float, won: Callable[[], bool]
+    first: AsyncGenerator[T],
+    second: AsyncGenerator[T],
+    *,
+    after_s: float,
+    won: Callable[[], bool],
+    lost: Callable[[int], None],
 ) -> AsyncGenerator[T]:
     """Yields what the winner yields; the loser is closed.
 
@@ -19,6 +24,7 @@ async def raced(
         second: begins when `first` has neither yielded nor ended after `after_s` seconds; else it never does.
         after_s: see there.
         won: tells whether one that ended without yielding ended well; if it did not, the other one goes on.
+        lost: is told the number of the loser, 0 or 1, before it is closed.
     """
     heads = {_head(first): first}
     try:
@@ -27,11 +33,12 @@ async def raced(
             heads[_head(second)] = second
         while heads:
             done, _ = await asyncio.wait(heads, return_when=asyncio.FIRST_COMPLETED)
-            task = next(iter(done))
+            task = next(head for head in heads if head in done)  # of two at once, the one that began first
             winner = heads.pop(task)
             shown = task.result()
             if not shown and not won():
                 continue
+            lost(1 if winner is first else 0)
             await _drop(heads)
             heads = {}
             for item in shown:
@@ -58,10 +65,16 @@ async def _pull(source: AsyncGenerator[T]) -> list[T]:
 
 
 async def _drop(heads: dict[asyncio.Task[list[T]], AsyncGenerator[T]]) -> None:
-    """Stops those that lost, and waits until they have stopped."""
+    """Stops those that lost, and waits until they have stopped, also where it is itself cancelled meanwhile."""
     for task in heads:
         task.cancel()
-    if heads:
-        await asyncio.wait(heads)
+    interrupted: asyncio.CancelledError | None = None
+    while any(not task.done() for task in heads):
+        try:
+            await asyncio.wait(heads)
+        except asyncio.CancelledError as error:
+            interrupted = error
     for source in heads.values():
         await source.aclose()
+    if interrupted is not None:
+        raise interrupted

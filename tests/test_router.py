@@ -858,6 +858,102 @@ async def test_a_model_whose_deployments_are_all_held_back_is_passed_over(kept: 
     assert [(a.model, a.held) for a in kept.decisions[-1].attempts] == [("small", "breaker_open"), ("medium", None)]
 
 
+POOL = [{"name": "one", "key_env": "KEY_ONE"}, {"name": "two", "key_env": "KEY_TWO"}]
+
+
+async def test_a_denied_key_is_never_tried_again(kept: Kept) -> None:
+    """With both keys of a model denied each is asked once, and then the next model."""
+    models = {**TABLES["models"], "small": {**TABLES["models"]["small"], "deployments": POOL}}
+    client = ScriptedClient({"small": Failure(kind="denied", message="bad key", status=401)})
+    reply = await routed(client, kept, models=models).acomplete("hi", max_tokens=10)
+    assert reply.model == "medium"
+    asked = [a.key_env for a in reply.decision.attempts if a.model == "small"]
+    assert sorted(filter(None, asked)) == ["KEY_ONE", "KEY_TWO"]
+
+
+async def test_a_failed_deployment_is_not_asked_again_for_want_of_another() -> None:
+    """When the other deployment cannot be asked now, the next model is, and not the failed one once more."""
+    pool = [POOL[0], {**POOL[1], "tokens_per_minute": 1}]
+    models = {**TABLES["models"], "small": {**TABLES["models"]["small"], "deployments": pool}}
+    client = ScriptedClient({"small": DOWN})
+    reply = await routed(client, models=models).acomplete("hi " * 50, max_tokens=10)
+    assert reply.model == "medium"
+    assert client.asked.count("small") <= 2
+
+
+async def test_callers_in_a_hurry_do_not_shut_out_a_model() -> None:
+    """Time-outs of requests with a tiny deadline leave the breaker closed."""
+    router = Router(settings(breaker={"consecutive_failures": 1}), clients={"simulated": Hanging()}, sinks=())
+    for _ in range(2):
+        with pytest.raises(RouterError):
+            await router.acomplete("hi", max_tokens=10, deadline_s=0.01, attempts=1)
+    assert router.health()["small"].deployments["small"].breaker == "closed"
+
+
+async def test_a_hedged_call_that_is_cancelled_twice_is_priced(kept: Kept) -> None:
+    """However often its task is cancelled while the two attempts end, both stand in the one decision."""
+
+    class Reluctant(Hanging):
+        def __init__(self) -> None:
+            super().__init__()
+            self.under_way = 0
+            self.leaving = asyncio.Event()
+
+        async def send(self, call: Call, /) -> Answer | Failure:
+            self.under_way += 1
+            if self.under_way == 2:
+                self.entered.set()
+            try:
+                return await asyncio.Event().wait()  # type: ignore[return-value]  # never comes
+            finally:
+                self.leaving.set()
+                await asyncio.sleep(0.02)
+
+    client = Reluctant()
+    task = asyncio.create_task(routed(client, kept, hedge=HEDGE).acomplete("hi", max_tokens=10))
+    await client.entered.wait()
+    task.cancel()
+    await client.leaving.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [a.outcome for a in kept.decisions[0].attempts] == ["cancelled", "cancelled"]
+    assert kept.decisions[0].cost_usd is not None
+    assert kept.decisions[0].cost_usd > 0
+
+
+async def test_of_two_answers_one_is_waste(kept: Kept) -> None:
+    """When both of a race answer at once, the first is kept and the other one is paid for nothing."""
+
+    class Together(Hanging):
+        def __init__(self) -> None:
+            super().__init__()
+            self.both = asyncio.Event()
+
+        async def send(self, call: Call, /) -> Answer | Failure:
+            if call.model.name == "medium":
+                self.both.set()
+            await self.both.wait()
+            return answer(call.model.name)
+
+    decision = (await routed(Together(), kept, hedge=HEDGE).acomplete("hi", max_tokens=10)).decision
+    assert [a.outcome for a in decision.attempts] in (["answer", "answer"], ["cancelled", "answer"])
+    loser = next(a for a in decision.attempts if a.model != decision.model)
+    assert decision.waste_usd == loser.cost_usd
+
+
+async def test_the_error_names_the_attempt_that_failed_and_not_a_hold() -> None:
+    """After one real attempt, a turn that was held back is not what the caller is told."""
+    router = routed(
+        ScriptedClient({"small": DOWN}),
+        policies={"default": {"kind": "fallback", "models": ["small"]}},
+        retry_quota={"share": 0, "least_per_s": 0},
+    )
+    with pytest.raises(ProviderError, match="server_error 500: boom") as caught:
+        await router.acomplete("hi", max_tokens=10)
+    assert caught.value.failure.kind == "server_error"
+
+
 async def test_a_json_schema_is_compiled_once() -> None:
     """Answers are held against the schema that was asked for, whoever gives them."""
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}

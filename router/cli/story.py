@@ -75,7 +75,14 @@ def attempts(record: Record) -> RenderableType:
     """Returns every attempt with its outcome, time, cost, and the rule by which that was found."""
     width = max(len(attempt["model"]) for attempt in record["attempts"])
     grid = _grid(width)
-    for number, attempt in enumerate(record["attempts"], start=1):
+    number = 0
+    for attempt in record["attempts"]:
+        if attempt.get("held"):
+            waits = f", {seconds(attempt['retry_after_s'])} more" if attempt["retry_after_s"] else ""
+            told = Text(f"held back: {attempt['held']}{waits}, nothing was sent", style="dim")
+            grid.add_row(Text("-", style="dim"), Text(attempt["model"], style="dim"), told)
+            continue
+        number += 1
         answered = attempt["outcome"] == "answer"
         style = "green" if answered else "red"
         status = "" if answered or attempt["status"] is None else f" ({attempt['status']})"
@@ -93,6 +100,10 @@ def attempts(record: Record) -> RenderableType:
             lines.insert(1, Text(f'"{shown(attempt["error"])}"', style="dim"))
         if attempt["committed"] and not answered:
             lines.append(Text("a part of its answer had reached the caller, so nobody else was asked"))
+        if attempt.get("deployment"):
+            lines.append(Text(f"at the deployment {attempt['deployment']}", style="dim"))
+        if attempt.get("hedge"):
+            lines.append(Text("asked beside the one before, which took long", style="dim"))
         grid.add_row(Text(str(number), style=style), Text(attempt["model"], style="bold"), Group(*lines))
     return grid
 

@@ -15,6 +15,9 @@ EXPECTED_FAILURE_SHARE = Decimal("0.05")
 """How often an attempt is taken to fail when its expected waste is computed; one in twenty is far above the share of a
 healthy provider and far below that of a broken one, so the first retry is rarely refused and the third often."""
 
+LEAST_USEFUL_S = 0.5
+"""An attempt with less time than this would mostly be cut off, and be paid for all the same."""
+
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MOST_S = 8.0
 """The delays of the providers' own SDKs (openai, anthropic: 0.5 s doubling up to 8 s)."""
@@ -72,7 +75,8 @@ def crossed(
 ) -> Bound | None:
     """Returns the bound that one more attempt would cross, or None when it may start.
 
-    The first attempt is never held back by `waste_usd`, since nothing was wasted yet. Unknown money crosses every
+    The first attempt is never held back by `waste_usd`, since nothing was wasted yet; a later one, or one after a wait,
+    starts only if enough of the deadline is left for it to be of use. Unknown money crosses every
     money bound that is set: what cannot be proved is not promised.
 
     Args:
@@ -84,7 +88,8 @@ def crossed(
     """
     if spent.attempts >= bounds.attempts:
         return "attempts"
-    if spent.elapsed_s + wait_s >= bounds.deadline_s:
+    least_s = 0.0 if spent.attempts == 0 and not wait_s else least_useful_s(bounds.deadline_s)
+    if spent.elapsed_s + wait_s + least_s >= bounds.deadline_s:
         return "deadline_s"
     if bounds.waste_usd is not None and spent.attempts > 0:
         if spent.waste_usd is None or expected_usd is None:
@@ -96,6 +101,11 @@ def crossed(
     if spent.cost_usd is None or worst_usd is None:
         return "max_cost_usd"
     return "max_cost_usd" if EXACT.add(spent.cost_usd, worst_usd) > bounds.max_cost_usd else None
+
+
+def least_useful_s(deadline_s: float, /) -> float:
+    """Returns the seconds below which an attempt is not worth its money: no provider answers that soon."""
+    return min(LEAST_USEFUL_S, deadline_s / 10.0)
 
 
 def worst_case_usd(bounds: Bounds, worst: tuple[Decimal | None, ...], /) -> Decimal | None:

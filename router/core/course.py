@@ -114,20 +114,23 @@ class Course:
         """
         if any(a.held is not None for a in self.attempts if a.model == candidate.model.name):
             return False
-        avoid = self.avoid(candidate)
+        tried = {a.deployment for a in self.attempts if a.model == candidate.model.name}
+        avoid = self.avoid(candidate) | tried
         return any(d.name not in avoid for d in candidate.model.deployments)
 
     def avoid(self, candidate: Candidate) -> frozenset[str]:
-        """Returns the deployments of a model that failed this request, or whose key did."""
-        if not candidate.model.deployments or not self.attempts:
+        """Returns the deployments that are not to be asked when a model's turn comes.
+
+        Those that failed this request, as long as there are others; and always those whose key did.
+        """
+        model = candidate.model
+        if not model.deployments or not self.attempts:
             return frozenset()
-        bad = self.bad_keys
-        tried = {a.deployment for a in self.attempts if a.model == candidate.model.name and a.held is None}
-        return frozenset(
-            d.name
-            for d in candidate.model.deployments
-            if d.name in tried or (d.key_env or candidate.model.key_env) in bad
-        )
+        keys = self.bad_keys
+        bad = {d.name for d in model.deployments if (d.key_env or model.key_env) in keys}
+        tried = {a.deployment for a in self.attempts if a.model == model.name and a.held is None}
+        spent = {d.name for d in model.deployments if d.name in tried or d.name in bad}
+        return frozenset(bad if len(spent) == len(model.deployments) else spent)
 
     def bound(self, candidate: Candidate, now_s: float, *, wait_s: float = 0.0) -> Bound | None:
         """Returns the bound that asking a candidate, after a wait, would cross; None where there is none."""

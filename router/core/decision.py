@@ -173,7 +173,11 @@ class Decision:
     @property
     def waste_usd(self) -> Decimal | None:
         """What the attempts cost that gave the caller nothing; None when one of them is unknown."""
-        return total(a.waste_usd for a in self.attempts)
+        return total(a.cost_usd if self._lost(a) else a.waste_usd for a in self.attempts)
+
+    def _lost(self, attempt: Attempt) -> bool:
+        """Returns whether an answer came too late in a race, so that it was paid for and not used."""
+        return attempt.outcome == "answer" and attempt.model != self.model
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the record as JSON values, money as decimal strings; `docs/decision-record.md` lists the fields."""

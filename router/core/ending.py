@@ -21,9 +21,11 @@ def error_of(end: Exhausted, /) -> RouterError:
         if end.bound is not None:
             return BoundsExceeded(message, bound=end.bound, decision=decision)
         return NoCandidate(message, decision=decision)
-    failure = _failure(attempts[-1])
-    message = f"{_words(failure, attempts[-1])}; {message}"
-    if end.bound is not None and len(attempts) > 1:
+    made = [a for a in attempts if a.held is None]
+    told = next((a for a in made if a.committed), made[-1] if made else attempts[-1])
+    failure = _failure(told)
+    message = f"{_words(failure, told)}; {message}"
+    if end.bound is not None and len(made) > 1:
         return BoundsExceeded(message, bound=end.bound, failure=failure, decision=decision)
     return ProviderError(message, failure=failure, decision=decision)
 

@@ -162,4 +162,6 @@ def _estimate(candidate: Candidate, output_tokens: int) -> Decimal | None:
     if price is None:
         return None
     input_tokens = tokens_at(candidate.features, candidate.model).likely
-    return cost_usd(Usage(input_tokens=input_tokens, output_tokens=output_tokens), price)
+    cost = cost_usd(Usage(input_tokens=input_tokens, output_tokens=output_tokens), price)
+    # Tokens that nobody counted may be estimated at more than there can be.
+    return cost if cost is None or candidate.worst_usd is None else min(cost, candidate.worst_usd)

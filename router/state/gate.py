@@ -82,7 +82,7 @@ class Gate:
             tokens: that the attempt is expected to take, input and output.
             wait_s: how long to wait for a place at most.
             draw: in [0, 1), to choose between deployments.
-            avoid: deployments that this request would rather not ask, as they failed it before.
+            avoid: deployments that are not to be asked for this request, as they, or their keys, failed it before.
         """
         ask = Ask(last, tokens, draw, avoid)
         kept, now_s = self._kept.get(), self._monotonic()

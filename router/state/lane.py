@@ -138,7 +138,9 @@ class Lane:
 
     def pick(self, ask: Ask, now_s: float, *, keep_last: bool) -> Spot | Held:
         """Returns the deployment to ask, or why there is none."""
-        spots = self.spots
+        spots = tuple(s for s in self.spots if s.deployment.name not in ask.avoid) if ask.avoid else self.spots
+        if not spots:
+            return Held(reason="breaker_open", message=f"{self.model.name} has no deployment that did not fail already")
         if len(spots) == 1 and _passes(spots[0], ask.tokens, now_s):
             return spots[0]
         able = [spot for spot in spots if _passes(spot, ask.tokens, now_s)]
@@ -146,7 +148,6 @@ class Lane:
             able = [s for s in spots if s.allowance.wait_s(ask.tokens, now_s, configured_only=True) <= 0.0]
         if not able:
             return _soonest([_held(spot, ask.tokens, now_s) for spot in spots])
-        able = [spot for spot in able if spot.deployment.name not in ask.avoid] or able
         return able[choose([Load(spot.deployment.weight, spot.in_flight) for spot in able], ask.draw)]
 
     def take(self, spot: Spot, tokens: int, now_s: float) -> Place:

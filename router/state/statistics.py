@@ -12,6 +12,7 @@ from typing import get_args
 from router.core.decision import Attempt, Decision
 from router.core.place import ModelState
 from router.core.stats import BreakerState, ModelStats, Stats
+from router.state.process import PerProcess
 
 WINDOW = 128
 """Attempts remembered per model: enough for a p95, few enough to follow a change within minutes."""
@@ -56,19 +57,30 @@ class _Recent:
         return self.snapshot
 
 
+@dataclass(slots=True)
+class _Kept:
+    """What one process remembers."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    recent: dict[str, _Recent] = field(default_factory=dict)
+
+
 class Statistics:
     """What this process saw of each model lately; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._recent: dict[str, _Recent] = {}
+        self._kept = PerProcess(_Kept(), lambda parent: _Kept(recent=parent.recent))
 
     def fold(self, decision: Decision, /) -> None:
-        """Takes in the attempts of one decision; those that the caller gave up say nothing about the model."""
-        with self._lock:
+        """Takes in the attempts of one decision.
+
+        Those that the caller gave up, and turns that were held back, say nothing about the model.
+        """
+        kept = self._kept.get()
+        with kept.lock:
             for attempt in decision.attempts:
-                if attempt.outcome != "cancelled":
-                    self._recent.setdefault(attempt.model, _Recent()).fold(attempt)
+                if attempt.outcome != "cancelled" and attempt.held is None:
+                    kept.recent.setdefault(attempt.model, _Recent()).fold(attempt)
 
     def snapshot(self, health: Mapping[str, ModelState] | None = None) -> Stats:
         """Returns the figures of now, by model name.
@@ -76,8 +88,9 @@ class Statistics:
         Args:
             health: how the gate stands, for the breakers; None takes all of them as closed.
         """
-        with self._lock:
-            stats = {name: recent.stats() for name, recent in self._recent.items()}
+        kept = self._kept.get()
+        with kept.lock:
+            stats = {name: recent.stats() for name, recent in kept.recent.items()}
         for name, state in (health or {}).items():
             breaker: BreakerState = min((d.breaker for d in state.deployments.values()), key=_FROM_BEST.index)
             if breaker != "closed":

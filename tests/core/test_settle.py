@@ -150,3 +150,11 @@ def test_what_was_streamed_before_a_refusal_is_paid() -> None:
     assert attempt.cost_usd is not None
     assert attempt.cost_usd > 0
     assert settle(call(), REQUEST, failure, SEEN).cost_usd == 0
+
+
+def test_an_estimate_is_never_above_the_worst_case() -> None:
+    """Text that nobody counted costs at most what was stated before the call."""
+    seen = Seen(started_s=0, ended_s=1, first_token_s=0.5, streamed="Z9" * 50_000, committed=True)
+    for result in (Failure(kind="cut", message=""), answer("Z9" * 50_000, usage=None)):
+        attempt = settle(call(), REQUEST, result, seen)
+        assert attempt.cost_usd == attempt.worst_usd

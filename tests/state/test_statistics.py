@@ -70,3 +70,10 @@ def test_breakers_stand_in_the_snapshot() -> None:
     assert (stats["a"].breaker, stats["a"].attempts) == ("open", 1)
     assert "b" not in stats
     assert stats["c"].breaker == "half_open"
+
+
+def test_turns_that_were_held_back_are_no_failures() -> None:
+    """A model that is merely busy does not look broken."""
+    statistics = Statistics()
+    statistics.fold(decision(attempt("a", "not_sent", held="queue_full"), attempt("a")))
+    assert (statistics.snapshot()["a"].attempts, statistics.snapshot()["a"].failures) == (1, 0)
