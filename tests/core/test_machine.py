@@ -19,7 +19,7 @@ from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.failure import FOLLOW, FailureClass
 from router.core.hedging import Hedging
-from router.core.machine import Done, Exhausted, NeedCall, NeedSleep, State, plan
+from router.core.machine import HOLDS_MOST, Done, Exhausted, NeedCall, NeedSleep, State, plan
 from router.core.policy import Context
 from router.core.record import decision_dict
 from router.core.replay import Unobserved, replay
@@ -187,12 +187,16 @@ def test_a_wait_that_would_pass_the_deadline_is_not_started() -> None:
 
 
 def test_a_sleep_that_took_too_long_ends_the_request() -> None:
-    """When the clock has passed the deadline after a wait, nobody is asked any more."""
-    waiting = call(plan(given(model("a")))).next(attempt("a", "refused", retry_after_s=7.0))
+    """When the clock has passed the deadline after a wait, nobody is asked any more, nor in its replay."""
+    start = given(model("a"))
+    waiting = call(plan(start)).next(attempt("a", "refused", retry_after_s=7.0))
     assert isinstance(waiting, NeedSleep)
     end = waiting.next(61.0)
     assert isinstance(end, Exhausted)
     assert end.bound == "deadline_s"
+    again = replay(decision_dict(end.decision), catalog=start.catalog, policy=keep_all)
+    assert isinstance(again, Decision)
+    assert decision_dict(again) == decision_dict(end.decision)
 
 
 def test_a_caller_who_gives_up_gets_a_record_all_the_same() -> None:
@@ -202,6 +206,7 @@ def test_a_caller_who_gives_up_gets_a_record_all_the_same() -> None:
     end = state.next(attempt("a", "cancelled"))
     assert isinstance(end, Exhausted)
     assert end.decision.ending == "cancelled"
+    assert str(error_of(end)).startswith("a: cut: the caller gave up")
     early = state.abandon(0.5).decision
     assert (early.ending, early.attempts, early.cost_usd, early.latency_s) == ("cancelled", (), Decimal(0), 0.5)
     again = replay(decision_dict(early), catalog=start.catalog, policy=keep_all)
@@ -259,6 +264,19 @@ def test_models_behind_a_bad_key_come_last() -> None:
     state = call(call(plan(start)).next(attempt("a", "denied", key_env="ONE")))
     assert state.candidate.model.name == "c"
     assert call(state.next(attempt("c", "server_error"))).candidate.model.name == "b"
+
+
+def test_a_provider_whose_gate_opens_and_shuts_does_not_keep_a_request_going_round() -> None:
+    """Holds are no attempts, yet after so many of them the request ends, long before its deadline."""
+    held = {"outcome": "not_sent", "held": "rate_limited", "latency_s": 0.0, "retry_after_s": 0.0}
+    start = given(*models("a", "b"), draw=0.0, bounds=Bounds(deadline_s=1e6))
+    end, _ = drive(plan(start), [held])
+    assert isinstance(end, Exhausted)
+    assert len(end.decision.attempts) == HOLDS_MOST
+    assert (end.ending, end.bound) == ("final", None)
+    again = replay(decision_dict(end.decision), catalog=start.catalog, policy=keep_all)
+    assert isinstance(again, Decision)
+    assert decision_dict(again) == decision_dict(end.decision)
 
 
 def test_no_one_is_left() -> None:

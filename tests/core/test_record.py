@@ -119,6 +119,8 @@ def test_a_record_has_the_documented_fields() -> None:
     assert record["time"].endswith("+00:00")
     assert "content" not in record
     assert decision().to_dict() == record
+    one = decision()
+    assert (one.request_id, one.trace_id) == (record["request_id"], record["trace_id"])
 
 
 def test_content_stands_in_the_record_only_where_it_was_added() -> None:

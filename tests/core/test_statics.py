@@ -84,6 +84,20 @@ def test_the_parts_of_a_policy_have_their_paths() -> None:
     assert [part for _, part in statics.parts(policy, elsewhere=frozenset({id(first)}))] == [policy, second]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        (r"\btranslate\b", None),
+        ("(", "'(' is not a regular expression: missing ), unterminated subpattern at position 0"),
+        ("(a+)+b", "'(a+)+' repeats a repetition"),
+    ],
+)
+def test_an_expression_that_is_none_or_might_never_end_has_a_fault(pattern: str, fault: str | None) -> None:
+    """It would be matched against what users write, which may be made to hurt."""
+    found = statics.pattern_fault(pattern)
+    assert found is None if fault is None else (found or "").startswith(fault)
+
+
 @given(st.text(max_size=20), st.sets(st.text(min_size=1, max_size=8)))
 def test_every_allowed_name_is_listed_and_only_those_are_suggested(found: str, names: set[str]) -> None:
     """A suggestion is always one of the names."""

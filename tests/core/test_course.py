@@ -1,0 +1,91 @@
+"""What one request remembers of its attempts: which deployments and keys failed it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given as over
+from hypothesis import strategies as st
+
+from router.core.course import Course
+from router.core.decision import Attempt
+from router.core.deployment import Deployment
+from router.core.machine import NeedCall, plan
+from tests.core.builders import attempt, given, model
+
+PLACES = {"east": "EAST", "west": "WEST", "far": None}
+PAIR = model("a", key_env="OWN", deployments=tuple(Deployment(name=n, key_env=key) for n, key in PLACES.items()))
+ATTEMPTS = st.lists(
+    st.builds(
+        lambda place, outcome, held: attempt(
+            "a",
+            outcome if held is None else "not_sent",
+            deployment=place if held is None else None,
+            key_env=(PLACES[place] or "OWN") if held is None else None,
+            held=held,
+        ),
+        st.sampled_from(sorted(PLACES)),
+        st.sampled_from(["server_error", "timed_out", "denied", "out_of_quota"]),
+        st.sampled_from([None, None, None, "breaker_open"]),
+    ),
+    max_size=5,
+)
+
+
+def course(*attempts: Attempt, **fields: Any) -> Course:
+    """Returns the course of a request after these attempts."""
+    state = plan(given(PAIR, **fields))
+    assert isinstance(state, NeedCall)
+    return state.course.after(*attempts)
+
+
+@over(attempts=ATTEMPTS)
+def test_a_deployment_that_failed_is_asked_again_only_for_want_of_another(attempts: list[Attempt]) -> None:
+    """And one whose key was denied is not asked again at all."""
+    state = course(*attempts)
+    (candidate,) = state.slate.live
+    avoid = state.avoid(candidate)
+    denied = {a.deployment for a in attempts if a.outcome in {"denied", "out_of_quota"} and a.held is None}
+    tried = {a.deployment for a in attempts if a.held is None}
+    assert denied <= avoid <= tried
+    if len(tried) < len(PLACES):
+        assert avoid == tried
+    else:
+        assert avoid == denied
+
+
+@over(attempts=ATTEMPTS)
+def test_a_model_is_fresh_while_a_deployment_was_not_asked(attempts: list[Attempt]) -> None:
+    """Unless it was held back: the gate looks at all of its deployments."""
+    state = course(*attempts)
+    (candidate,) = state.slate.live
+    held = any(a.held is not None for a in attempts)
+    assert state.spare(candidate) == (not held and len({a.deployment for a in attempts}) < len(PLACES))
+
+
+def test_a_key_that_several_share_is_bad_for_all_of_them() -> None:
+    """A deployment behind a denied key is avoided without being tried."""
+    shared = model("a", key_env="OWN", deployments=(Deployment(name="east"), Deployment(name="west")))
+    state = plan(given(shared))
+    assert isinstance(state, NeedCall)
+    after = state.course.after(attempt("a", "denied", deployment="east", key_env="OWN"))
+    assert after.avoid(state.candidate) == {"east", "west"}
+    assert not after.spare(state.candidate)
+
+
+def test_a_model_without_deployments_has_none_to_avoid_or_to_spare() -> None:
+    """It is its own only place."""
+    state = plan(given(model("a")))
+    assert isinstance(state, NeedCall)
+    after = state.course.after(attempt("a", "server_error"))
+    assert after.avoid(state.candidate) == frozenset()
+    assert not after.spare(state.candidate)
+
+
+@over(draw=st.floats(0, 1, exclude_max=True), count=st.integers(0, 6))
+def test_each_attempt_draws_another_number(draw: float, count: int) -> None:
+    """In [0, 1), all different, and the same whenever the request is decided again."""
+    draws = [course(*[attempt("a", "server_error")] * n, draw=draw).draw for n in range(count)]
+    assert all(0 <= each < 1 for each in draws)
+    assert len(set(draws)) == count
+    assert len({course(*[attempt("a")] * n).span_id() for n in range(count)}) == count
