@@ -31,8 +31,9 @@ from router.testing.world import World
 from tests.shared_data import data_path
 
 SCENARIOS = Path(__file__).resolve().parents[1] / "examples" / "scenarios"
-MANY = 20_000
-LEAVERS = 10_000
+MANY = 1_500
+LEAVERS = 1_000
+"""Enough to find what breaks; `benchmarks/bounds.py` runs 20,000 and 10,000."""
 MODELS = {
     name: {
         "id": f"simulated/{name}",
@@ -50,7 +51,7 @@ def kept(report: Report, command: str) -> None:
     assert not report.violations, f"{report.violations[:3]}; repeat it with: {command}"
 
 
-def test_no_request_of_twenty_thousand_passes_a_bound() -> None:
+def test_no_random_request_passes_a_bound() -> None:
     """Random models, policies, bounds and troubles: calls, time and cost stay within what was stated before."""
     requests = seed = 0
     while requests < MANY:
@@ -61,7 +62,7 @@ def test_no_request_of_twenty_thousand_passes_a_bound() -> None:
 
 
 @given(scenarios(), seeds())
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_no_scenario_breaks_a_promise(scenario: Scenario, seed: int) -> None:
     """The same of scenarios that Hypothesis makes up, and shrinks when one of them fails."""
     report = simulate(scenario, seed)
@@ -95,7 +96,7 @@ class Replayed(Routed):
 
 def test_whatever_happened_is_decided_again() -> None:
     """Every decision of random storms, with holds, hedges, deployments and leavers, replays from its record."""
-    for seed in range(MANY, MANY + 40):
+    for seed in range(1_000, 1_015):
         report = simulate(random_scenario(random.Random(seed)), seed, contender=Replayed)
         kept(report, replay_command(RANDOM, seed))
 
@@ -285,4 +286,4 @@ class Storm(RuleBasedStateMachine):
 
 
 TestStorm = Storm.TestCase
-TestStorm.settings = settings(max_examples=25, stateful_step_count=30)
+TestStorm.settings = settings(max_examples=10, stateful_step_count=25)
