@@ -18,7 +18,7 @@ def test_no_attempt_outlives_what_is_left_of_the_deadline(own: Timeouts, limit_s
     """Cut to a limit, the whole attempt and its connection take no longer than it, nor than the model's own."""
     cut = own.within(limit_s)
     assert cut.total_s == min(limit_s, limit_s if own.total_s is None else own.total_s)
-    assert cut.connect_s == min(own.connect_s, cut.total_s)
+    assert cut.connect_s == min(own.connect_s, cut.total_s or limit_s)
     assert (cut.first_token_s, cut.between_tokens_s) == (own.first_token_s, own.between_tokens_s)
     assert cut.within(limit_s) == cut
 
