@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -160,6 +162,38 @@ def test_checks_that_a_program_brings_are_on(prices: PriceMap) -> None:
     assert short in terms.checks.named
     off = setup_of(settings("[checks]\nshort = false"), prices=prices, checks=[short]).terms["default"]
     assert off.checks.on == DEFAULT_ON
+
+
+def brief(answer: Answer, _request: Request, /) -> str | None:
+    """A check as a plug-in has it: a plain function."""
+    return "too long" if len(answer.text) > 10 else None
+
+
+@pytest.fixture
+def plugins(tmp_path: Path) -> Iterator[None]:
+    """Installs a distribution with two checks, of which one cannot be loaded."""
+    info = tmp_path / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    entries = ("[lowfare.checks]", "brief = tests.test_setup:brief", "gone = tests.test_setup:nobody")
+    (info / "entry_points.txt").write_text("\n".join(entries))
+    sys.path.append(str(tmp_path))
+    yield
+    sys.path.remove(str(tmp_path))
+
+
+def test_an_installed_check_is_loaded_where_it_is_named(prices: PriceMap, plugins: None) -> None:
+    """It is off until the settings switch it on, and known by the name it is installed under."""
+    terms = setup_of(settings("[checks]\nbrief = true"), prices=prices).terms["default"]
+    assert terms.checks.on == DEFAULT_ON | {"brief"}
+    assert {named.name: named.check for named in terms.checks.named or ()}["brief"] is brief
+    assert "brief" not in (setup_of(settings(""), prices=prices).terms["default"].checks.on or ())
+
+
+def test_a_check_that_cannot_be_loaded_is_an_error_of_its_switch(prices: PriceMap, plugins: None) -> None:
+    """The switch is named, and the distribution that promised the check."""
+    with pytest.raises(ConfigError, match=r"(?s)checks\.gone.*acme 1\.0"):
+        setup_of(settings("[checks]\ngone = true"), prices=prices)
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,13 @@ async def test_only_public_addresses(host: str) -> None:
     assert "token" not in failure.message
 
 
+async def test_a_private_host_may_be_allowed_by_its_name() -> None:
+    """Who allows private addresses may use their names, too: a file server inside the company has one."""
+    async with ReplayServer({"a": Recording(body=PNG)}) as server:
+        parts = await inlined(image(server.url.replace("127.0.0.1", "localhost") + "/a"))
+    assert parts == [image(DATA_URL)]
+
+
 async def test_redirects_are_checked_again() -> None:
     """A redirect is followed where it may lead, refused to another scheme, and not for ever."""
     async with ReplayServer({"a": Recording(body=PNG)}) as server:
