@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.cli.command import environment, write_config
+
 SLOW = """
 import os
 from pathlib import Path
@@ -27,6 +29,27 @@ with Path(os.environ["FIFO"]).open("wb"):  # opens when the thread is reading, a
     os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 MODEL = '[models.a]\nid = "openai/gpt-4.1"\n'
+
+
+ASKED = """
+import asyncio, router
+from router.default import default_router
+
+async def both():
+    return [(await router.acomplete("hi")).text, "".join([c.text async for c in router.astream("hi")])]
+
+said = [router.complete("hi").text, "".join(c.text for c in router.stream("hi")), *asyncio.run(both())]
+assert said == ["Lisbon."] * 4, said
+assert default_router() is default_router()
+"""
+
+
+def test_the_modules_functions_ask_the_default_router(tmp_path: Path) -> None:
+    """All four ask one router, made by the first call from the file that the environment names."""
+    config = write_config(tmp_path, small='options = { text = "Lisbon." }')
+    env = environment(LOWFARE_CONFIG=str(config))
+    ran = subprocess.run([sys.executable, "-c", ASKED], env=env, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_a_process_forked_while_another_thread_makes_it_makes_its_own(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,14 @@ import pytest
 from tests.cli.command import COMMAND, environment, write_config
 
 SLOW = ("aiohttp", "litellm", "pydantic", "tiktoken", "loguru", "duckdb", "router.config", "router.setup")
+
+
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Lets commands be interrupted also where the tests run in a shell's background, which ignores Ctrl-C for them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def run(arguments: Sequence[str | Path], **more: str) -> subprocess.CompletedProcess[str]:

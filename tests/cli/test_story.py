@@ -60,3 +60,17 @@ def test_every_token_class_is_told() -> None:
     """Cached, written, reasoning and other tokens stand beside the totals they are part of."""
     counted = {"input_tokens": 1204, "output_tokens": 87, "cached_input_tokens": 1024, "reasoning_tokens": 40}
     assert usage(counted) == "1,204 tokens in, 87 out (1,024 cached, 40 reasoning)"
+
+
+def test_how_an_attempt_came_about_is_told(record: dict[str, Any]) -> None:
+    """A turn that was held back has no number; of a call, its deployment and what it was asked beside are told."""
+    made = record["attempts"][0]
+    held = made | {"held": "rate_limited", "retry_after_s": 2.5, "outcome": "not_sent"}
+    shut = held | {"held": "breaker_open", "retry_after_s": None}
+    record["attempts"] = [held, shut, made | {"deployment": "east", "hedge": True}]
+    text = told(story(record))
+    assert "held back: rate_limited, 2.50 s more, nothing was sent" in text
+    assert "held back: breaker_open, nothing was sent" in text
+    assert "1 " + made["model"] in text
+    assert "at the deployment east" in text
+    assert "asked beside the one before, which took long" in text
