@@ -152,7 +152,6 @@ def litellm_calls(url: str) -> dict[str, Call]:
     import litellm
 
     litellm.suppress_debug_info = True
-    litellm.telemetry = False
     messages: list[Any] = [{"role": "user", "content": PROMPT}]
     params: dict[str, Any] = {"model": "openai/gpt-4.1", "api_base": url, "api_key": "key"}
     router = litellm.router.Router(model_list=[{"model_name": "large", "litellm_params": params}], num_retries=0)

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -224,15 +225,21 @@ def _parse_params(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+@lru_cache(maxsize=1024)
+def _hint_like(name: str) -> str | None:
+    """Returns the hint that a name was most likely meant as; kept, since programs use few names and often."""
+    return next(iter(get_close_matches(name, HINT_NAMES, n=1, cutoff=0.8)), None)
+
+
 def _merge_extra(params: dict[str, Any]) -> None:
     """Puts `extra_body` in its place; refuses what OpenAI's client takes and no body holds."""
     for name, instead in _ELSEWHERE.items():
         if name in params:
             raise RequestError(f"{name} is no field of a request: {instead}")
     for name in params.keys() - _OWN:
-        if near := get_close_matches(name, HINT_NAMES, n=1, cutoff=0.8):
+        if near := _hint_like(name):
             raise RequestError(
-                f"{name:.40} is no hint of the router's (did you mean {near[0]}?); a provider's own field of that name "
+                f"{name:.40} is no hint of the router's (did you mean {near}?); a provider's own field of that name "
                 "goes into extra_body"
             )
     if "extra_body" in params:

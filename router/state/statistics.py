@@ -92,7 +92,8 @@ class Statistics:
         with kept.lock:
             stats = {name: recent.stats() for name, recent in kept.recent.items()}
         for name, state in (health or {}).items():
-            breaker: BreakerState = min((d.breaker for d in state.deployments.values()), key=_FROM_BEST.index)
+            standing = {d.breaker for d in state.deployments.values()}
+            breaker = next(b for b in _FROM_BEST if b in standing)
             if breaker != "closed":
                 stats[name] = replace(stats.get(name, ModelStats()), breaker=breaker)
         return stats
