@@ -1,0 +1,158 @@
+"""On what terms a request uses the cache, and what the cache had for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Literal
+
+from router.core.answer import Answer, Usage
+from router.core.failure import Failure
+
+CacheMode = Literal["use", "refresh", "only", "off"]
+"""Take a stored answer and store new ones; ask, then store; take a stored answer or fail; neither."""
+
+CacheKind = Literal["memory", "shared", "flight", "none"]
+"""Where an answer came from: this process's memory, a store that others share, an equal request that was in flight;
+"none" is a provider."""
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheHint:
+    """What one request says of the cache; None leaves it to the policy and the configuration.
+
+    Attributes:
+        mode: what is done.
+        ttl_s: for how long its answer may be found, in seconds.
+        max_age_s: older answers are not taken, in seconds.
+        sampled: whether an answer drawn at a temperature above 0 is stored and taken.
+    """
+
+    mode: CacheMode | None = None
+    ttl_s: float | None = None
+    max_age_s: float | None = None
+    sampled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caching:
+    """On what terms requests use the cache.
+
+    Attributes:
+        mode, ttl_s, max_age_s, sampled: as in `CacheHint`, decided.
+        invalid_ttl_s: for how long a request that a provider called `invalid` fails at once when it comes again; 0 is
+            not at all.
+    """
+
+    mode: CacheMode = "off"
+    ttl_s: float = DAY_S
+    max_age_s: float | None = None
+    sampled: bool = True
+    invalid_ttl_s: float = 0.0
+
+    @property
+    def looks(self) -> bool:
+        """Whether stored answers are taken."""
+        return self.mode in ("use", "only")
+
+    @property
+    def stores(self) -> bool:
+        """Whether new answers are stored."""
+        return self.mode in ("use", "refresh")
+
+    def asked(self, hint: CacheHint | None, params: Mapping[str, Any], /) -> Caching:
+        """Returns the terms of one request: what its hint says goes before these.
+
+        Args:
+            hint: of the request.
+            params: of the request. A temperature that is not stated is above 0, as it is at every provider.
+        """
+        terms = self
+        if hint is not None:
+            stated = {name: value for name in _STATED if (value := getattr(hint, name)) is not None}
+            terms = replace(self, **stated)
+        if terms.stores and not terms.sampled and params.get("temperature") != 0:
+            return replace(terms, mode="off")
+        return terms
+
+
+_STATED = ("mode", "ttl_s", "max_age_s", "sampled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One stored answer, or the failure of a request that was `invalid`.
+
+    Attributes:
+        key: content key of the requests that it answers.
+        model: name of the model that answered.
+        answer: what it said; None for a failure.
+        failure: why nobody could answer; None for an answer.
+        cost_usd: what the attempt cost that it came from; None where unknown.
+        trace_id: of the request that paid.
+        tenant, tags, policy: of that request.
+        stored_s: when it was stored, in Unix seconds.
+        ttl_s: for how long it may be found, in seconds.
+    """
+
+    key: str
+    model: str
+    answer: Answer | None = None
+    failure: Failure | None = None
+    cost_usd: Decimal | None = None
+    trace_id: str
+    tenant: str | None = None
+    tags: Mapping[str, str]
+    policy: str
+    stored_s: float
+    ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """What the cache had for a request, as its record tells it.
+
+    Attributes:
+        kind: where it was found.
+        model: name of the model that answered.
+        trace_id: of the request that paid, 32 hex digits.
+        age_s: since it was stored, in seconds.
+        saved_usd: what the answer had cost; None where unknown.
+        usage: its tokens.
+        failure: of a request that was `invalid`; None for an answer.
+        unusable: why the answer does not pass the request's own checks; None where it does.
+    """
+
+    kind: CacheKind
+    model: str
+    trace_id: str
+    age_s: float
+    saved_usd: Decimal | None = None
+    usage: Usage | None = None
+    failure: Failure | None = None
+    unusable: str | None = None
+
+
+def hit_of(entry: Entry, kind: CacheKind, now_s: float, /, *, unusable: str | None = None) -> Hit:
+    """Returns what an entry is to a request.
+
+    Args:
+        entry: what was found under the request's key.
+        kind: where.
+        now_s: the time, in Unix seconds; clocks of two hosts may differ, so that an age is at least 0.
+        unusable: as `Hit` has it.
+    """
+    answer = entry.answer
+    return Hit(
+        kind=kind,
+        model=entry.model,
+        trace_id=entry.trace_id,
+        age_s=max(0.0, round(now_s - entry.stored_s, 3)),
+        saved_usd=entry.cost_usd,
+        usage=answer.usage if answer is not None else None,
+        failure=entry.failure,
+        unusable=unusable,
+    )
