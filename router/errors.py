@@ -4,6 +4,7 @@
     ├── ConfigError       the configuration's: raised while it is loaded, before any request
     ├── RequestError      the caller's: a request that no provider could make sense of
     ├── PolicyError       a policy's: it raised, or returned something that is not a slate of its input
+    ├── NotCached         nobody's: only a stored answer was wanted, and there is none that counts
     ├── NoCandidate       nobody's: no model in the catalog is adequate for this request
     ├── ProviderError     a provider's: the only attempt, or one that nothing may follow, failed
     ├── BoundsExceeded    attempts, deadline or waste of one request are spent
@@ -62,6 +63,10 @@ class PolicyError(RouterError):
 
 class NoCandidate(RouterError):
     """No model is adequate for this request; the decision's slate says why each one was dropped."""
+
+
+class NotCached(RouterError):
+    """The request asked for a stored answer only (`cache="only"`), and there is none that counts."""
 
 
 class ProviderError(RouterError):

@@ -82,6 +82,9 @@ class Caching:
 _STATED = ("mode", "ttl_s", "max_age_s", "sampled")
 
 
+NOT_CACHED = Caching()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One stored answer, or the failure of a request that was `invalid`.
@@ -134,6 +137,26 @@ class Hit:
     usage: Usage | None = None
     failure: Failure | None = None
     unusable: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """What a request's look into the cache came to.
+
+    Attributes:
+        ended_s: seconds from the request's arrival to the end of the look, the wait for another request included.
+        hit: what there was; None where there was nothing.
+        refused: why it did not count; None where it did, and where there was nothing.
+    """
+
+    ended_s: float
+    hit: Hit | None = None
+    refused: str | None = None
+
+    @property
+    def kind(self) -> CacheKind:
+        """Where the answer came from."""
+        return self.hit.kind if self.hit is not None and self.refused is None else "none"
 
 
 def hit_of(entry: Entry, kind: CacheKind, now_s: float, /, *, unusable: str | None = None) -> Hit:

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from router.core.bounds import Bound, Bounds, Spent, crossed
+from router.core.caching import NOT_CACHED, Caching, Hit, Lookup
 from router.core.catalog import Catalog
 from router.core.cost import cost_usd
 from router.core.decision import Attempt, Decision, Ending, Ids, total
@@ -28,6 +29,8 @@ class Given:
 
     Attributes:
         key: content key of the request.
+        key_without: names of the rules that took something out of the key, as in "text[0]".
+        caching: on what terms the request uses the cache.
         policy_name: what the configuration calls the policy.
         bounds: of this request, its own hints already applied.
         now: when the request arrived, in UTC.
@@ -54,6 +57,8 @@ class Given:
     unpriced: bool = False
     prefer_wait_s: float = 0.0
     hedging: Hedging | None = None
+    caching: Caching = NOT_CACHED
+    key_without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,7 @@ class Course:
         attempts: those that ended, in order.
         ready_s: by model, when it may be asked again, in seconds from the request's arrival.
         barred: models that may not be asked again, whichever of their deployments.
+        lookup: what the look into the cache came to; None where there was none.
         window_above: only models whose context window is larger may still be asked.
     """
 
@@ -78,6 +84,7 @@ class Course:
     ready_s: Mapping[str, float] = field(default_factory=dict)
     barred: frozenset[str] = frozenset()
     window_above: int = 0
+    lookup: Lookup | None = None
 
     @property
     def draw(self) -> float:
@@ -101,6 +108,7 @@ class Course:
             ready_s=self.ready_s,
             barred=self.barred,
             window_above=self.window_above,
+            lookup=self.lookup,
         )
 
     def asked(self, name: str) -> int:
@@ -159,7 +167,7 @@ class Course:
         name = f"{ids.trace_id}{ids.span_id}{len(self.attempts) + ahead}"
         return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
-    def decision(self, now_s: float, ending: Ending, why: str, answered: Attempt | None = None) -> Decision:
+    def decision(self, now_s: float, ending: Ending, why: str, answered: Attempt | Hit | None = None) -> Decision:
         """Returns the record of the request as it stands."""
         given, baseline = self.given, self._baseline()
         usage = answered.usage if answered is not None else None
@@ -169,6 +177,9 @@ class Course:
             time=given.now,
             policy=given.policy_name,
             key=given.key,
+            key_without=given.key_without,
+            caching=given.caching,
+            lookup=self.lookup,
             hints=given.hints,
             bounds=given.bounds,
             features=given.features,

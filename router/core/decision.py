@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from router.core.answer import Usage
 from router.core.bounds import Bounds
+from router.core.caching import NOT_CACHED, CacheKind, Caching, Lookup
 from router.core.failure import FailureClass
 from router.core.hedging import Hedging
 from router.core.money import EXACT
@@ -26,10 +27,12 @@ Billing = Literal["billed", "estimated", "unknown"]
 
 Outcome = Literal["answer", "cancelled"] | FailureClass
 
-Ending = Literal["answer", "no_candidate", "final", "bounds", "committed", "cancelled", "policy_error", "planned"]
+Ending = Literal[
+    "answer", "no_candidate", "final", "bounds", "committed", "cancelled", "policy_error", "not_cached", "planned"
+]
 """How a request ended: with an answer; with nobody adequate; with a failure that nothing may follow; at a bound;
 with a failure after the caller had seen part of the stream; given up by the caller; with a policy that broke its
-contract; or not yet, in the preview that `Router.plan` returns."""
+contract; without a stored answer where no other was wanted; or not yet, in the preview that `Router.plan` returns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,7 @@ class Decision:
         time: when the request arrived, in UTC.
         policy: name of the policy that was used.
         key: content key, equal for requests that must get equal answers.
+        key_without: names of the rules that took something out of the key, as in "text[0]".
         expected_output_tokens: what a candidate was taken to write, where the request allows as much.
         prefer_wait_s, hedging: as `Given` has them.
         stats: the statistics snapshot, where the policy reads it; else empty.
@@ -111,7 +115,8 @@ class Decision:
         worst_case_usd: the most the request could cost, computed before its first attempt; None where unknown.
         baseline_usd: what the answer's tokens would have cost on `baseline`; None where there was no answer.
         baseline: the dearest model that could have served the request, or the one the request named.
-        cache: where the answer came from: "none" is a provider.
+        caching: on what terms the request used the cache.
+        lookup: what the look into the cache came to; None where there was none.
         started_s: seconds from the request's arrival to the decision whom to ask.
         unpriced: whether models without a known price might be asked.
         draw: what the policy and the back-off drew from.
@@ -123,6 +128,7 @@ class Decision:
     time: datetime
     policy: str
     key: str
+    key_without: tuple[str, ...] = ()
     hints: Hints
     bounds: Bounds
     features: Features
@@ -138,11 +144,12 @@ class Decision:
     worst_case_usd: Decimal | None
     baseline: str | None
     baseline_usd: Decimal | None
-    cache: str = "none"
     started_s: float = 0.0
     unpriced: bool = False
     draw: float
     latency_s: float
+    caching: Caching = NOT_CACHED
+    lookup: Lookup | None = None
     content: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -164,6 +171,18 @@ class Decision:
     def tags(self) -> Mapping[str, str]:
         """The request's labels."""
         return self.hints.tags
+
+    @property
+    def cache(self) -> CacheKind:
+        """Where the answer came from: "none" is a provider, or no answer."""
+        return self.lookup.kind if self.lookup is not None else "none"
+
+    @property
+    def saved_usd(self) -> Decimal | None:
+        """What another request had paid for the answer that this one had for nothing; None where unknown."""
+        if self.lookup is None or self.lookup.hit is None or self.lookup.refused is not None:
+            return Decimal(0)
+        return self.lookup.hit.saved_usd
 
     @property
     def cost_usd(self) -> Decimal | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from router.core.decision import Attempt
 from router.core.failure import Failure
 from router.core.machine import Exhausted
-from router.errors import BoundsExceeded, NoCandidate, ProviderError, RouterError
+from router.errors import BoundsExceeded, NoCandidate, NotCached, ProviderError, RouterError
 
 
 def error_of(end: Exhausted, /) -> RouterError:
@@ -18,6 +18,13 @@ def error_of(end: Exhausted, /) -> RouterError:
     attempts = decision.attempts
     message = f"{end.why} (trace {decision.trace_id})"
     if not attempts:
+        hit = decision.lookup.hit if decision.lookup is not None else None
+        if hit is not None and hit.failure is not None and end.ending == "final":
+            return ProviderError(f"{hit.failure.message}; {message}", failure=hit.failure, decision=decision)
+        if end.ending == "not_cached":
+            return NotCached(message, decision=decision)
+        if end.ending == "committed":
+            return ProviderError(message, failure=Failure(kind="cut", message=end.why), decision=decision)
         if end.bound is not None:
             return BoundsExceeded(message, bound=end.bound, decision=decision)
         return NoCandidate(message, decision=decision)

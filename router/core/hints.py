@@ -6,8 +6,9 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from router.core.caching import CacheHint, CacheMode
 from router.core.money import SPELLING, USD_MOST
 from router.core.request import Hints
 from router.errors import RequestError
@@ -111,6 +112,38 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _NUMBER_MOST
 
 
+def _cache(value: Any, name: str) -> CacheHint:
+    """Returns what a request says of the cache; a bare string is the mode."""
+    if isinstance(value, CacheHint):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    given = {"mode": value} if isinstance(value, str) else value
+    if not isinstance(given, Mapping):
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; one of {_MODES} is, or a mapping of {_OF_CACHE}")
+    unknown = next((key for key in given if key not in _CACHE_PARSERS), None)
+    if unknown is not None:
+        raise RequestError(f"{name}: the key {_shown(unknown)} is not allowed; {_OF_CACHE} are")
+    stated = {key: item for key, item in given.items() if item is not None}
+    return CacheHint(**{key: _CACHE_PARSERS[key](item, f"{name}[{key!r}]") for key, item in stated.items()})
+
+
+def _mode(value: Any, name: str) -> str:
+    if value not in get_args(CacheMode):
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; one of {_MODES} is")
+    return str(value)
+
+
+def _truth(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; true or false is")
+    return value
+
+
+def _age(value: Any, name: str) -> float:
+    if not _is_number(value) or value < 0:
+        raise RequestError(f"{name}: {_shown(value)} is not allowed; a number of seconds of at least 0 is")
+    return float(value)
+
+
 def _trace_id(value: Any, name: str) -> str:
     if not isinstance(value, str) or _TRACE_ID.fullmatch(value.lower()) is None:
         raise RequestError(f"{name}: {_shown(value)} is not allowed; 32 hex digits that are not all zero are")
@@ -127,6 +160,15 @@ def _shown(value: Any) -> str:
     return f"a value of type {type(value).__name__}"
 
 
+_CACHE_PARSERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
+    "mode": _mode,
+    "ttl_s": _seconds,
+    "max_age_s": _age,
+    "sampled": _truth,
+}
+_MODES: Final = ", ".join(map(repr, get_args(CacheMode)))
+_OF_CACHE: Final = ", ".join(_CACHE_PARSERS)
+
 _PARSERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "policy": _text,
     "model": _text,
@@ -138,6 +180,7 @@ _PARSERS: Final[Mapping[str, Callable[[Any, str], Any]]] = {
     "deadline_s": _seconds,
     "waste_usd": _usd,
     "baseline": _text,
+    "cache": _cache,
     "trace_id": _trace_id,
     "request_id": _text,
 }

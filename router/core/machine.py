@@ -1,8 +1,9 @@
 """The states of one request.
 
-    plan() ──> NeedCall ──next(attempt)──> NeedCall | NeedSleep | Done | Exhausted
+    plan() ──> NeedLookup ─next(hit)─────> Served | NeedCall | Exhausted
+          └──> NeedCall ──next(attempt)──> NeedCall | NeedSleep | Done | Exhausted
                NeedSleep ──next(now)─────> NeedCall | Exhausted
-               either ────abandon()──────> Exhausted
+               each ──────abandon()──────> Exhausted
 
 `plan` takes three snapshots (catalog with prices, statistics, clock) and one draw; from there on a state knows all that
 it needs. Each state asks for one effect, and its `next` takes the result and returns its legal successor. Nothing here
@@ -12,6 +13,9 @@ thousands of times a second, and what a backtest replays.
 What follows a failure: the next candidate that was not asked yet, at once; when all were asked, one that may be asked
 again, after the wait it wants; within the bounds of the request, always. A candidate whose turn came, and which the
 gate held back before anything was sent, counts as asked, but not as an attempt.
+
+What the cache has counts only where this request could have had it from a provider: the model that answered is live on
+its slate, and the answer passes its checks.
 """
 
 from __future__ import annotations
@@ -21,11 +25,12 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from router.core.adequacy import slate_of
+from router.core.applied import applied
 from router.core.bounds import Bound, backoff_s, worst_case_usd
+from router.core.caching import Hit, Lookup
 from router.core.course import Course, Given
 from router.core.decision import Attempt, Decision, Ending, total
 from router.core.failure import FOLLOW, Follow
-from router.core.policy import Context
 from router.core.record import usd
 from router.core.slate import Candidate, Slate
 from router.errors import PolicyError
@@ -47,6 +52,56 @@ class Hedge:
     candidate: Candidate
     after_s: float
     span_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedLookup:
+    """The cache is to be asked for the request's key, and an equal request in flight to be followed.
+
+    Attributes:
+        timeout_s: what is left of the deadline.
+    """
+
+    course: Course
+    timeout_s: float
+
+    @property
+    def planned(self) -> Decision:
+        """The record as it stands before the look."""
+        would = f"the cache would be asked, then {self.course.slate.live[0].name}"
+        return self.course.decision(self.course.given.started_s, "planned", would)
+
+    def refusal(self, hit: Hit, /) -> str | None:
+        """Returns why a hit does not count; None where it does."""
+        oldest_s = self.course.given.caching.max_age_s
+        if oldest_s is not None and hit.age_s > oldest_s:
+            return f"it is {hit.age_s:g} s old, and max_age_s is {oldest_s:g}"
+        if all(candidate.model.name != hit.model for candidate in self.course.slate.live):
+            return f"{hit.model} is not live"
+        return hit.unusable
+
+    def next(self, hit: Hit | None, now_s: float, /) -> Served | NeedCall | Exhausted:
+        """Returns what follows what was found, `now_s` seconds after the request's arrival."""
+        refused = self.refusal(hit) if hit is not None else None
+        course = replace(self.course, lookup=Lookup(ended_s=now_s, hit=hit, refused=refused))
+        if hit is not None and refused is None:
+            if hit.failure is None:
+                return Served(course=course, hit=hit, now_s=now_s)
+            why = f"{hit.model} had called an equal request {hit.failure.kind} {hit.age_s:g} s before"
+            return Exhausted(course=course, now_s=now_s, ending="final", why=why)
+        if course.given.caching.mode == "only":
+            why = f"no stored answer counts ({refused})" if refused is not None else "no answer is stored"
+            return Exhausted(course=course, now_s=now_s, ending="not_cached", why=why)
+        live = course.slate.live
+        return _try(course, live, now_s) or _give_up(course, now_s, course.bound(live[0], now_s))
+
+    def abandon(self, now_s: float, /) -> Exhausted:
+        """Returns the end of a request whose caller gave up while it looked, or waited for an equal one."""
+        return Exhausted(course=self.course, now_s=now_s, ending="cancelled", why="the caller gave up")
+
+    def part(self, now_s: float, /) -> Exhausted:
+        """Returns the end of a request of whose stream the caller had seen what nobody went on with."""
+        return _parted(self.course, now_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +152,10 @@ class NeedCall:
         course = self.course.after(*attempts)
         return Exhausted(course=course, now_s=now_s, ending="cancelled", why="the caller gave up")
 
+    def part(self, now_s: float, /, *attempts: Attempt) -> Exhausted:
+        """Returns the end of a request whose attempt said something else than what its caller had already seen."""
+        return _parted(self.course.after(*attempts), now_s)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedSleep:
@@ -130,6 +189,21 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What the cache had is the reply."""
+
+    course: Course
+    hit: Hit
+    now_s: float
+
+    @property
+    def decision(self) -> Decision:
+        """The record of the request."""
+        why = f"{self.hit.model} had answered an equal request {self.hit.age_s:g} s before"
+        return self.course.decision(self.now_s, "answer", why, self.hit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exhausted:
     """The request ends without an answer.
 
@@ -150,10 +224,10 @@ class Exhausted:
         return self.course.decision(self.now_s, self.ending, self.why)
 
 
-State = NeedCall | NeedSleep | Done | Exhausted
+State = NeedLookup | NeedCall | NeedSleep | Done | Served | Exhausted
 
 
-def plan(given: Given, /) -> NeedCall | Exhausted:
+def plan(given: Given, /) -> NeedLookup | NeedCall | Exhausted:
     """Returns the first state of a request.
 
     Raises:
@@ -169,7 +243,7 @@ def plan(given: Given, /) -> NeedCall | Exhausted:
     )
     now_s = given.started_s
     try:
-        slate = able if given.policy_name == NO_POLICY else _apply(given, able)
+        slate = able if given.policy_name == NO_POLICY else applied(given, able)
     except PolicyError as error:
         broken = Course(given=given, slate=able, able=able, worst_case_usd=None)
         error.decision = broken.decision(now_s, "policy_error", str(error))
@@ -178,42 +252,9 @@ def plan(given: Given, /) -> NeedCall | Exhausted:
     course = Course(given=given, slate=slate, able=able, worst_case_usd=worst)
     if not slate.live:
         return Exhausted(course=course, now_s=now_s, ending="no_candidate", why=_nobody(slate, given.hints.model))
+    if given.caching.looks:
+        return NeedLookup(course=course, timeout_s=max(0.0, given.bounds.deadline_s - now_s))
     return _try(course, slate.live, now_s) or _give_up(course, now_s, course.bound(slate.live[0], now_s))
-
-
-def _apply(given: Given, able: Slate) -> Slate:
-    context = Context(
-        features=given.features,
-        now=given.now,
-        draw=given.draw,
-        tags=given.hints.tags,
-        tenant=given.hints.tenant,
-        stats=given.stats,
-    )
-    try:
-        slate = given.policy(able, context)
-    except Exception as error:
-        raise PolicyError(f"policy {given.policy_name!r} raised {type(error).__name__}: {error}") from error
-    if not _conserves(able, slate):
-        raise PolicyError(
-            f"policy {given.policy_name!r} must return a slate made of the candidates it was given,"
-            " each one exactly once, live or dropped"
-        )
-    return slate
-
-
-def _conserves(before: Slate, after: object) -> bool:
-    if not isinstance(after, Slate):
-        return False
-    if len(before.live) + len(before.dropped) != len(after.live) + len(after.dropped):
-        return False
-    return _members(before) == _members(after)
-
-
-def _members(slate: Slate) -> set[Candidate]:
-    members = set(slate.live)
-    members.update([dropped.candidate for dropped in slate.dropped])
-    return members
 
 
 def _end_after(course: Course, attempt: Attempt, now_s: float) -> Exhausted | None:
@@ -338,6 +379,11 @@ def _hedge(course: Course, first: Candidate, candidates: Sequence[Candidate], no
     if limits and (both_usd is None or both_usd > min(limits)):
         return None
     return Hedge(candidate=second, after_s=after_s, span_id=course.span_id(2))
+
+
+def _parted(course: Course, now_s: float) -> Exhausted:
+    why = "the answer of an equal request broke off after a part had reached the caller, and nobody went on as it began"
+    return Exhausted(course=course, now_s=now_s, ending="committed", why=why)
 
 
 def _give_up(course: Course, now_s: float, bound: Bound | None) -> Exhausted:

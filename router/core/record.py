@@ -13,7 +13,9 @@ from typing import Any
 
 from router.core.answer import Usage
 from router.core.bounds import Bounds
+from router.core.caching import NOT_CACHED, Caching, Hit, Lookup
 from router.core.decision import Attempt, Decision
+from router.core.failure import Failure
 from router.core.hedging import Hedging
 from router.core.request import Features, Hints, TokenCount
 from router.core.slate import Slate
@@ -45,7 +47,11 @@ def decision_dict(decision: Decision, /) -> dict[str, Any]:
         "waste_usd": usd(decision.waste_usd),
         "baseline": decision.baseline,
         "baseline_usd": usd(decision.baseline_usd),
+        "key_without": list(decision.key_without),
         "cache": decision.cache,
+        "saved_usd": usd(decision.saved_usd),
+        "caching": _caching_dict(decision.caching),
+        "lookup": _lookup_dict(decision.lookup),
         "latency_s": decision.latency_s,
         "started_s": decision.started_s,
         "unpriced": decision.unpriced,
@@ -124,6 +130,46 @@ def usd(amount: Decimal | None, /) -> str | None:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def _caching_dict(caching: Caching) -> dict[str, Any] | None:
+    """Returns the terms; None where the cache was not to be used."""
+    if caching.mode == "off":
+        return None
+    return {
+        "mode": caching.mode,
+        "ttl_s": caching.ttl_s,
+        "max_age_s": caching.max_age_s,
+        "sampled": caching.sampled,
+        "invalid_ttl_s": caching.invalid_ttl_s,
+    }
+
+
+def _lookup_dict(lookup: Lookup | None) -> dict[str, Any] | None:
+    if lookup is None:
+        return None
+    hit = lookup.hit
+    return {
+        "ended_s": lookup.ended_s,
+        "refused": lookup.refused,
+        "hit": None
+        if hit is None
+        else {
+            "kind": hit.kind,
+            "model": hit.model,
+            "trace_id": hit.trace_id,
+            "age_s": hit.age_s,
+            "saved_usd": usd(hit.saved_usd),
+            "usage": usage_dict(hit.usage),
+            "unusable": hit.unusable,
+            "failure": None if hit.failure is None else failure_dict(hit.failure),
+        },
+    }
+
+
+def failure_dict(failure: Failure, /) -> dict[str, Any]:
+    """Returns a stored failure as JSON values."""
+    return {"kind": failure.kind, "message": failure.message, "status": failure.status, "code": failure.code}
+
+
 def _bounds_dict(bounds: Bounds) -> dict[str, Any]:
     return {
         "attempts": bounds.attempts,
@@ -196,12 +242,37 @@ def hedging_from(record: Mapping[str, Any], /) -> Hedging | None:
     return None if after is None else Hedging(after_s=None if after == "p95" else after)
 
 
+def caching_from(record: Mapping[str, Any], /) -> Caching:
+    """Returns the terms on which a logged request used the cache."""
+    terms = record.get("caching")
+    return NOT_CACHED if terms is None else Caching(**terms)
+
+
+def hit_from(record: Mapping[str, Any], /) -> Hit | None:
+    """Returns what the cache had for a logged request; None where it had nothing, or was not asked."""
+    logged = (record.get("lookup") or {}).get("hit")
+    if logged is None:
+        return None
+    failure = logged["failure"]
+    return Hit(
+        **logged
+        | {
+            "saved_usd": _money(logged["saved_usd"]),
+            "usage": usage_from(logged["usage"]),
+            "failure": None if failure is None else Failure(**failure),
+        }
+    )
+
+
+def usage_from(record: Mapping[str, Any] | None, /) -> Usage | None:
+    """Returns the usage of a record."""
+    return None if record is None else Usage(**{**record, "billed_usd": _money(record.get("billed_usd"))})
+
+
 def attempt_from(record: Mapping[str, Any], /) -> Attempt:
     """Returns one attempt of a record."""
     known = {f.name: record[f.name] for f in fields(Attempt) if f.name in record}
-    usage = known.get("usage")
-    if usage is not None:
-        known["usage"] = Usage(**usage | {"billed_usd": _money(usage.get("billed_usd"))})
+    known["usage"] = usage_from(known.get("usage"))
     for name in ("cost_usd", "worst_usd"):
         known[name] = _money(known.get(name))
     return Attempt(**known)

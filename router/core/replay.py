@@ -14,9 +14,19 @@ from typing import Any, assert_never
 from router.core.catalog import Catalog
 from router.core.course import Given
 from router.core.decision import Attempt, Decision, Ids
-from router.core.machine import Done, Exhausted, NeedCall, NeedSleep, State, plan
+from router.core.machine import Done, Exhausted, NeedCall, NeedLookup, NeedSleep, Served, State, plan
 from router.core.policy import Policy
-from router.core.record import SCHEMA, attempt_from, bounds_from, features_from, hedging_from, hints_from, stats_from
+from router.core.record import (
+    SCHEMA,
+    attempt_from,
+    bounds_from,
+    caching_from,
+    features_from,
+    hedging_from,
+    hints_from,
+    hit_from,
+    stats_from,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,8 @@ def replay(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) ->
     attempts = [attempt_from(a) for a in record["attempts"]]
     while True:
         match state:
+            case NeedLookup():
+                state = _after_lookup(state, record)
             case NeedCall():
                 if attempts and attempts[0].model == state.candidate.model.name:
                     state = _after_call(state, attempts, record)
@@ -59,19 +71,35 @@ def replay(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) ->
                     return Unobserved(planned=state.planned, model=state.candidate.model.name)
             case NeedSleep():
                 state = _after_sleep(state, attempts, record)
-            case Done() | Exhausted():
+            case Done() | Served() | Exhausted():
                 return state.decision
             case _:
                 assert_never(state)
+
+
+def _after_lookup(state: NeedLookup, record: Mapping[str, Any]) -> State:
+    looked = record.get("lookup")
+    if looked is None and record["ending"] == "cancelled":
+        return state.abandon(record["latency_s"])
+    if looked is None and record["ending"] == "committed":
+        return state.part(record["latency_s"])
+    return state.next(hit_from(record), looked["ended_s"] if looked is not None else state.course.given.started_s)
 
 
 def _after_call(state: NeedCall, attempts: list[Attempt], record: Mapping[str, Any]) -> State:
     made = [attempts.pop(0)]
     if attempts and attempts[0].hedge:
         made.append(attempts.pop(0))
+    if not attempts and record["ending"] == "committed" and not any(_broke(a) for a in made):
+        return state.part(record["latency_s"], *made)
     # One of the two may have failed by itself before its caller gave up on the other.
     gave_up = not attempts and record["ending"] == "cancelled" and any(a.outcome == "cancelled" for a in made)
     return state.abandon(record["latency_s"], *made) if gave_up else state.next(*made)
+
+
+def _broke(attempt: Attempt) -> bool:
+    """Returns whether a stream failed after a part of it had reached the caller."""
+    return attempt.committed and attempt.outcome not in {"answer", "cancelled"}
 
 
 def _after_sleep(state: NeedSleep, attempts: list[Attempt], record: Mapping[str, Any]) -> State:
@@ -101,4 +129,6 @@ def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy
         unpriced=record.get("unpriced", False),
         prefer_wait_s=record.get("prefer_wait_s", 0.0),
         hedging=hedging_from(record),
+        caching=caching_from(record),
+        key_without=tuple(record.get("key_without", ())),
     )

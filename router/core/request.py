@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from router.core.caching import CacheHint
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
@@ -23,6 +25,7 @@ class Hints:
         attempts, deadline_s, waste_usd: bounds of this request; they only lower those of the policy and the config.
         baseline: name of the model that `baseline_usd` compares with; None is the dearest adequate one.
         trace_id: 32 hex digits to log the request under; None draws one.
+        cache: what this request says of the cache, before what the policy and the configuration say.
         request_id: names the request; with the router's seed it decides every draw, so that a weighted split sends the
             same id the same way. None draws one.
     """
@@ -37,6 +40,7 @@ class Hints:
     deadline_s: float | None = None
     waste_usd: Decimal | None = None
     baseline: str | None = None
+    cache: CacheHint | None = None
     trace_id: str | None = None
     request_id: str | None = None
 

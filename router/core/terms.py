@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from router.core.bounds import Bounds
+from router.core.caching import Caching
 from router.core.hedging import Hedging
 from router.core.settle import Checks
 
@@ -16,11 +17,13 @@ class Terms:
     Attributes:
         bounds: of each of them; a request may lower them.
         checks: what an answer must pass.
+        caching: how they use the cache; None where there is none.
         prefer_wait_s: a model that may be asked again within so many seconds is waited for, before others are asked.
         hedging: when to ask a second model; None is never.
     """
 
     bounds: Bounds
     checks: Checks
+    caching: Caching | None = None
     prefer_wait_s: float = 0.0
     hedging: Hedging | None = None
