@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -288,6 +289,44 @@ def test_a_closed_loop_is_passed_over() -> None:
         assert task.result() is done
     gone.close()
     assert (flight.followers, waiting(flight)) == (0, 0)
+
+
+class Interrupted(asyncio.SelectorEventLoop):
+    """A loop on which something happens at the moment at which somebody gets ready to wait."""
+
+    happens: Callable[[], None] | None = None
+
+    def create_future(self) -> asyncio.Future[Any]:
+        happens, self.happens = self.happens, None
+        if happens is not None:
+            happens()
+        return super().create_future()
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_what_comes_as_one_lies_down_wakes_it(streamed: bool) -> None:
+    """News from another thread between the look whether there is any and the wait for some is not slept through."""
+    flight, _ = Flights().board(KEY)
+    with asyncio.Runner(loop_factory=Interrupted) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, Interrupted)
+
+        async def follow() -> list[str]:
+            loop.happens = lambda: flight.show(chunk("a"))
+            async with aclosing(flight.follow(timeout_s=LONG_S)) as chunks:
+                seen = [(await anext(chunks)).text]
+                loop.happens = lambda: flight.land(entry())
+                return seen + [piece.text async for piece in chunks]
+
+        async def wait() -> Entry | None:
+            loop.happens = lambda: flight.land(entry())
+            return await flight.wait(timeout_s=LONG_S)
+
+        if streamed:
+            assert runner.run(follow()) == ["a"]
+        else:
+            assert runner.run(wait()) == entry()
+    assert waiting(flight) == 0
 
 
 async def test_a_thousand_tasks_share_one_call() -> None:
