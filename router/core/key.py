@@ -43,21 +43,28 @@ memory of each user answer by it."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """What the caller of `content_key` holds to be volatile: it is left out of the key.
+    """What the users of a policy hold to be volatile: it is left out of the key, and sent all the same.
+
+    The rules stand in the key themselves, so that whoever has others shares no answer by accident. False where empty.
 
     Attributes:
         params: names of parameters.
-        text: whatever matches is taken out of the texts of system and developer messages.
+        text: whatever matches is taken out of the texts of system and developer messages, one pattern after another;
+            those that `statics.pattern_fault` refuses can take hours.
     """
 
     params: frozenset[str] = frozenset()
     text: tuple[re.Pattern[str], ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.params or self.text)
 
-_NO_DROP: Final = Drop()
+
+NO_DROP: Final = Drop()
+"""No rules: everything counts."""
 
 
-def content_key(request: Request, policy: str, *, drop: Drop = _NO_DROP) -> str:
+def content_key(request: Request, policy: str, *, drop: Drop = NO_DROP) -> str:
     """Returns the request's key: 64 hex digits.
 
     Raises:
@@ -66,8 +73,22 @@ def content_key(request: Request, policy: str, *, drop: Drop = _NO_DROP) -> str:
     return hashlib.sha256(canonical(request, policy, drop=drop)).hexdigest()
 
 
-def canonical(request: Request, policy: str, *, drop: Drop = _NO_DROP) -> bytes:
-    """Returns the JSON that the key is the digest of; files inside messages stand in it by their own digest.
+def dropped(request: Request, drop: Drop) -> tuple[str, ...]:
+    """Returns which rules take something out of this request's key: "params.user", "text[0]"."""
+    if not drop:
+        return ()
+    found = [f"params.{name}" for name in sorted(drop.params - NO_PART) if name in request.params]
+    said = [_without(m, ()) for m in request.messages if drop.text]
+    for i, pattern in enumerate(drop.text):
+        left = [_without(m, (pattern,)) for m in said]
+        if left != said:
+            found.append(f"text[{i}]")
+        said = left
+    return tuple(found)
+
+
+def canonical(request: Request, policy: str, *, drop: Drop = NO_DROP) -> bytes:
+    """Returns the JSON that the key is the digest of; pictures, sound and files stand in it by their own digests.
 
     Args:
         request: as `parse_request` made it.
@@ -77,9 +98,23 @@ def canonical(request: Request, policy: str, *, drop: Drop = _NO_DROP) -> bytes:
     Raises:
         RequestError: the request holds what is no JSON, as NaN.
     """
-    unseen = NO_PART | drop.params
+    document = _document(request, policy, drop)
+    unusual = [message for message in document["messages"] if not _is_plain(message)]
+    if _written_alike(unusual) and _written_alike(document["params"]):
+        try:
+            return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # what is no JSON, or a name of a class of its own: `_write` knows
+            pass
+    out: list[str] = []
+    _write(document, out)
+    return "".join(out).encode()
+
+
+def _document(request: Request, policy: str, drop: Drop) -> dict[str, Any]:
+    unseen = NO_PART | drop.params if drop.params else NO_PART
+    said = [_without(m, drop.text) for m in request.messages] if drop.text else request.messages
     document: dict[str, Any] = {
-        "messages": [_message(message, drop) for message in request.messages],
+        "messages": [m if _is_plain(m) else _message(m) for m in said],
         "params": {name: _number(value) for name, value in request.params.items() if name not in unseen},
         "policy": policy,
         "scheme": SCHEME,
@@ -89,55 +124,68 @@ def canonical(request: Request, policy: str, *, drop: Drop = _NO_DROP) -> bytes:
         document["model"] = request.hints.model
     if request.headers and (headers := telling(request.headers)):
         document["headers"] = headers
-    if _written_alike(document):
-        return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-    out: list[str] = []
-    _write(document, out)
-    return "".join(out).encode()
+    if drop:
+        texts = [[pattern.pattern, pattern.flags] for pattern in drop.text]
+        document["drop"] = {"params": sorted(drop.params), "text": texts}
+    return document
 
 
-def _message(message: Mapping[str, Any], drop: Drop) -> Mapping[str, Any]:
+def _is_plain(message: Mapping[str, Any]) -> bool:
+    """Returns whether a message is a role and a text: most are, and nothing in them needs another spelling."""
+    return len(message) == 2 and type(message.get("content")) is str and type(message.get("role")) is str
+
+
+def _message(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a message with the long data in its content parts replaced by digests."""
     content = message.get("content")
-    if type(content) is str:
-        if drop.text and message.get("role") in ("system", "developer"):
-            return {**message, "content": _without(content, drop)}
+    if not content or isinstance(content, str):
         return message
-    if not content:
+    return {**message, "content": [part if part.get("type") == "text" else _by_digest(part) for part in content]}
+
+
+_DIGEST: Final = "sha256:"
+_LONG: Final = 256
+"""A string of more characters, in a content part that is no text, is data: names, formats and addresses are shorter."""
+
+
+def _by_digest(value: Any) -> Any:
+    """Returns a value with its long strings replaced by their digests.
+
+    So are those that look like a digest, lest one request is written as another one's data.
+    """
+    match value:
+        case str() if len(value) > _LONG or value.startswith(_DIGEST):
+            try:
+                return _DIGEST + hashlib.sha256(value.encode()).hexdigest()
+            except UnicodeEncodeError:
+                raise RequestError("the request holds half of a surrogate pair, which has no UTF-8 form") from None
+        case dict():
+            return {name: _by_digest(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_by_digest(item) for item in value]
+        case _:
+            return value
+
+
+def _without(message: Mapping[str, Any], patterns: tuple[re.Pattern[str], ...]) -> Mapping[str, Any]:
+    """Returns a message without what the patterns match in its texts; one that is not the program's own as it is."""
+    if message.get("role") not in _OWN_ROLES:
         return message
-    parts = [_by_digest(part) for part in content]
-    if drop.text and message.get("role") in ("system", "developer"):
-        parts = [{**part, "text": _without(part["text"], drop)} if "text" in part else part for part in parts]
+    content = message["content"]
+    if isinstance(content, str):
+        return {**message, "content": _left(content, patterns)}
+    parts = [{**p, "text": _left(p["text"], patterns)} if isinstance(p.get("text"), str) else p for p in content]
     return {**message, "content": parts}
 
 
-def _without(text: str, drop: Drop) -> str:
-    for pattern in drop.text:
+_OWN_ROLES: Final = frozenset({"developer", "system"})
+"""Roles that the program speaks in. What users, models and tools say is what the request is about, never volatile."""
+
+
+def _left(text: str, patterns: tuple[re.Pattern[str], ...]) -> str:
+    for pattern in patterns:
         text = pattern.sub("", text)
     return text
-
-
-def _by_digest(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a content part with its data replaced by an object that holds the digest.
-
-    Where a provider takes data it takes no object, so that no other part is written like that.
-    """
-    match part:
-        case {"type": "image_url", "image_url": {"url": str(url)} as image} if url.startswith("data:"):
-            return {**part, "image_url": {**image, "url": _digest(url)}}
-        case {"type": "image_url", "image_url": str(url)} if url.startswith("data:"):
-            return {**part, "image_url": _digest(url)}
-        case {"type": "input_audio", "input_audio": {"data": str(data)} as audio}:
-            return {**part, "input_audio": {**audio, "data": _digest(data)}}
-        case {"type": "input_audio", "input_audio": str(data)}:
-            return {**part, "input_audio": _digest(data)}
-        case {"type": "file", "file": {"file_data": str(data)} as file}:
-            return {**part, "file": {**file, "file_data": _digest(data)}}
-        case _:
-            return part
-
-
-def _digest(data: str) -> dict[str, str]:
-    return {"sha256": hashlib.sha256(data.encode()).hexdigest()}
 
 
 def _number(value: Any) -> Any:
@@ -159,7 +207,7 @@ def _written_alike(value: Any) -> bool:
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return True
-    if kind is dict:
+    if kind is dict or isinstance(value, dict):
         try:
             ascii_names = "".join(value).isascii()
         except TypeError:  # a name that is no string: `_write` says so
@@ -209,7 +257,7 @@ def _ecmascript(value: float) -> str:
     if value == 0:
         return "0"
     sign = "-" if value < 0 else ""
-    mantissa, _, exponent = f"{abs(value)!r}".partition("e")
+    mantissa, _, exponent = float.__repr__(abs(value)).partition("e")
     whole, _, fraction = mantissa.partition(".")
     fraction = "" if fraction == "0" else fraction
     digits = (whole + fraction).lstrip("0")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from router.core.bounds import Bounds
 from router.core.caching import Caching
 from router.core.hedging import Hedging
+from router.core.key import NO_DROP, Drop
 from router.core.settle import Checks
 
 
@@ -20,6 +21,7 @@ class Terms:
         caching: how they use the cache; None where there is none.
         prefer_wait_s: a model that may be asked again within so many seconds is waited for, before others are asked.
         hedging: when to ask a second model; None is never.
+        drop: what their content keys leave out.
     """
 
     bounds: Bounds
@@ -27,3 +29,4 @@ class Terms:
     caching: Caching | None = None
     prefer_wait_s: float = 0.0
     hedging: Hedging | None = None
+    drop: Drop = NO_DROP
