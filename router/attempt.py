@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from router.clients.client import Call, Client
 from router.clock import Clock
 from router.core.answer import Answer, Chunk
 from router.core.bounds import least_useful_s
-from router.core.course import Course
+from router.core.course import Course, Given
 from router.core.decision import Attempt
 from router.core.failure import Failure
 from router.core.machine import Hedge, NeedCall
@@ -28,7 +28,7 @@ from router.core.request import Request
 from router.core.schema_check import SchemaCheck, schema_check
 from router.core.settle import Seen, settle
 from router.core.tokens import tokens_at
-from router.core.usable import schema_of
+from router.core.usable import schema_of, unusable
 from router.errors import ConfigError, warn
 from router.race import raced
 from router.state.gate import Gate
@@ -188,6 +188,19 @@ class Attempts:
             return first
         second = self._one(state, state.hedge, request, flow)
         return raced(first, second, after_s=state.hedge.after_s, won=lambda: flow.answered, lost=flow.lose)
+
+    def checker(self, given: Given, request: Request) -> Callable[[Answer], str | None]:
+        """Returns what tells why an answer that another request got is of no use for this one."""
+
+        def unusable_for(answer: Answer) -> str | None:
+            checks, schema = self._setup.terms[given.policy_name].checks, self._schema(request)
+            try:
+                found = unusable(answer, request, switches=checks.on, checks=checks.named, schema=schema)
+            except Exception as error:  # noqa: BLE001 - a bug in a check must not cost the caller an answer
+                return f"a check raised {type(error).__name__}"
+            return found.message if found is not None else None
+
+        return unusable_for
 
     async def _one(
         self, state: NeedCall, asked: NeedCall | Hedge, request: Request, flow: Flow

@@ -34,6 +34,7 @@ from router.config_attempts import (
     PerPolicyTable,
     RetryQuotaTable,
 )
+from router.config_cache import CacheTable
 from router.config_errors import Fault, config_error, faults_of
 from router.config_policies import build_policies
 from router.config_secrets import checked_seed
@@ -68,6 +69,7 @@ class Settings(BaseModel):
     retry_quota: RetryQuotaTable = RetryQuotaTable()
     concurrency: ConcurrencyTable = ConcurrencyTable()
     hedge: HedgeTable = HedgeTable()
+    cache: CacheTable | None = None
     log: LogSettings = LogSettings()
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel, Field, field_validator
 
+from router.config_cache import PolicyCacheTable
 from router.config_secrets import checked_base_url, checked_headers, checked_key_env
 from router.config_values import STRICT, Real, Seconds, Whole
 from router.core.breaker import BreakerSettings
@@ -117,5 +118,6 @@ class PerPolicyTable(BaseModel):
 
     bounds: LowerBounds = LowerBounds()
     checks: Mapping[str, bool] = Field(default_factory=dict)
+    cache: PolicyCacheTable = PolicyCacheTable()
     prefer_wait_s: Annotated[Real, Ge(0)] = 0.0
     hedge: bool | None = None

@@ -6,40 +6,52 @@ asks for, and hands the result back, until the state is an end. All that is deci
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
+from router.cache.cache import CacheStats, Purged, Selector
+from router.cache.visit import Visit
 from router.clients.client import Client
 from router.clock import Clock, SystemClock
 from router.core.answer import Answer, Chunk
-from router.core.course import Given
-from router.core.decision import Decision, Ids
+from router.core.caching import Entry
+from router.core.decision import Decision
 from router.core.ending import error_of
-from router.core.features import features_of
-from router.core.key import content_key
-from router.core.machine import NO_POLICY, Done, Exhausted, NeedCall, NeedSleep, State, plan
+from router.core.keeping import answer_kept, refusal_kept
+from router.core.machine import NO_POLICY, Done, Exhausted, NeedCall, NeedLookup, NeedSleep, Served, State, plan
 from router.core.parse import parse_request
 from router.core.place import ModelState
 from router.core.replay import Unobserved, replay
 from router.core.request import Request
 from router.core.usable import NamedCheck
-from router.errors import PolicyError, RequestError, warn
+from router.errors import PolicyError, RouterError, warn
+from router.intake import Intake, known
 from router.loop import LoopThread
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.sink import Sink
 from router.state.gate import Gate
 from router.state.statistics import Statistics
-from router.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from router.config import Settings
 
-T = TypeVar("T")
+@dataclass(slots=True, kw_only=True)
+class _Drive:
+    """One request on its way: where it stands, and what it takes along.
+
+    Attributes:
+        response_format: the pydantic model class that was asked for, if one was.
+    """
+
+    request: Request
+    response_format: type[Any] | None
+    flow: Flow
+    visit: Visit
+    state: State
 
 
 class Router:
@@ -66,6 +78,7 @@ class Router:
         clock: Clock | None = None,
     ) -> None:
         from router.setup import setup_of, sinks_of
+        from router.setup_cache import made_cache
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
@@ -78,10 +91,10 @@ class Router:
             monotonic=self._clock.monotonic,
         )
         self._attempts = Attempts(self._setup, self._gate, self._clients)
-        self._seed = self._setup.seed or os.urandom(8).hex()
-        self._tokenizer = Tokenizer()
+        self._cache = made_cache(setup.cache, self._now_s)
         self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
         self._statistics = Statistics()
+        self._intake = Intake(setup, self._clock, self._gate, self._statistics)
         self._thread = LoopThread()
 
     @classmethod
@@ -109,20 +122,18 @@ class Router:
 
         Raises:
             RequestError: the request is malformed; nothing was sent.
+            NotCached: only a stored answer was wanted, and there is none that counts.
             NoCandidate: no model is adequate.
             ProviderError: the only attempt failed, or failed in a way that nothing may follow.
             BoundsExceeded: attempts, deadline or waste were used up.
         """
-        events = self._ask(prompt, request, stream=False)
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, Reply):
-                    return event
-        raise AssertionError("a drive ends in a reply or an error")
+        drive = self._begin(prompt, request, stream=False)
+        return self._recalled(drive) or await self._replied(drive)
 
     def complete(self, prompt: Any = None, /, **request: Any) -> Reply:
         """`acomplete` for code without an event loop; works from any thread, also from inside a running loop."""
-        return self._thread.run(self.acomplete(prompt, **request))
+        drive = self._begin(prompt, request, stream=False)
+        return self._recalled(drive) or self._thread.run(self._replied(drive))
 
     def astream(self, prompt: Any = None, /, **request: Any) -> AsyncStream:
         """Returns the answer piece by piece, with the arguments and errors of `acomplete`.
@@ -130,18 +141,16 @@ class Router:
         Another model is asked only as long as nothing has reached the caller; a stream that breaks later raises, with
         what was streamed priced as an estimate.
         """
-        return AsyncStream(self._ask(prompt, request, stream=True))
+        return AsyncStream(self._drive(self._begin(prompt, request, stream=True)))
 
     def stream(self, prompt: Any = None, /, **request: Any) -> Stream:
         """`astream` for code without an event loop."""
-        return Stream(self._ask(prompt, request, stream=True), self._thread.run)
+        return Stream(self._drive(self._begin(prompt, request, stream=True)), self._thread.run)
 
     def plan(self, prompt: Any = None, /, **request: Any) -> Decision:
         """Returns what would be decided, without calling anyone: the slate, the worst case, no attempts."""
-        state = plan(self._given(parse_request(prompt, **request), 0.0))
-        if isinstance(state, Exhausted):
-            return state.decision
-        return state.planned
+        state = plan(self._intake.given(parse_request(prompt, **request), 0.0))
+        return state.decision if isinstance(state, Exhausted) else state.planned
 
     def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
         """Returns what this configuration decides for a logged request; calls nobody.
@@ -156,20 +165,39 @@ class Router:
         name = record["policy"]
         policy = self._setup.policies[self._setup.default_policy]
         if name != NO_POLICY:
-            policy = _known("policy", name, self._setup.policies)
+            policy = known("policy", name, self._setup.policies)
         return replay(record, catalog=self._setup.catalog, policy=policy)
 
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
         return self._gate.snapshot()
 
+    async def apurge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
+        """Takes out the stored answers that a selector means; on a dry run, which is the default, only counts them."""
+        return await self._cache.purge(selector, dry_run=dry_run)
+
+    def purge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
+        """`apurge` for code without an event loop."""
+        return self._thread.run(self.apurge(selector, dry_run=dry_run))
+
+    async def acache_stats(self) -> CacheStats:
+        """Returns how full the cache is."""
+        return await self._cache.stats()
+
+    def cache_stats(self) -> CacheStats:
+        """`acache_stats` for code without an event loop."""
+        return self._thread.run(self.acache_stats())
+
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._clients.close()
+        await self._cache.aclose()
         self._close_sinks()
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
+        if self._setup.cache is not None:
+            self._thread.run(self._cache.aclose())
         self._thread.stop(self._clients.close)
         self._close_sinks()
 
@@ -192,106 +220,151 @@ class Router:
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
-    def _ask(self, prompt: Any, request: dict[str, Any], *, stream: bool) -> AsyncGenerator[Chunk | Reply]:
-        arrived = self._clock.monotonic()
+    def _begin(self, prompt: Any, request: dict[str, Any], *, stream: bool) -> _Drive:
+        flow = Flow(Watch(self._clock, self._clock.monotonic()))
         wanted = request.get("response_format")
-        return self._drive(
-            parse_request(prompt, stream, **request),
-            arrived=arrived,
+        asked = parse_request(prompt, stream, **request)
+        state = self._start(asked, flow)
+        given = state.course.given
+        return _Drive(
+            request=asked,
             response_format=wanted if isinstance(wanted, type) else None,
+            flow=flow,
+            visit=Visit(self._cache, streamed=stream, unusable=self._attempts.checker(given, asked)),
+            state=state,
         )
 
-    async def _drive(
-        self, request: Request, *, arrived: float, response_format: type[Any] | None
-    ) -> AsyncGenerator[Chunk | Reply]:
-        """Yields the chunks of a streamed request, then its reply."""
-        flow = Flow(Watch(self._clock, arrived))
-        state: State = self._start(request, flow)
-        while True:
-            match state:
-                case NeedCall():
-                    flow.begin()
-                    try:
-                        async with aclosing(self._attempts.run(state, request, flow)) as chunks:
-                            async for chunk in chunks:
-                                yield chunk
-                    except BaseException:
-                        self._finish(state.abandon(flow.watch.now_s(), *flow.attempts), request, None)
-                        raise
-                    state = state.next(*flow.attempts)
-                case NeedSleep():
-                    try:
-                        await self._clock.sleep(state.seconds)
-                    except BaseException:
-                        self._finish(state.abandon(flow.watch.now_s()), request, None)
-                        raise
-                    state = state.next(flow.watch.now_s())
-                case Done(answered=answered):
-                    tap = next(tap for tap in flow.taps if tap.attempt is answered)
-                    answer = cast("Answer", tap.result)
-                    decision = self._finish(state, request, answer)
-                    for chunk in tap.withheld:
-                        yield chunk
-                    yield Reply(
-                        answer=answer,
-                        decision=decision,
-                        model=answered.model,
-                        response_format=response_format,
-                    )
-                    return
-                case Exhausted():
-                    self._finish(state, request, None)
-                    raise error_of(state)
-                case _:
-                    assert_never(state)
+    def _recalled(self, drive: _Drive) -> Reply | None:
+        """Returns the reply where this process's memory has it: without a wait, so that no event loop is needed."""
+        state = drive.state
+        if not isinstance(state, NeedLookup) or not drive.visit.recall(state):
+            return None
+        drive.state = state.next(drive.visit.hit, drive.flow.watch.now_s())
+        return self._served(drive, drive.state) if isinstance(drive.state, Served) else None
 
-    def _start(self, request: Request, flow: Flow) -> NeedCall | Exhausted:
+    async def _replied(self, drive: _Drive) -> Reply:
+        async with aclosing(self._drive(drive)) as events:
+            async for event in events:
+                if isinstance(event, Reply):
+                    return event
+        raise AssertionError("a drive ends in a reply or an error")
+
+    async def _drive(self, drive: _Drive) -> AsyncGenerator[Chunk | Reply]:
+        """Yields the chunks of a streamed request, then its reply."""
         try:
-            return plan(self._given(request, flow.watch.now_s()))
+            while True:
+                match drive.state:
+                    case NeedLookup() as state:
+                        effect = self._look(drive, state)
+                    case NeedCall() as state:
+                        effect = self._call(drive, state)
+                    case NeedSleep() as state:
+                        await self._sleep(drive, state)
+                        continue
+                    case Done() as state:
+                        rest, reply = await self._done(drive, state)
+                        break
+                    case Served() as state:
+                        reply = self._served(drive, state)
+                        rest = drive.visit.rest(reply.answer)
+                        break
+                    case Exhausted() as state:
+                        raise await self._failed(drive, state)
+                    case _:
+                        assert_never(drive.state)
+                async with aclosing(effect) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+        finally:
+            await drive.visit.leave(drive.state.course.given.key)
+        for chunk in rest:
+            yield chunk
+        yield reply
+
+    async def _look(self, drive: _Drive, state: NeedLookup) -> AsyncGenerator[Chunk]:
+        visit, watch = drive.visit, drive.flow.watch
+        try:
+            async with aclosing(visit.look(state)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except BaseException:
+            self._finish(state.abandon(watch.now_s()), drive.request, None)
+            raise
+        drive.state = state.part(watch.now_s()) if visit.parted else state.next(visit.hit, watch.now_s())
+
+    async def _call(self, drive: _Drive, state: NeedCall) -> AsyncGenerator[Chunk]:
+        flow, visit = drive.flow, drive.visit
+        flow.begin()
+        try:
+            async with aclosing(self._attempts.run(state, drive.request, flow)) as chunks:
+                async for chunk in chunks:
+                    for piece in visit.show(chunk):
+                        yield piece
+                    if visit.parted:
+                        break
+            for piece in visit.finish() if flow.answered else ():
+                yield piece
+        except BaseException:
+            self._finish(state.abandon(flow.watch.now_s(), *flow.attempts), drive.request, None)
+            raise
+        if visit.parted:
+            drive.state = state.part(flow.watch.now_s(), *flow.attempts)
+        else:
+            drive.state = state.next(*flow.attempts)
+
+    async def _sleep(self, drive: _Drive, state: NeedSleep) -> None:
+        watch = drive.flow.watch
+        try:
+            await self._clock.sleep(state.seconds)
+        except BaseException:
+            self._finish(state.abandon(watch.now_s()), drive.request, None)
+            raise
+        drive.state = state.next(watch.now_s())
+
+    async def _done(self, drive: _Drive, state: Done) -> tuple[tuple[Chunk, ...], Reply]:
+        """Records the end of a request that a provider answered, and keeps the answer; returns the last chunks too."""
+        tap = next(tap for tap in drive.flow.taps if tap.attempt is state.answered)
+        answer = cast("Answer", tap.result)
+        decision = self._finish(state, drive.request, answer)
+        rest = tuple(piece for chunk in tap.withheld for piece in drive.visit.show(chunk))
+        caching = state.course.given.caching
+        if caching.mode != "off":
+            await drive.visit.land(answer_kept(state, answer, self._now_s()), keep=caching.stores)
+        return rest, self._reply(drive, answer, decision)
+
+    def _served(self, drive: _Drive, state: Served) -> Reply:
+        """Records the end of a request that the cache answered."""
+        answer = cast("Answer", cast("Entry", drive.visit.entry).answer)
+        return self._reply(drive, answer, self._finish(state, drive.request, answer))
+
+    async def _failed(self, drive: _Drive, state: Exhausted) -> RouterError:
+        """Records the end of a request without an answer; returns what its caller is told."""
+        self._finish(state, drive.request, None)
+        refusal = refusal_kept(state, self._now_s())
+        if refusal is not None:
+            await drive.visit.land(refusal, keep=True)
+        return error_of(state)
+
+    def _reply(self, drive: _Drive, answer: Answer, decision: Decision) -> Reply:
+        return Reply(
+            answer=answer,
+            decision=decision,
+            model=cast("str", decision.model),
+            response_format=drive.response_format,
+        )
+
+    def _now_s(self) -> float:
+        return self._clock.now().timestamp()
+
+    def _start(self, request: Request, flow: Flow) -> NeedLookup | NeedCall | Exhausted:
+        try:
+            return plan(self._intake.given(request, flow.watch.now_s()))
         except PolicyError as error:
             if error.decision is not None:
                 self._emit(error.decision)
             raise
 
-    def _given(self, request: Request, started_s: float) -> Given:
-        setup, hints = self._setup, request.hints
-        policy_name = hints.policy or setup.default_policy
-        policy = _known("policy", policy_name, setup.policies)
-        if hints.model is not None and hints.policy is None:
-            policy_name = NO_POLICY
-        for name in (hints.model, hints.baseline):
-            if name is not None:
-                _known("model", name, setup.catalog)
-        terms = setup.terms[policy_name]
-        drawn = os.urandom(40).hex()
-        request_id = hints.request_id or drawn[:32]
-        return Given(
-            ids=Ids(request_id=request_id, trace_id=hints.trace_id or drawn[32:64], span_id=drawn[64:]),
-            key=content_key(request, policy_name),
-            features=features_of(
-                request,
-                limits=setup.token_limits,
-                total_limits=setup.total_token_limits,
-                patterns=setup.patterns,
-                count=self._tokenizer.count,
-                expected_output_tokens=setup.expected_output_tokens,
-            ),
-            hints=hints,
-            catalog=setup.catalog,
-            policy_name=policy_name,
-            policy=policy,
-            bounds=terms.bounds.lowered(hints),
-            prefer_wait_s=terms.prefer_wait_s,
-            hedging=terms.hedging,
-            now=self._clock.now(),
-            started_s=started_s,
-            draw=_draw(self._seed, request_id),
-            stats=self._statistics.snapshot(self.health()) if policy_name in setup.reads_stats or terms.hedging else {},
-            expected_output_tokens=setup.expected_output_tokens,
-            unpriced=setup.unpriced,
-        )
-
-    def _finish(self, end: Done | Exhausted, request: Request, answer: Answer | None) -> Decision:
+    def _finish(self, end: Done | Served | Exhausted, request: Request, answer: Answer | None) -> Decision:
         """Records the end of a request; returns its decision."""
         decision = end.decision
         if self._setup.content is not None:
@@ -306,14 +379,3 @@ class Router:
                 sink.emit(decision)
             except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
                 warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
-
-
-def _draw(seed: str, request_id: str) -> float:
-    digest = hashlib.blake2b(f"{seed}:{request_id}".encode(), digest_size=7).digest()
-    return int.from_bytes(digest, "big") / 2**56
-
-
-def _known(what: str, name: str, known: Mapping[str, T]) -> T:
-    if name in known:
-        return known[name]
-    raise RequestError(f"{what} {name!r} is not configured; there are {', '.join(sorted(known)) or 'none'}")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,9 +12,9 @@ from typing import Any, Final
 from router.config import Settings
 from router.config_errors import Fault
 from router.config_sources import Path
-from router.core.naming import allowed
 from router.errors import ConfigError
 from router.registry import Registry, installed
+from router.setup_options import wrong_options
 from router.sinks.sink import Sink
 
 GROUP: Final = "lowfare.sinks"
@@ -98,11 +97,4 @@ def _wrong(make: Any, kind: str, options: Mapping[str, Any]) -> Iterator[tuple[P
             f"the kind {kind!r} of {GROUP} leads to {make!r}, which is no sink: a class with emit and close",
         )
         return
-    parameters = [p for p in inspect.signature(make).parameters.values() if p.kind is not p.VAR_POSITIONAL]
-    names = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-    if len(names) == len(parameters):
-        for name in options.keys() - set(names):
-            yield (name,), f"is no option of the kind {kind!r}; {allowed(name, names, none='it has none')}"
-    for p in parameters:
-        if p.kind is not p.VAR_KEYWORD and p.default is p.empty and p.name not in options:
-            yield (p.name,), f"is missing; the kind {kind!r} needs it"
+    yield from wrong_options(make, kind, options)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from router.config import Settings
 from router.config_attempts import HedgeTable, PerPolicyTable
+from router.config_cache import PolicyCacheTable
 from router.config_errors import Fault
 from router.config_sources import Path
 from router.core.bounds import Bounds
@@ -45,13 +47,18 @@ def terms_of(
         if name not in names
     ]
     everyone = Bounds(**settings.bounds.model_dump())
+    cached = settings.cache.value() if settings.cache is not None else None
     terms: dict[str, Terms] = {}
     for name in names:
         own = settings.per_policy.get(name, PerPolicyTable())
         faults += _too_high(name, own, everyone)
+        if cached is None and own.cache != PolicyCacheTable():
+            faults.append(Fault(("per_policy", name, "cache"), "there is no cache; a table [cache] makes one"))
         terms[name] = Terms(
             bounds=everyone.lowered(Hints(**own.bounds.model_dump())),
             checks=switched.checks(settings.checks, own.checks),
+            caching=replace(cached, **own.cache.stated()) if cached is not None else None,
+            drop=own.cache.drop(),
             prefer_wait_s=own.prefer_wait_s,
             hedging=_hedging(settings.hedge, own),
         )

@@ -16,7 +16,7 @@ from router.cli.asking import settings_of
 from router.cli.ending import ending
 from router.cli.terminal import dollars, out, print_json, tokens
 from router.core.catalog import Catalog, Model, Price, Rates, Tier
-from router.core.record import usd
+from router.core.money import usd
 from router.errors import RequestError
 
 WIDE = 76

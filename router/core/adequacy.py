@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from router.core.catalog import Catalog, Model
-from router.core.record import usd
+from router.core.money import usd
 from router.core.request import Features, Hints
 from router.core.slate import Candidate, Dropped, Slate
 from router.core.tokens import tokens_at

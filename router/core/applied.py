@@ -1,11 +1,24 @@
-"""The policy of a request, applied and held to its contract."""
+"""Who can serve a request; and its policy, applied to those and held to its contract."""
 
 from __future__ import annotations
 
+from router.core.adequacy import slate_of
 from router.core.course import Given
 from router.core.policy import Context
 from router.core.slate import Candidate, Slate
 from router.errors import PolicyError
+
+
+def able_of(given: Given, /) -> Slate:
+    """Returns all models that can serve a request as live, and those that cannot as dropped."""
+    return slate_of(
+        given.catalog,
+        given.features,
+        given.hints,
+        max_cost_usd=given.bounds.max_cost_usd,
+        expected_output_tokens=given.expected_output_tokens,
+        unpriced=given.unpriced,
+    )
 
 
 def applied(given: Given, able: Slate, /) -> Slate:

@@ -30,6 +30,7 @@ class Given:
     Attributes:
         key: content key of the request.
         key_without: names of the rules that took something out of the key, as in "text[0]".
+        able: all models that can serve the request, and those that cannot as dropped; None computes it.
         caching: on what terms the request uses the cache.
         policy_name: what the configuration calls the policy.
         bounds: of this request, its own hints already applied.
@@ -57,6 +58,7 @@ class Given:
     unpriced: bool = False
     prefer_wait_s: float = 0.0
     hedging: Hedging | None = None
+    able: Slate | None = None
     caching: Caching = NOT_CACHED
     key_without: tuple[str, ...] = ()
 
@@ -109,6 +111,16 @@ class Course:
             barred=self.barred,
             window_above=self.window_above,
             lookup=self.lookup,
+        )
+
+    def looked(self, lookup: Lookup) -> Course:
+        """Returns the course that knows what the cache had; the look comes before any attempt."""
+        return Course(
+            given=self.given,
+            slate=self.slate,
+            able=self.able,
+            worst_case_usd=self.worst_case_usd,
+            lookup=lookup,
         )
 
     def asked(self, name: str) -> int:

@@ -24,14 +24,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from router.core.adequacy import slate_of
-from router.core.applied import applied
+from router.core.applied import able_of, applied
 from router.core.bounds import Bound, backoff_s, worst_case_usd
 from router.core.caching import Hit, Lookup
 from router.core.course import Course, Given
 from router.core.decision import Attempt, Decision, Ending, total
 from router.core.failure import FOLLOW, Follow
-from router.core.record import usd
+from router.core.money import usd
 from router.core.slate import Candidate, Slate
 from router.errors import PolicyError
 
@@ -83,7 +82,7 @@ class NeedLookup:
     def next(self, hit: Hit | None, now_s: float, /) -> Served | NeedCall | Exhausted:
         """Returns what follows what was found, `now_s` seconds after the request's arrival."""
         refused = self.refusal(hit) if hit is not None else None
-        course = replace(self.course, lookup=Lookup(ended_s=now_s, hit=hit, refused=refused))
+        course = self.course.looked(Lookup(ended_s=now_s, hit=hit, refused=refused))
         if hit is not None and refused is None:
             if hit.failure is None:
                 return Served(course=course, hit=hit, now_s=now_s)
@@ -233,14 +232,7 @@ def plan(given: Given, /) -> NeedLookup | NeedCall | Exhausted:
     Raises:
         PolicyError: the policy raised, or returned something that is not made of the slate it was given.
     """
-    able = slate_of(
-        given.catalog,
-        given.features,
-        given.hints,
-        max_cost_usd=given.bounds.max_cost_usd,
-        expected_output_tokens=given.expected_output_tokens,
-        unpriced=given.unpriced,
-    )
+    able = able_of(given) if given.able is None else given.able
     now_s = given.started_s
     try:
         slate = able if given.policy_name == NO_POLICY else applied(given, able)

@@ -39,3 +39,11 @@ class WrittenAsString:
 
 Usd = Annotated[Decimal, WrittenAsString()]
 """US dollars, 0 or more; the type of a policy's option that is an amount of money."""
+
+
+def usd(amount: Decimal | None, /) -> str | None:
+    """Returns dollars as a plain decimal string, without exponent or trailing zeros; None stays None."""
+    if amount is None:
+        return None
+    text = format(amount, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

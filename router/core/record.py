@@ -17,6 +17,7 @@ from router.core.caching import NOT_CACHED, Caching, Hit, Lookup
 from router.core.decision import Attempt, Decision
 from router.core.failure import Failure
 from router.core.hedging import Hedging
+from router.core.money import usd
 from router.core.request import Features, Hints, TokenCount
 from router.core.slate import Slate
 from router.core.stats import ModelStats, Stats
@@ -122,14 +123,6 @@ def usage_dict(usage: Usage | None, /) -> dict[str, Any] | None:
     return out
 
 
-def usd(amount: Decimal | None, /) -> str | None:
-    """Returns dollars as a plain decimal string, without exponent or trailing zeros; None stays None."""
-    if amount is None:
-        return None
-    text = format(amount, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def _caching_dict(caching: Caching) -> dict[str, Any] | None:
     """Returns the terms; None where the cache was not to be used."""
     if caching.mode == "off":
@@ -199,10 +192,7 @@ def _features_dict(features: Features) -> dict[str, Any]:
 
 def _slate_dict(slate: Slate) -> dict[str, Any]:
     return {
-        "live": [
-            {"model": c.model.name, "expected_usd": usd(c.expected_usd), "worst_usd": usd(c.worst_usd)}
-            for c in slate.live
-        ],
+        "live": [candidate.record for candidate in slate.live],
         "dropped": [{"model": d.candidate.model.name, "by": d.by, "reason": d.reason} for d in slate.dropped],
     }
 

@@ -10,6 +10,7 @@ from typing import Any
 from router.core.catalog import Model
 from router.core.cost import expected_usd, worst_usd
 from router.core.lazy import lazy
+from router.core.money import usd
 from router.core.request import Features
 
 
@@ -42,6 +43,11 @@ class Candidate:
     def worst_usd(self) -> Decimal | None:
         """What one attempt can cost at most; None where the price or the largest output is unknown."""
         return worst_usd(self.model, self.features)
+
+    @lazy
+    def record(self) -> dict[str, str | None]:
+        """What stands of it in a decision's record."""
+        return {"model": self.model.name, "expected_usd": usd(self.expected_usd), "worst_usd": usd(self.worst_usd)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from loguru import logger
 
 from router.core.decision import Decision
-from router.core.record import usd
+from router.core.money import usd
 
 
 class LogSink:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from router.core.bounds import Bounds
 from router.core.decision import Decision
-from router.core.record import usd
+from router.core.money import usd
 from router.testing.providers import Entry
 from router.testing.scenario import Scenario
 from router.testing.traffic import Arrival

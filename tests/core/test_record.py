@@ -13,6 +13,7 @@ from router.core.answer import Usage
 from router.core.bounds import Bounds
 from router.core.decision import Attempt, Decision, total
 from router.core.machine import Done, NeedCall, plan
+from router.core.money import usd
 from router.core.record import (
     attempt_dict,
     attempt_from,
@@ -22,7 +23,6 @@ from router.core.record import (
     hints_from,
     stats_from,
     usage_dict,
-    usd,
 )
 from router.core.request import Features, Hints, TokenCount
 from router.core.stats import ModelStats

@@ -1,0 +1,53 @@
+"""What of a request that has ended is stored for equal ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from router.core.answer import Answer
+from router.core.caching import Entry
+from router.core.course import Given
+from router.core.failure import Failure
+from router.core.machine import Done, Exhausted
+
+
+def answer_kept(end: Done, answer: Answer, now_s: float, /) -> Entry:
+    """Returns the answer as others may get it, without its headers: they tell of the one exchange that brought it.
+
+    Args:
+        end: of the request that paid.
+        answer: what it got.
+        now_s: the time, in Unix seconds.
+    """
+    given, answered = end.course.given, end.answered
+    return _entry(
+        given,
+        answer=replace(answer, headers={}),
+        model=answered.model,
+        cost_usd=answered.cost_usd,
+        stored_s=now_s,
+        ttl_s=given.caching.ttl_s,
+    )
+
+
+def refusal_kept(end: Exhausted, now_s: float, /) -> Entry | None:
+    """Returns the failure of a request that was `invalid`, where its terms say to remember those; else None."""
+    given, attempts = end.course.given, end.course.attempts
+    ttl_s = given.caching.invalid_ttl_s
+    if not ttl_s or not given.caching.stores or not attempts or attempts[-1].outcome != "invalid":
+        return None
+    last = attempts[-1]
+    failure = Failure(kind="invalid", message=last.error or "", status=last.status, code=last.code)
+    return _entry(given, failure=failure, model=last.model, stored_s=now_s, ttl_s=ttl_s)
+
+
+def _entry(given: Given, **what: Any) -> Entry:
+    return Entry(
+        key=given.key,
+        trace_id=given.ids.trace_id,
+        tenant=given.hints.tenant,
+        tags=given.hints.tags,
+        policy=given.policy_name,
+        **what,
+    )

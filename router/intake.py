@@ -1,0 +1,163 @@
+"""From a request to all that goes into its decision: the three snapshots, the draw, the key and the features."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from router.clock import Clock
+from router.core.adequacy import slate_of
+from router.core.bounds import Bounds
+from router.core.caching import NOT_CACHED, Caching
+from router.core.course import Given
+from router.core.decision import Ids
+from router.core.features import features_of
+from router.core.key import content_key, dropped
+from router.core.machine import NO_POLICY
+from router.core.request import Features, Hints, Request
+from router.core.slate import Slate
+from router.errors import RequestError
+from router.state.gate import Gate
+from router.state.statistics import Statistics
+from router.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from router.setup import Setup
+
+T = TypeVar("T")
+
+_LATELY_MOST: Final = 2_000
+"""Requests whose features and slate are kept: some kilobytes each."""
+
+
+class Intake:
+    """Reads what a decision needs.
+
+    Args:
+        setup: what the router runs with.
+        clock: what time it is.
+        gate: how the models stand.
+        statistics: how they did lately.
+    """
+
+    def __init__(self, setup: Setup, clock: Clock, gate: Gate, statistics: Statistics) -> None:
+        self._setup = setup
+        self._clock = clock
+        self._gate = gate
+        self._statistics = statistics
+        self._seed = setup.seed or os.urandom(8).hex()
+        self._tokenizer = Tokenizer()
+        self._lately = _Lately()
+
+    def given(self, request: Request, started_s: float, /) -> Given:
+        """Returns what goes into the decision on a request that was parsed `started_s` seconds after its arrival.
+
+        Raises:
+            RequestError: it names a policy or a model that is not configured, or holds what is no JSON.
+        """
+        setup, hints = self._setup, request.hints
+        policy_name = hints.policy or setup.default_policy
+        policy = known("policy", policy_name, setup.policies)
+        if hints.model is not None and hints.policy is None:
+            policy_name = NO_POLICY
+        for name in (hints.model, hints.baseline):
+            if name is not None:
+                known("model", name, setup.catalog)
+        terms = setup.terms[policy_name]
+        key = content_key(request, policy_name, drop=terms.drop)
+        key_without = dropped(request, terms.drop)
+        caching = _caching(terms.caching, hints, request)
+        bounds = terms.bounds.lowered(hints)
+        if caching.looks and not key_without:
+            features, able = self._known_facts(request, key, bounds)
+        else:
+            features, able = self._features(request), None
+        drawn = os.urandom(40).hex()
+        request_id = hints.request_id or drawn[:32]
+        return Given(
+            ids=Ids(request_id=request_id, trace_id=hints.trace_id or drawn[32:64], span_id=drawn[64:]),
+            key=key,
+            key_without=key_without,
+            caching=caching,
+            features=features,
+            able=able,
+            hints=hints,
+            catalog=setup.catalog,
+            policy_name=policy_name,
+            policy=policy,
+            bounds=bounds,
+            prefer_wait_s=terms.prefer_wait_s,
+            hedging=terms.hedging,
+            now=self._clock.now(),
+            started_s=started_s,
+            draw=_draw(self._seed, request_id),
+            stats=self._statistics.snapshot(self._gate.snapshot())
+            if policy_name in setup.reads_stats or terms.hedging
+            else {},
+            expected_output_tokens=setup.expected_output_tokens,
+            unpriced=setup.unpriced,
+        )
+
+    def _features(self, request: Request) -> Features:
+        setup = self._setup
+        return features_of(
+            request,
+            limits=setup.token_limits,
+            total_limits=setup.total_token_limits,
+            patterns=setup.patterns,
+            count=self._tokenizer.count,
+            expected_output_tokens=setup.expected_output_tokens,
+        )
+
+    def _known_facts(self, request: Request, key: str, bounds: Bounds) -> tuple[Features, Slate]:
+        """Returns the features of a request, and who can serve it, out of memory where an equal one came before."""
+        # Beside the key, which has all that an answer depends on, stands what only features and slates depend on.
+        tier, least, most = request.params.get("service_tier"), request.hints.min_quality, bounds.max_cost_usd
+        name = (key, request.stream, None if tier is None else repr(tier), least, most)
+        facts = self._lately.get(name)
+        if facts is None:
+            setup, features = self._setup, self._features(request)
+            able = slate_of(
+                setup.catalog,
+                features,
+                request.hints,
+                max_cost_usd=most,
+                expected_output_tokens=setup.expected_output_tokens,
+                unpriced=setup.unpriced,
+            )
+            facts = self._lately[name] = features, able
+        return facts
+
+
+class _Lately(dict[tuple[Any, ...], tuple[Features, Slate]]):
+    """Remembers the facts of the last requests, and begins anew when it is full; safe to use from several threads."""
+
+    def __setitem__(self, name: tuple[Any, ...], facts: tuple[Features, Slate]) -> None:
+        if len(self) >= _LATELY_MOST:
+            self.clear()
+        super().__setitem__(name, facts)
+
+
+def _caching(terms: Caching | None, hints: Hints, request: Request) -> Caching:
+    """Returns on what terms a request uses the cache; where there is none, it holds nothing."""
+    if terms is not None:
+        return terms.asked(hints.cache, request.params)
+    return Caching(mode="only") if hints.cache is not None and hints.cache.mode == "only" else NOT_CACHED
+
+
+def _draw(seed: str, request_id: str) -> float:
+    digest = hashlib.blake2b(f"{seed}:{request_id}".encode(), digest_size=7).digest()
+    return int.from_bytes(digest, "big") / 2**56
+
+
+def known(what: str, name: str, there: Mapping[str, T], /) -> T:
+    """Returns what is configured under a name.
+
+    Raises:
+        RequestError: nothing is; lists what is.
+    """
+    if name in there:
+        return there[name]
+    raise RequestError(f"{what} {name!r} is not configured; there are {', '.join(sorted(there)) or 'none'}")
