@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from router.cache.cache import CacheStats, Purged, Selector
+from router.cache.store import Joined, Row, Store, Watched
 from router.clients.client import Call, Client
 from router.clock import Clock, SystemClock
 from router.core import statics
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.bounds import Bounds
+from router.core.caching import CacheHint, Caching, Hit, Lookup
 from router.core.catalog import Capability, Catalog, Model, Price, Rates, Tier, Timeouts
 from router.core.decision import Attempt, Decision
 from router.core.failure import Failure, FailureClass
@@ -23,6 +26,7 @@ from router.errors import (
     BudgetExceeded,
     ConfigError,
     NoCandidate,
+    NotCached,
     PolicyError,
     ProviderError,
     RequestError,
@@ -43,6 +47,9 @@ __all__ = [
     "Bounds",
     "BoundsExceeded",
     "BudgetExceeded",
+    "CacheHint",
+    "CacheStats",
+    "Caching",
     "Call",
     "Candidate",
     "Capability",
@@ -62,15 +69,20 @@ __all__ = [
     "Features",
     "Function",
     "Hints",
+    "Hit",
+    "Joined",
+    "Lookup",
     "Message",
     "Model",
     "ModelStats",
     "NamedCheck",
     "NoCandidate",
+    "NotCached",
     "Policy",
     "PolicyError",
     "Price",
     "ProviderError",
+    "Purged",
     "Rates",
     "Reply",
     "Request",
@@ -78,10 +90,13 @@ __all__ = [
     "Router",
     "RouterError",
     "RouterWarning",
+    "Row",
+    "Selector",
     "Settings",
     "Sink",
     "Slate",
     "Stats",
+    "Store",
     "Stream",
     "SystemClock",
     "Tier",
@@ -91,6 +106,7 @@ __all__ = [
     "Unobserved",
     "Usage",
     "Usd",
+    "Watched",
     "acomplete",
     "astream",
     "check",

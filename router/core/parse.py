@@ -228,6 +228,8 @@ def _parse_params(params: dict[str, Any]) -> dict[str, Any]:
 @lru_cache(maxsize=1024)
 def _hint_like(name: str) -> str | None:
     """Returns the hint that a name was most likely meant as; kept, since programs use few names and often."""
+    if name.startswith("x_"):  # somebody's own field, as RFC 6648 has it of headers: not a hint misspelt
+        return None
     return next(iter(get_close_matches(name, HINT_NAMES, n=1, cutoff=0.8)), None)
 
 
