@@ -1,0 +1,207 @@
+"""The file of a cache on one host: made, opened, and set aside when it is corrupt.
+
+What it holds is disposable, so nothing is mended: a corrupt file is renamed and a new one begun, a file of another
+version is removed. Whoever makes, renames or removes the file holds a lock on `NAME.lock` meanwhile and has looked
+which file now has the name. So of several processes that find the same file corrupt one renames it, and none renames
+what another one has begun. Who still has the old file open sees that the name means another one, and opens that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from router.cache.sqlite_schema import APPLICATION, SCHEMA, VERSION
+from router.errors import warn
+
+T = TypeVar("T")
+
+_OWNER_ONLY = 0o600
+"""Answers are private."""
+
+_PAUSE_S = 0.0005
+"""Between two tries of what another process holds up; it takes some 0.1 ms for a write."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What a process has open of a file.
+
+    Attributes:
+        reader: may only read.
+        writer: may do everything.
+        identity: of the file itself, whatever its name is by now.
+    """
+
+    reader: sqlite3.Connection
+    writer: sqlite3.Connection
+    identity: tuple[int, int]
+
+    def close(self) -> None:
+        """Closes both."""
+        self.reader.close()
+        self.writer.close()
+
+
+class CacheFile:
+    """One file by its name, with those beside it (`-wal`, `-shm`, `.lock`).
+
+    Args:
+        path: where it is; missing folders are made.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link that may be changed later
+        self._lock = self.path.with_name(f"{self.path.name}.lock")
+
+    def identity(self) -> tuple[int, int] | None:
+        """Returns which file has the name now; None where there is none."""
+        try:
+            found = os.stat(self.path)  # noqa: PTH116 - every read asks, and Path.stat() takes twice as long
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def open(self, *, patience_s: float, replace: bool) -> Opened:
+        """Opens the file, and makes it where there is none or what there is must go.
+
+        Args:
+            patience_s: how long other processes may hold it up.
+            replace: whether a file of another version is removed; not where it came while we were running, lest two
+                versions at work remove each other's files for ever.
+
+        Raises:
+            sqlite3.Error: it cannot be opened, is another program's database, or is held up for longer.
+            OSError: the same, from the system.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked(patience_s):
+            try:
+                return patiently(self._opened, patience_s)
+            except _OtherVersion:
+                if not replace:
+                    raise
+                self._remove()
+            except sqlite3.DatabaseError as error:
+                if not is_corrupt(error):
+                    raise
+                self._rename(error)
+            return patiently(self._opened, patience_s)
+
+    def set_aside(self, identity: tuple[int, int], error: Exception, *, patience_s: float) -> None:
+        """Renames a corrupt file, unless the name belongs to another file by now."""
+        with self._locked(patience_s):
+            if self.identity() == identity:
+                self._rename(error)
+
+    def _opened(self) -> Opened:
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
+        writer = self._connected()
+        try:
+            self._prepare(writer)
+            reader = self._connected()
+        except BaseException:
+            writer.close()
+            raise
+        reader.execute("PRAGMA query_only = ON")
+        identity = self.identity()
+        if identity is None:  # somebody deletes it as soon as it is made
+            reader.close()
+            writer.close()
+            raise FileNotFoundError(f"{self.path} was deleted while it was opened")
+        return Opened(reader=reader, writer=writer, identity=identity)
+
+    def _connected(self) -> sqlite3.Connection:
+        # A thread that waits inside SQLite cannot be told to stop: whoever has patience tries again from outside.
+        return sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+
+    def _prepare(self, writer: sqlite3.Connection) -> None:
+        """Makes a connection fit for writing; fills a file that is empty."""
+        [[application]], [[version]], tables = (
+            writer.execute(sql).fetchall()
+            for sql in ("PRAGMA application_id", "PRAGMA user_version", "SELECT 1 FROM sqlite_master LIMIT 1")
+        )
+        if tables and application != APPLICATION:
+            raise sqlite3.DatabaseError(
+                f"{self.path} is a database of another program; [cache] needs a path of its own"
+            )
+        if tables and version != VERSION:
+            raise _OtherVersion(f"{self.path} was made by another version of lowfare")
+        writer.execute("PRAGMA journal_mode = WAL")
+        # Nothing waits for the disk. A power cut may garble the file, and then a checksum tells; a killed process
+        # garbles nothing, since what it wrote is in the kernel's hands.
+        writer.execute("PRAGMA synchronous = OFF")
+        writer.execute("PRAGMA temp_store = MEMORY")
+        if not tables:
+            head = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+            writer.executescript(f"BEGIN; {head} {SCHEMA} COMMIT;")
+
+    def _rename(self, error: Exception) -> None:
+        aside = f"{self.path}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")  # noqa: PTH104 - both names are texts
+        warn(f"{self.path} is corrupt ({error}); it was renamed to {aside}, and the cache starts empty")
+
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self, patience_s: float) -> Iterator[None]:
+        fd = os.open(self._lock, os.O_CREAT | os.O_RDWR, _OWNER_ONLY)
+        try:
+            patiently(lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB), patience_s)
+            try:
+                yield
+            finally:
+                fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough where a child was forked meanwhile
+        finally:
+            os.close(fd)
+
+
+class Garbled(sqlite3.DatabaseError):
+    """What the file holds is not what was stored."""
+
+
+class _OtherVersion(sqlite3.DatabaseError):
+    """The file has another schema."""
+
+
+def patiently(attempt: Callable[[], T], patience_s: float) -> T:
+    """Returns what comes of an attempt, which is repeated for so long while somebody else holds it up.
+
+    SQLite's own way of waiting doubles its pauses, so that of many that wait some starve.
+    """
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return attempt()
+        except (sqlite3.OperationalError, BlockingIOError) as error:
+            if not _is_busy(error) or time.monotonic() >= end:
+                raise
+        time.sleep(_PAUSE_S)
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """Returns whether an error says that the file itself is no good."""
+    return isinstance(error, Garbled) or _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _is_busy(error: Exception) -> bool:
+    return not isinstance(error, sqlite3.Error) or _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def _code(error: sqlite3.Error) -> int | None:
+    """Returns SQLite's primary result code (https://sqlite.org/rescode.html); None where we raised it ourselves."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
