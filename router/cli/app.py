@@ -180,6 +180,33 @@ def explain(
 
 
 @app.command()
+def key(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="Text file, or *.json with messages or a request body; - is standard input.",
+            show_default=False,
+        ),
+    ],
+    *,
+    model: Model = None,
+    policy: Policy = None,
+    tenant: Tenant = None,
+    param: Param = None,
+    hash_only: Annotated[bool, typer.Option("--hash-only", help="Print the key without what it stands for.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a request's answer is kept under: its canonical form, and the hash of that."""
+    with ending(as_json=as_json):
+        from router.cli import key as command
+
+        asked = _asked(None, file, None, param, model=model, policy=policy, tenant=tenant)
+        command.run(asked, config=config, hash_only=hash_only, as_json=as_json)
+
+
+@app.command()
 def check(
     config: Config = None,
     max_tokens: Annotated[
