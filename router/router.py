@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
 from router.cache.cache import CacheStats, Purged, Selector
+from router.cache.store import Store
 from router.cache.visit import Visit
 from router.clients.client import Client
 from router.clock import Clock, SystemClock
@@ -65,6 +66,7 @@ class Router:
         clients: by kind ("openai", "simulated", ...); those not named come from the entry points.
         sinks: where decisions go; None takes those of the settings.
         checks: that an answer must pass besides those that ship; see `check`.
+        store: what keeps answers on the terms of `[cache]`; None takes the backend that the table names.
         clock: what time it is, and how to wait.
     """
 
@@ -75,6 +77,7 @@ class Router:
         clients: Mapping[str, Client] | None = None,
         sinks: Iterable[Sink] | None = None,
         checks: Iterable[NamedCheck] = (),
+        store: Store | None = None,
         clock: Clock | None = None,
     ) -> None:
         from router.setup import setup_of, sinks_of
@@ -91,7 +94,7 @@ class Router:
             monotonic=self._clock.monotonic,
         )
         self._attempts = Attempts(self._setup, self._gate, self._clients)
-        self._cache = made_cache(setup.cache, self._now_s)
+        self._cache = made_cache(setup.cache, self._now_s, store=store)
         self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics)

@@ -92,27 +92,34 @@ def planned_cache(settings: Settings, *, registry: Registry | None = None) -> tu
 
 
 def made_cache(
-    planned: PlannedCache | None, now: Callable[[], float], *, environ: Mapping[str, str] | None = None
+    planned: PlannedCache | None,
+    now: Callable[[], float],
+    *,
+    store: Store | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Cache:
     """Returns a new cache; one that keeps nothing where none is planned.
 
     Args:
         planned: as `planned_cache` returns it.
         now: tells the time, in Unix seconds.
+        store: instead of the one that is planned; None makes that.
         environ: where the key is; None is the environment of the process.
 
     Raises:
         ConfigError: a variable is not set or its value is not usable, or the store refuses its options.
     """
     if planned is None:
+        if store is not None:
+            raise ConfigError("a store is of no use without the table [cache], which says on what terms it is used")
         return Cache(near=Near(max_bytes=1), now=now)
     variables = os.environ if environ is None else environ
     seal = seal_from_env(planned.key_env, variables) if planned.key_env is not None else None
     return Cache(
         near=Near(max_bytes=planned.memory_bytes),
         now=now,
-        store=_store(planned),
-        backend=planned.backend,
+        store=_store(planned) if store is None else store,
+        backend=planned.backend if store is None else type(store).__name__,
         codec=Codec(seal),
         memory_ttl_s=planned.memory_ttl_s,
         max_entry_bytes=planned.max_entry_bytes,
