@@ -31,6 +31,11 @@ _PAUSE_S = 0.0005
 """Between two tries of what another process holds up; it takes some 0.1 ms for a write."""
 
 
+_PRIMARY = 0xFF
+_CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
     """What a process has open of a file.
@@ -193,15 +198,16 @@ def patiently(attempt: Callable[[], T], patience_s: float) -> T:
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
-    """Returns whether an error says that the file itself is no good."""
-    return isinstance(error, Garbled) or _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    """Returns whether an error says that the file itself, or the log beside it, is no good."""
+    code = _code(error)
+    return isinstance(error, Garbled) or code == sqlite3.SQLITE_IOERR_SHORT_READ or code & _PRIMARY in _CORRUPT
 
 
 def _is_busy(error: Exception) -> bool:
-    return not isinstance(error, sqlite3.Error) or _code(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return not isinstance(error, sqlite3.Error) or _code(error) & _PRIMARY in _BUSY
 
 
-def _code(error: sqlite3.Error) -> int | None:
-    """Returns SQLite's primary result code (https://sqlite.org/rescode.html); None where we raised it ourselves."""
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return None if code is None else code & 0xFF
+def _code(error: sqlite3.Error) -> int:
+    """Returns SQLite's result code (https://sqlite.org/rescode.html); 0 where we raised it ourselves."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code

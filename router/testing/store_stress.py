@@ -7,6 +7,7 @@ import hashlib
 import random
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from router.cache.store import Store
@@ -110,27 +111,30 @@ class _Worker:
         self._name = f"{name} {new_key()}"
         self._random = random.Random(name)  # noqa: S311 - seeded load
         self._own: dict[str, bytes | None] = {new_key(): None for _ in range(3)}
+        self._common = {self._write_shared, self._lead}
         self.seen = Stressed()
 
     async def work(self, rounds: int | None, end: float | None) -> Stressed:
-        for key in self._shared:
-            await self._store.put(key, self._value(key), label=b"", ttl_s=LONG_S)
+        for key in self._shared:  # so that all of them stand before anybody reads one
+            await self._try(self._write_shared, key)
         done = 0
         while (rounds is None or done < rounds) and (end is None or time.monotonic() < end):
             step = self._random.choice(
                 (self._write, self._read, self._read, self._forget, self._write_shared, self._lead)
             )
-            key = self._random.choice(self._shared if step in {self._write_shared, self._lead} else [*self._own])
-            try:
-                self.seen.operations += await step(key)
-                await self._read_shared(self._random.choice(self._shared))
-            except Exception as error:  # noqa: BLE001 - whatever a store raises is counted
-                self.seen.exceptions[f"{type(error).__name__}: {error}"] += 1
-                if key in self._own:  # nobody knows now what stands there
-                    del self._own[key]
-                    self._own[new_key()] = None
+            await self._try(step, self._random.choice(self._shared if step in self._common else [*self._own]))
+            await self._try(self._read_shared, self._random.choice(self._shared))
             done += 1
         return self.seen
+
+    async def _try(self, step: Callable[[str], Awaitable[int]], key: str) -> None:
+        try:
+            self.seen.operations += await step(key)
+        except Exception as error:  # noqa: BLE001 - whatever a store raises is counted
+            self.seen.exceptions[f"{type(error).__name__}: {error}"] += 1
+            if key in self._own:  # nobody knows now what stands there
+                del self._own[key]
+                self._own[new_key()] = None
 
     async def _write(self, key: str) -> int:
         value = self._value(key)
@@ -153,11 +157,11 @@ class _Worker:
         await self._store.put(key, self._value(key), label=b"", ttl_s=LONG_S)
         return 1
 
-    async def _read_shared(self, key: str) -> None:
+    async def _read_shared(self, key: str) -> int:
         found = await self._store.get(key)
-        self.seen.operations += 1
         self.seen.lost += found is None
         self.seen.foreign += found is not None and not belongs(key, found)
+        return 1
 
     async def _lead(self, key: str) -> int:
         """Takes the lease, publishes, and puts or leaves; or, where another one holds it, looks at its pieces."""
