@@ -73,7 +73,7 @@ class Provider:
         """Has nothing open."""
 
 
-def routed(client: Any, *sinks: Any, clock: Any = None, store: Any = None, **more: Any) -> Router:
+def routed(client: Any, *sinks: Any, clock: Any = None, store: Any = None, checks: Any = (), **more: Any) -> Router:
     """Returns a router over two models, with a cache in memory unless another is asked for."""
     tables: dict[str, Any] = {
         "models": {
@@ -90,7 +90,9 @@ def routed(client: Any, *sinks: Any, clock: Any = None, store: Any = None, **mor
         "policies": {"default": {"kind": "fallback", "models": ["small", "large"]}},
         "cache": {"backend": "memory"},
     }
-    return Router(Settings(**tables | more), clients={"simulated": client}, sinks=sinks, clock=clock, store=store)
+    return Router(
+        Settings(**tables | more), clients={"simulated": client}, sinks=sinks, clock=clock, store=store, checks=checks
+    )
 
 
 async def asked(router: Router, prompt: str = "hi", *, streamed: bool = False, **request: Any) -> Reply:

@@ -33,7 +33,9 @@ async def test_the_second_of_two_equal_requests_is_free(streamed: bool) -> None:
     paid, free = kept.decisions
     assert paid.key == free.key
     assert paid.cost_usd == free.saved_usd == Decimal("0.000015")
-    assert (free.cost_usd, free.model, free.attempts) == (0, "small", ())
+    assert free.cost_usd == 0
+    assert free.model == "small"
+    assert not free.attempts
     assert free.lookup is not None
     assert free.lookup.hit is not None
     assert free.lookup.hit.trace_id == paid.trace_id
@@ -194,13 +196,7 @@ async def test_a_hit_must_pass_the_checks_of_the_request() -> None:
             raise ValueError("secret")
         return None if said.text == wanted else "not what is wanted now"
 
-    router = routed(Provider(answer("one"), answer("two")))
-    checked = type(router)(
-        _settings(),
-        clients={"simulated": Provider(answer("one"), answer("two"), answer("one"))},
-        sinks=(),
-        checks=[mood],
-    )
+    checked = routed(Provider(answer("one"), answer("two")), checks=[mood])
     await asked(checked)
     assert (await asked(checked)).decision.cache == "memory"
     wanted = "two"
@@ -208,23 +204,6 @@ async def test_a_hit_must_pass_the_checks_of_the_request() -> None:
     assert (reply.text, reply.decision.cache) == ("two", "none")
     assert reply.decision.lookup is not None
     assert reply.decision.lookup.refused == "not what is wanted now"
-
-
-def _settings() -> Any:
-    from router import Settings
-
-    return Settings(
-        models={
-            "small": {
-                "id": "simulated/small",
-                "client": "simulated",
-                "input_usd_per_mtok": "1",
-                "output_usd_per_mtok": "1",
-                "context_window_tokens": 10_000,
-            }
-        },
-        cache={"backend": "memory"},
-    )
 
 
 async def test_failures_and_unusable_answers_are_not_kept() -> None:

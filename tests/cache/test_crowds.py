@@ -105,7 +105,7 @@ async def test_a_thousand_equal_requests_of_four_processes_are_one_call(
             start(processes)
             said = await results(processes)
     kinds = sum((Counter(one["kinds"]) for one in said), Counter[str]())
-    print(f"{len(said)} processes, {len(upstream.calls)} call, {dict(kinds)}")
+    print(f"{len(said)} processes, {len(upstream.calls)} call, {dict(kinds)}")  # noqa: T201 - the figure, with -s
     assert [one["failures"] for one in said] == [[]] * PROCESSES
     assert [one["texts"] for one in said] == [{TEXT: REQUESTS}] * PROCESSES
     assert len(upstream.calls) == 1
@@ -125,7 +125,8 @@ async def test_a_leader_that_is_killed_costs_one_more_call(tmp_path: Path, share
             await asyncio.sleep(0.5)  # the others are waiting by now, and have seen what was streamed
             processes[int(upstream.calls[0])].kill()
             said = await results(processes)
-    print(f"{len(upstream.calls)} calls; longest wait {max(one['longest_s'] for one in said):.2f} s")
+    longest_s = max(one["longest_s"] for one in said)
+    print(f"{len(upstream.calls)} calls; longest wait {longest_s:.2f} s")  # noqa: T201 - the figure, with -s
     assert [one["failures"] for one in said] == [[]] * (PROCESSES - 1)
     assert [one["texts"] for one in said] == [{TEXT: REQUESTS}] * (PROCESSES - 1)
     assert len(upstream.calls) == 2

@@ -220,7 +220,8 @@ class Down:
         return await self._fail()
 
     async def get(self, key: str, /) -> bytes | None:
-        return await self._any()
+        found: bytes | None = await self._any()
+        return found
 
     async def put(self, key: str, value: bytes, /, *, label: bytes, ttl_s: float, holder: str | None = None) -> None:
         await self._any()
@@ -232,13 +233,16 @@ class Down:
         yield await self._any()
 
     async def join(self, key: str, holder: str, /, *, lease_s: float) -> Joined:
-        return await self._any()
+        found: Joined = await self._any()
+        return found
 
     async def renew(self, key: str, holder: str, /, *, lease_s: float, pieces: Any = ()) -> bool:
-        return await self._any()
+        found: bool = await self._any()
+        return found
 
     async def watch(self, key: str, /, *, since: int = 0) -> Watched:
-        return await self._any()
+        found: Watched = await self._any()
+        return found
 
     async def leave(self, key: str, holder: str, /) -> None:
         await self._any()
