@@ -168,18 +168,20 @@ def _row_of_entry(entry: Entry) -> list[Any]:
         entry.policy,
         entry.stored_s,
         entry.ttl_s,
+        entry.model_id,
     ]
 
 
 def _entry_from(row: Any, key: str) -> Entry:
-    number, found, model, answer, failure, cost_usd, trace_id, tenant, tags, policy, stored_s, ttl_s = row
+    number, found, model, answer, failure, cost_usd, trace_id, tenant, tags, policy, stored_s, ttl_s, model_id = row
     if number != FORMAT or found != key or (answer is None) is (failure is None):
         raise ValueError("not this entry")
-    if type(model) is not str or type(trace_id) is not str or type(policy) is not str or type(tenant) not in TEXT:
+    if type(model) is not str or type(model_id) is not str or type(trace_id) is not str or type(policy) is not str or type(tenant) not in TEXT:
         raise TypeError("not an entry")
     return Entry(
         key=key,
         model=model,
+        model_id=model_id,
         answer=None if answer is None else answer_from(answer),
         failure=None if failure is None else failure_from(failure),
         cost_usd=None if cost_usd is None else usd_from(cost_usd),

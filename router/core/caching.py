@@ -91,7 +91,7 @@ class Entry:
 
     Attributes:
         key: content key of the requests that it answers.
-        model: name of the model that answered.
+        model, model_id: name and id of the model that answered: another id under the name is another model.
         answer: what it said; None for a failure.
         failure: why nobody could answer; None for an answer.
         cost_usd: what the attempt cost that it came from; None where unknown.
@@ -103,6 +103,7 @@ class Entry:
 
     key: str
     model: str
+    model_id: str
     answer: Answer | None = None
     failure: Failure | None = None
     cost_usd: Decimal | None = None
@@ -120,7 +121,7 @@ class Hit:
 
     Attributes:
         kind: where it was found.
-        model: name of the model that answered.
+        model, model_id: name and id of the model that answered.
         trace_id: of the request that paid, 32 hex digits.
         age_s: since it was stored, in seconds.
         saved_usd: what the answer had cost; None where unknown.
@@ -131,6 +132,7 @@ class Hit:
 
     kind: CacheKind
     model: str
+    model_id: str
     trace_id: str
     age_s: float
     saved_usd: Decimal | None = None
@@ -172,6 +174,7 @@ def hit_of(entry: Entry, kind: CacheKind, now_s: float, /, *, unusable: str | No
     return Hit(
         kind=kind,
         model=entry.model,
+        model_id=entry.model_id,
         trace_id=entry.trace_id,
         age_s=max(0.0, round(now_s - entry.stored_s, 3)),
         saved_usd=entry.cost_usd,

@@ -25,6 +25,7 @@ def answer_kept(end: Done, answer: Answer, now_s: float, /) -> Entry:
         given,
         answer=replace(answer, headers={}),
         model=answered.model,
+        model_id=given.catalog[answered.model].id,
         cost_usd=answered.cost_usd,
         stored_s=now_s,
         ttl_s=given.caching.ttl_s,
@@ -39,7 +40,7 @@ def refusal_kept(end: Exhausted, now_s: float, /) -> Entry | None:
         return None
     last = attempts[-1]
     failure = Failure(kind="invalid", message=last.error or "", status=last.status, code=last.code)
-    return _entry(given, failure=failure, model=last.model, stored_s=now_s, ttl_s=ttl_s)
+    return _entry(given, failure=failure, model=last.model, model_id=given.catalog[last.model].id, stored_s=now_s, ttl_s=ttl_s)
 
 
 def _entry(given: Given, **what: Any) -> Entry:

@@ -75,8 +75,9 @@ class NeedLookup:
         oldest_s = self.course.given.caching.max_age_s
         if oldest_s is not None and hit.age_s > oldest_s:
             return f"it is {hit.age_s:g} s old, and max_age_s is {oldest_s:g}"
-        if all(candidate.model.name != hit.model for candidate in self.course.slate.live):
-            return f"{hit.model} is not live"
+        ids = [candidate.model.id for candidate in self.course.slate.live if candidate.model.name == hit.model]
+        if hit.model_id not in ids:
+            return f"{hit.model} is {ids[0]} now, not {hit.model_id}" if ids else f"{hit.model} is not live"
         return hit.unusable
 
     def next(self, hit: Hit | None, now_s: float, /) -> Served | NeedCall | Exhausted:

@@ -148,6 +148,7 @@ def _lookup_dict(lookup: Lookup | None) -> dict[str, Any] | None:
         else {
             "kind": hit.kind,
             "model": hit.model,
+            "model_id": hit.model_id,
             "trace_id": hit.trace_id,
             "age_s": hit.age_s,
             "saved_usd": usd(hit.saved_usd),

@@ -86,6 +86,7 @@ PARTS[Failure] = {
 PARTS[Entry] = {
     "key": st.just(KEY),
     "model": st.text(),
+    "model_id": st.text(),
     "answer": st.builds(Answer, **PARTS[Answer]),
     "failure": st.none(),
     "cost_usd": st.none() | USD,
@@ -104,6 +105,7 @@ ENTRIES = st.builds(Entry, **PARTS[Entry]) | st.builds(
 FULL = Entry(
     key=KEY,
     model="small",
+    model_id="simulated/small",
     answer=Answer(
         choices=(
             Choice(
@@ -186,7 +188,7 @@ def test_what_was_written_before_is_still_read() -> None:
     message = f'["assistant","Grüße 👋",[{call}],"no","hm",{{"annotations":[{{"at":1.0}}]}}]'
     usage = '[7,9,0,0,0,0,0,0,0,0,0,0,"flex","0.00010"]'
     answer = f'["chatcmpl-1","small-2026",{usage},[[0,"tool_calls",{{"content":[-0.5]}},{message}]]]'
-    rest = f'"0.00123","{FULL.trace_id}","acme",{{"team":"red"}},"default",1767225600.5,3600.0]'
+    rest = f'"0.00123","{FULL.trace_id}","acme",{{"team":"red"}},"default",1767225600.5,3600.0,"simulated/small"]'
     value = f'[1,"{KEY}","small",{answer},null,{rest}'.encode()
     assert PLAIN.encode(FULL) == value
     assert PLAIN.decode(KEY, value) == FULL
@@ -196,7 +198,7 @@ def test_what_was_written_before_is_still_read() -> None:
     chunk = Chunk(choices=(ChunkChoice(delta=Message(content="Hi")),), id="chatcmpl-1")
     piece = b'[1,"' + KEY.encode() + b'",3,"chatcmpl-1",null,[[0,null,null,["assistant","Hi",null,null,null,{}]]]]'
     assert PLAIN.encode_chunk(KEY, 3, chunk) == piece
-    label = b'[1,"acme",{"team":"red"},"small","default",1767225600.5,3600.0]'
+    label = b'[1,"acme",{"team":"red"},"small","default",1767225600.5,3600.0,"simulated/small"]'
     assert PLAIN.label(FULL) == label
 
 

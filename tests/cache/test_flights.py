@@ -35,6 +35,7 @@ def entry(text: str = "done") -> Entry:
     return Entry(
         key=KEY,
         model="small",
+        model_id="simulated/small",
         answer=answer(text),
         trace_id="b" * 32,
         tags={},

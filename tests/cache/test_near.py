@@ -24,6 +24,7 @@ def entry(key: str, *, stored_s: float = NOW_S, ttl_s: float = 60.0, text: str =
     return Entry(
         key=key,
         model="small",
+        model_id="simulated/small",
         answer=Answer(choices=(Choice(message=Message(content=text)),)),
         trace_id="0" * 32,
         tags={},

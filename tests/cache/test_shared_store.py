@@ -310,3 +310,25 @@ async def test_what_is_no_answer_of_ours_is_a_miss(value: bytes) -> None:
     router = routed(Provider(), kept, store=Stranger(value))
     assert (await asked(router)).decision.cache == "none"
     assert kept.decisions[0].ending == "answer"
+
+
+async def test_an_answer_of_what_had_the_name_before_is_none(path: str) -> None:
+    """A model whose id was changed under its name is another model."""
+    async with opened(path, Provider()) as (one,):
+        await asked(one)
+    models = {
+        "small": {
+            "id": "simulated/newer",
+            "client": "simulated",
+            "input_usd_per_mtok": "1",
+            "output_usd_per_mtok": "1",
+            "context_window_tokens": 10_000,
+        }
+    }
+    policies = {"default": {"kind": "fallback", "models": ["small"]}}
+    two = routed(provider := Provider(), models=models, policies=policies, cache={"backend": "sqlite", "path": path})
+    reply = await asked(two)
+    assert provider.calls == 1
+    assert reply.decision.lookup is not None
+    assert reply.decision.lookup.refused == "small is simulated/newer now, not simulated/small"
+    await two.aclose()

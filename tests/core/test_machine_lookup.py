@@ -26,7 +26,15 @@ from tests.core.builders import NOON, attempt, given, keep_all, model
 
 USE = Caching(mode="use")
 ENTRY = Entry(
-    key="k" * 64, model="a", answer=answer("ok"), trace_id="e" * 32, tags={}, policy="default", stored_s=1.0, ttl_s=9.0
+    key="k" * 64,
+    model="a",
+    model_id="simulated/a",
+    answer=answer("ok"),
+    trace_id="e" * 32,
+    tags={},
+    policy="default",
+    stored_s=1.0,
+    ttl_s=9.0,
 )
 
 
@@ -35,6 +43,7 @@ def hit(name: str = "a", **fields: Any) -> Hit:
     values: dict[str, Any] = {
         "kind": "memory",
         "model": name,
+        "model_id": f"simulated/{name}",
         "trace_id": "e" * 32,
         "age_s": 5.0,
         "saved_usd": Decimal("0.01"),
@@ -76,6 +85,7 @@ def test_a_hit_that_counts_is_the_reply_and_costs_nothing() -> None:
     ("found", "caching", "told"),
     [
         (hit("c"), USE, "c is not live"),
+        (hit(model_id="other"), USE, "a is simulated/a now, not other"),
         (hit(age_s=61.0), replace(USE, max_age_s=60.0), "61 s old"),
         (hit(unusable="the answer is no JSON"), USE, "no JSON"),
     ],
