@@ -4,9 +4,9 @@
                           ^                    │
                           └────── failure ─────┘   each rest lasts longer: 1 s, 2 s, ... 30 s
 
-The first failure opens it: a cache that is asked in vain costs every request, and one that is not asked for a second
-costs a few answers. What a call says counts only in the epoch in which it began, and every change of the state begins
-one. So a hundred calls that hang together are one failure, and answers that were already on their way close nothing.
+The first failure opens it: a store that is asked in vain costs every request, and one that is not asked for a second
+costs a few answers. What a call says counts only in the epoch in which it began, and every opening begins one. So a
+hundred calls that hang together are one failure, and answers that were already on their way close nothing.
 
 A call runs in its caller's own task. One that never suspends (a read from SQLite) needs no timer, and no event loop.
 """
@@ -191,7 +191,6 @@ class _Health:
                 if self.probing or clock() < self.until_s:
                     return None
                 self.probing = True
-                self.epoch += 1
             return self.epoch
 
     def failed(self, epoch: int, clock: Callable[[], float]) -> bool:
@@ -244,9 +243,6 @@ def _limited(call: Coroutine[Any, Any, T], patience: Patience) -> Generator[Any,
             while True:
                 try:
                     sent = yield awaited
-                except GeneratorExit:
-                    call.close()
-                    raise
                 except BaseException as error:  # noqa: BLE001 - thrown on to the call, which is where it belongs
                     awaited = call.throw(error)
                 else:
@@ -302,7 +298,6 @@ class _Limit:
         if self._passes < _LAST_PASSES:
             self._handle = self._loop.call_soon(self._pass)
             return
-        self._passes = 0
         self._cancels += 1
         self._task.cancel()
         # A call that does not heed it is told again.
