@@ -181,14 +181,13 @@ class SqliteStore:
 def _watched(key: str, since: int, rows: list[Any]) -> Watched:
     holder, value = None, None
     batches: list[tuple[int, bytes]] = []
-    for row in rows:
-        match row:
-            case ("lease", name, _):
-                holder = name
-            case ("value", stored, checksum):
-                value = _checked(key, stored, checksum)
-            case (_, packed, first):
-                batches.append((first, packed))
+    for kind, content, number in rows:
+        if kind == "lease":
+            holder = content
+        elif kind == "value":
+            value = _checked(key, content, number)
+        else:
+            batches.append((number, content))
     pieces: list[bytes] = []
     for first, packed in sorted(batches):
         pieces += _unpacked(packed)[max(0, since - first) :]

@@ -24,6 +24,9 @@ from router.errors import warn
 
 T = TypeVar("T")
 
+_NOWHERE = (0, 0)
+"""The identity of no file."""
+
 _OWNER_ONLY = 0o600
 """Answers are private."""
 
@@ -110,20 +113,16 @@ class CacheFile:
     def _opened(self) -> Opened:
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, _OWNER_ONLY))
-        writer = self._connected()
+        # Looked up first: should somebody delete the file meanwhile, the next who uses it sees that this is another.
+        identity = self.identity() or _NOWHERE
+        opened = Opened(reader=self._connected(), writer=self._connected(), identity=identity)
         try:
-            self._prepare(writer)
-            reader = self._connected()
+            self._prepare(opened.writer)
+            opened.reader.execute("PRAGMA query_only = ON")
         except BaseException:
-            writer.close()
+            opened.close()
             raise
-        reader.execute("PRAGMA query_only = ON")
-        identity = self.identity()
-        if identity is None:  # somebody deletes it as soon as it is made
-            reader.close()
-            writer.close()
-            raise FileNotFoundError(f"{self.path} was deleted while it was opened")
-        return Opened(reader=reader, writer=writer, identity=identity)
+        return opened
 
     def _connected(self) -> sqlite3.Connection:
         # A thread that waits inside SQLite cannot be told to stop: whoever has patience tries again from outside.

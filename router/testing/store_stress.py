@@ -23,8 +23,8 @@ class Stressed:
 
     Attributes:
         operations: calls of the store that returned.
-        lost: values, pieces and leases that were not there although nobody had taken them away.
-        foreign: values and pieces that do not belong to their key, or are older than what the reader had put.
+        lost: values, pieces and leases that were not there, or were older ones, although nobody had taken them away.
+        foreign: values and pieces that are not whole, or not their key's.
         exceptions: what was raised, with how often.
     """
 
@@ -144,8 +144,7 @@ class _Worker:
 
     async def _read(self, key: str) -> int:
         found, known = await self._store.get(key), self._own[key]
-        self.seen.lost += found is None and known is not None
-        self.seen.foreign += found is not None and found != known
+        self._compare(key, found=[found] if found is not None else [], put=[known] if known is not None else [])
         return 1
 
     async def _forget(self, key: str) -> int:
@@ -173,12 +172,18 @@ class _Worker:
         self.seen.lost += not await self._store.renew(key, self._name, lease_s=LONG_S, pieces=pieces)
         watched = await self._store.watch(key)
         self.seen.lost += watched.holder != self._name
-        self.seen.foreign += list(watched.pieces) != pieces
+        self._compare(key, found=list(watched.pieces), put=pieces)
         if self._random.random() < 0.5:
             await self._store.put(key, self._value(key), label=b"", ttl_s=LONG_S, holder=self._name)
         else:
             await self._store.leave(key, self._name)
         return 4
+
+    def _compare(self, key: str, *, found: list[bytes], put: list[bytes]) -> None:
+        if not all(belongs(key, value) for value in found):
+            self.seen.foreign += 1
+        elif found != put:
+            self.seen.lost += 1
 
     def _value(self, key: str) -> bytes:
         return value_for(key, self._random.randbytes(self._random.choice(_SIZES_BYTES)))

@@ -418,6 +418,13 @@ class GarblesSomeValues(TableStore):
 
 
 @noticed_by("withstands_stress")
+class LosesSomeValues(TableStore):
+    def value(self, key: str) -> bytes | None:
+        value = super().value(key)
+        return None if value is not None and len(value) > 10_000 else value
+
+
+@noticed_by("withstands_stress")
 class RaisesSometimes(TableStore):
     async def put(self, key: str, value: bytes, /, **others: Any) -> None:
         if len(value) > 10_000 and key in self.table.values:
