@@ -7,11 +7,14 @@ what it says about itself, the options it has, and the constants in its code are
 from __future__ import annotations
 
 import dataclasses
+import dis
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from types import CodeType, FunctionType
+from functools import partial
+from itertools import pairwise
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeVar, get_args
 
 from router import Capability, Policy, statics
@@ -19,7 +22,9 @@ from router import Capability, Policy, statics
 NAMES: Final = ("a", "b", "c", "d", "e")
 CAPABILITIES: Final[tuple[Capability, ...]] = get_args(Capability)
 
-_WORD: Final = re.compile(r"[\w.\-/:]{1,40}")
+_WORD: Final = re.compile(r"[^\W\d][\w.\-/:]{0,39}")
+_ITERATED: Final = frozenset({"CONTAINS_OP", "GET_ITER"})
+"""What is done with a tuple whose members are compared with something."""
 _TOKENS_MOST: Final = 10_000_000
 _MOST_OF_EACH: Final = 8
 """A number or name that is drawn once in a hundred times finds nothing."""
@@ -67,16 +72,20 @@ class Vocabulary:
 PLAIN: Final = Vocabulary()
 
 
-def vocabulary_of(policy: Policy, /, *, names: Iterable[str] = ()) -> Vocabulary:
+def vocabulary_of(policy: Policy | type, /, *, names: Iterable[str] = ()) -> Vocabulary:
     """Returns what to draw from so that a policy has something to decide.
 
     Args:
-        policy: as it will be called.
+        policy: as it will be called, or the class of such.
         names: of all models there are; where none are given, those that its options and its code may mean, and others.
     """
     start = PLAIN
-    found = [pair for _, part in statics.parts(policy) for pair in (*_options(part, ""), *_constants(part))]
-    limits = statics.token_limits(policy) | statics.total_token_limits(policy)
+    if isinstance(policy, type):
+        found, limits, patterns = list(_constants(policy)), frozenset[int](), frozenset[str]()
+    else:
+        found = [pair for _, part in statics.parts(policy) for pair in (*_options(part, ""), *_constants(part))]
+        limits = statics.token_limits(policy) | statics.total_token_limits(policy)
+        patterns = statics.patterns(policy)
     numbers = [value for _, value in found if isinstance(value, int | float | Decimal) and not isinstance(value, bool)]
     lengths = [int(n) for n in (*sorted(limits), *numbers) if n == int(n) and 1 < n <= _TOKENS_MOST]
     qualities = [float(n) for n in numbers if 0 <= n <= 1]
@@ -90,24 +99,28 @@ def vocabulary_of(policy: Policy, /, *, names: Iterable[str] = ()) -> Vocabulary
         names=tuple(dict.fromkeys(names)) or _joined(words("names"), start.names, guessed),
         tokens=_joined((1, *(near for n in lengths for near in (n, n + 1))), start.tokens),
         words=_joined(words("words"), start.words, guessed),
-        patterns=_joined(sorted(statics.patterns(policy)), start.patterns),
+        patterns=_joined(sorted(patterns), start.patterns),
         providers=_joined(words("providers"), start.providers, guessed),
         regions=_joined(words("regions"), start.regions, guessed),
         qualities=_joined((start.qualities[0], *qualities), start.qualities),
     )
 
 
-def codes_of(policy: Any, /) -> Iterator[tuple[CodeType, Mapping[str, Any]]]:
-    """Yields the code that a policy runs, its own or its class's, with its globals; none of what is written in C."""
-    if isinstance(policy, FunctionType):
-        yield policy.__code__, policy.__globals__
+def functions_of(policy: Any, /) -> Iterator[FunctionType]:
+    """Yields the functions that make a policy: itself, or its class's methods; none of what is written in C."""
+    if isinstance(policy, MethodType | partial):
+        yield from functions_of(policy.__func__ if isinstance(policy, MethodType) else policy.func)
         return
-    for value in vars(type(policy)).values():
-        function = getattr(value, "__func__", value)
-        function = getattr(function, "fget", None) or function
-        # What makes a dataclass was written by nobody: it comes from a text, not from a file.
-        if isinstance(function, FunctionType) and not function.__code__.co_filename.startswith("<"):
-            yield function.__code__, function.__globals__
+    if isinstance(policy, FunctionType):
+        yield policy
+        return
+    for cls in (policy if isinstance(policy, type) else type(policy)).__mro__:
+        for value in vars(cls).values():
+            function = getattr(value, "__func__", value)
+            function = getattr(function, "fget", None) or function
+            # What makes a dataclass was written by nobody: it comes from a text, not from a file.
+            if isinstance(function, FunctionType) and not function.__code__.co_filename.startswith("<"):
+                yield function
 
 
 def inner_codes(code: CodeType, /) -> Iterator[CodeType]:
@@ -138,11 +151,22 @@ def _options(value: Any, place: str) -> Iterator[tuple[str, Any]]:
 
 def _constants(part: Any) -> Iterator[tuple[str, Any]]:
     """Yields the constants in a policy's code, and those of its module that it uses."""
-    for outer, names in codes_of(part):
-        for code in inner_codes(outer):
-            for value in (*code.co_consts, *(names[n] for n in code.co_names if n in names)):
+    for function in functions_of(part):
+        for code in inner_codes(function.__code__):
+            globals_used = [function.__globals__[name] for name in code.co_names if name in function.__globals__]
+            for value in (*_loaded(code), *globals_used):
                 if isinstance(value, str | int | float | Decimal | tuple | frozenset | dict):
                     yield from _options(value, "")
+
+
+def _loaded(code: CodeType) -> Iterator[Any]:
+    """Yields the constants that code works with; not the names of arguments, which stand among its constants too."""
+    steps = [step for step in dis.get_instructions(code) if step.opname != "CACHE"]
+    for step, following in pairwise([*steps, None]):
+        if step is None or not step.opname.startswith(("LOAD_CONST", "RETURN_CONST", "LOAD_SMALL_INT")):
+            continue
+        if not isinstance(step.argval, tuple) or (following is not None and following.opname in _ITERATED):
+            yield step.argval
 
 
 def _word(value: Any) -> str | None:

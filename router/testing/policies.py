@@ -1,0 +1,179 @@
+"""`check_policy`: every invariant, tried on a policy with whatever Hypothesis can think of; needs `hypothesis`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Flaky
+
+from router import Context, Policy, Slate
+from router.testing.invariants import invariants_of, known_promises, promises_of
+from router.testing.invariants_shown import Counterexample, Invariant, Outcome, difference, outcome_of
+from router.testing.strategies_policies import instances_of
+from router.testing.strategies_slates import situations
+from router.testing.strategies_vocabulary import PLAIN, Vocabulary, vocabulary_of
+
+Case = tuple[Policy, tuple[Slate, Context]]
+
+_REMEMBERED = 100
+"""Cases that are asked again at the end, when everything else has been asked in between."""
+
+
+def check_policy(
+    policy: Policy | type[Policy] | st.SearchStrategy[Policy],
+    /,
+    *,
+    examples: int = 200,
+    promises: Iterable[str] = (),
+    names: Iterable[str] = (),
+    derandomize: bool = True,
+    **options: Any,
+) -> None:
+    """Tries every invariant of `router.testing.invariants` on a policy, over random catalogs, slates and contexts.
+
+    Example:
+        ```python
+        def test_my_policy():
+            check_policy(MyPolicy, quality=st.floats(0, 1))
+        ```
+
+    Args:
+        policy: an instance, a function, a class (its options are drawn as their annotations say), or a strategy.
+        examples: how many cases are tried, each with all invariants.
+        promises: what it promises besides what its attribute `promises` says; see `invariants_promises`.
+        names: of the models there are; none takes those that its options and code seem to mean, and others.
+        derandomize: whether the cases are the same each time; else each run tries others.
+        **options: of the class: by name, a value or a strategy of values.
+
+    Raises:
+        Counterexample: an invariant is broken; an AssertionError that shows the smallest case found as code.
+        ValueError: a promise is unknown.
+    """
+    more = known_promises(promises)
+    cases = _cases(policy, tuple(names), options)
+    found = _Search(more)
+    _explore(cases, found.anything, examples=examples, derandomize=derandomize)
+    if found.first is None:
+        found.ask_again()
+    if found.first is None:
+        return
+    # Once more, for this invariant alone: else what is left over in the end might break another one.
+    _explore(cases, found.the_same, examples=examples, derandomize=derandomize, shrink=True)
+    smallest = found.smallest or found.first
+    shown = Counterexample(smallest.rule, smallest.says, smallest.policy, smallest.slate, smallest.context)
+    raise shown from smallest.__cause__
+
+
+def _cases(policy: Any, names: tuple[str, ...], options: Mapping[str, Any]) -> st.SearchStrategy[Case]:
+    if isinstance(policy, st.SearchStrategy):
+        vocabulary = _named(PLAIN, names)
+        return st.tuples(policy, situations(vocabulary=vocabulary))
+    vocabulary = vocabulary_of(policy, names=names)
+    if isinstance(policy, type):
+        drawn = instances_of(policy, vocabulary=vocabulary, options=options)
+        return st.tuples(drawn, situations(vocabulary=vocabulary))
+    if options:
+        raise TypeError(f"options ({', '.join(options)}) are of a class, and {policy!r} is no class")
+    return st.tuples(st.just(policy), situations(vocabulary=vocabulary))
+
+
+def _named(vocabulary: Vocabulary, names: tuple[str, ...]) -> Vocabulary:
+    return vocabulary if not names else Vocabulary(names=names)
+
+
+@lru_cache(maxsize=256)
+def _rules(promises: frozenset[str]) -> tuple[Invariant, ...]:
+    return invariants_of(promises)
+
+
+@dataclass(slots=True)
+class _Search:
+    """What was found so far.
+
+    Attributes:
+        promises: what the policy promises besides what it says itself.
+        first: the first counterexample, whose invariant the search goes on with.
+        culprit: the invariant that raised it, perhaps on behalf of another.
+        smallest: of those of the same invariant.
+    """
+
+    promises: frozenset[str]
+    first: Counterexample | None = None
+    culprit: Invariant | None = None
+    smallest: Counterexample | None = None
+    answered: list[tuple[Case, Outcome]] = field(default_factory=list)
+
+    def anything(self, case: Case) -> None:
+        """Tries all invariants; raises what the first broken one does."""
+        policy, (slate, context) = case
+        for rule in _rules(promises_of(policy) | self.promises):
+            try:
+                rule(policy, slate, context)
+            except Counterexample as error:
+                self.first, self.culprit = error, rule
+                raise
+        if len(self.answered) < _REMEMBERED:
+            self.answered.append((case, outcome_of(policy(slate, context))))
+
+    def the_same(self, case: Case) -> None:
+        """Tries the invariant that was broken; notes the smallest case, and raises it."""
+        policy, (slate, context) = case
+        if self.culprit is None or self.culprit not in _rules(promises_of(policy) | self.promises):
+            return
+        try:
+            self.culprit(policy, slate, context)
+        except Counterexample as error:
+            if self.first is not None and error.rule == self.first.rule:
+                if self.smallest is None or _size(error) < _size(self.smallest):
+                    self.smallest = error
+                raise
+
+    def ask_again(self) -> None:
+        """Asks what was asked first once more, and notes where the answer is another one now."""
+        for (policy, (slate, context)), before in reversed(self.answered):
+            again = outcome_of(policy(slate, context))
+            if again != before:
+                others = len(self.answered)
+                says = f"asked again after {others} others, it answered differently: {difference(before, again)}"
+                self.first = Counterexample("keeps_no_state", says, policy, slate, context)
+                return
+
+
+def _size(error: Counterexample) -> tuple[int, int]:
+    return len(error.slate.live) + len(error.slate.dropped), len(error.code)
+
+
+def _explore(
+    cases: st.SearchStrategy[Case],
+    attempt: Callable[[Case], None],
+    *,
+    examples: int,
+    derandomize: bool,
+    shrink: bool = False,
+) -> None:
+    """Tries cases until one fails, and smaller ones then if wanted; leaves no files."""
+
+    @settings(
+        max_examples=examples,
+        derandomize=derandomize,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        report_multiple_bugs=False,
+        verbosity=Verbosity.quiet,
+    )
+    @given(cases)
+    def case(drawn: Case) -> None:
+        attempt(drawn)
+
+    try:
+        case()
+    except (Counterexample, Flaky):
+        # What draws at random or remembers does not fail each time: Hypothesis finds that odd, and it is the fault.
+        return
