@@ -4,7 +4,8 @@ Reads run in the caller's thread, writes in one thread of the process (`router.c
 statement, so that each sees and changes all at one moment (`router.cache.sqlite_schema`).
 
 Values are stored with a checksum over key and value. No disk is waited for, so that after a power cut parts of one
-answer could stand in another; the checksum tells, and the file is set aside as corrupt.
+answer could stand in another (as they could by the WAL-reset bug of SQLite before 3.51.3); the checksum tells, and the
+file is set aside as corrupt.
 """
 
 from __future__ import annotations

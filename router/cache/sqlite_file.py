@@ -164,7 +164,10 @@ class CacheFile:
     def _locked(self, patience_s: float) -> Iterator[None]:
         fd = os.open(self._lock, os.O_CREAT | os.O_RDWR, _OWNER_ONLY)
         try:
-            patiently(lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB), patience_s)
+            try:
+                patiently(lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB), patience_s)
+            except BlockingIOError as error:
+                raise BlockingIOError(error.errno, "another process opens the file", str(self.path)) from error
             try:
                 yield
             finally:

@@ -131,8 +131,9 @@ class SqliteThread:
         return opened
 
     def _close(self) -> None:
-        with self._working, self._reading:
-            opened, self._opened = self._opened, None
+        with self._working:
+            with self._reading:
+                opened, self._opened = self._opened, None
             if opened is not None:
                 opened.close()
 

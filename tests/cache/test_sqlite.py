@@ -279,7 +279,7 @@ async def test_opening_waits_its_turn(tmp_path: Path) -> None:
     await store.aclose()
     with open(tmp_path / "cache.db.lock", "rb") as lock:  # noqa: PTH123 - a descriptor is wanted
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(BlockingIOError):
+        with pytest.raises(BlockingIOError, match="another process opens the file"):
             await store.get(key_of(0))
     assert await kept(store, range(1)) == [0]
     await store.aclose()

@@ -283,7 +283,7 @@ async def test_children_have_connections_of_their_own(tmp_path: Path) -> None:
     await store.aclose()
 
 
-# The same.
+# As above.
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_grandchildren_can_be_forked(tmp_path: Path) -> None:
     """A child may fork again, whether it has used the store or not, and whether the store is still used."""
