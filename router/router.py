@@ -32,6 +32,7 @@ from router.core.usable import NamedCheck
 from router.errors import PolicyError, RouterError, warn
 from router.intake import Intake, known
 from router.loop import LoopThread
+from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.sink import Sink
 from router.state.gate import Gate
@@ -39,6 +40,7 @@ from router.state.statistics import Statistics
 
 if TYPE_CHECKING:
     from router.config import Settings
+
 
 @dataclass(slots=True, kw_only=True)
 class _Drive:
@@ -144,11 +146,11 @@ class Router:
         Another model is asked only as long as nothing has reached the caller; a stream that breaks later raises, with
         what was streamed priced as an estimate.
         """
-        return AsyncStream(self._drive(self._begin(prompt, request, stream=True)))
+        return AsyncStream(self._streamed(prompt, request))
 
     def stream(self, prompt: Any = None, /, **request: Any) -> Stream:
         """`astream` for code without an event loop."""
-        return Stream(self._drive(self._begin(prompt, request, stream=True)), self._thread.run)
+        return Stream(self._streamed(prompt, request), self._thread.run)
 
     def plan(self, prompt: Any = None, /, **request: Any) -> Decision:
         """Returns what would be decided, without calling anyone: the slate, the worst case, no attempts."""
@@ -251,6 +253,12 @@ class Router:
                 if isinstance(event, Reply):
                     return event
         raise AssertionError("a drive ends in a reply or an error")
+
+    def _streamed(self, prompt: Any, request: dict[str, Any]) -> AsyncGenerator[Chunk | Reply]:
+        drive = self._begin(prompt, request, stream=True)
+        events = self._drive(drive)
+        # Equal requests may follow this one, and must not wait until its caller has read what there is.
+        return pumped(events) if isinstance(drive.state, NeedLookup) else events
 
     async def _drive(self, drive: _Drive) -> AsyncGenerator[Chunk | Reply]:
         """Yields the chunks of a streamed request, then its reply."""

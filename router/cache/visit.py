@@ -211,11 +211,12 @@ class Visit:
         loop, key, codec = asyncio.get_running_loop(), state.course.given.key, self._cache.codec
         leader: str | None = None
         looked_at: bytes | None = None
-        pause_s, seen = _POLL_FIRST_S, 0
+        pause_s, seen, readable = _POLL_FIRST_S, 0, True
         while loop.time() < until:
             watched: Watched | None = await guard.watch(key, since=seen, patience=Patience())
-            if watched is None:
+            if watched is None and not seen:
                 self._flight = flight
+            if watched is None:  # after a part was shown, whoever leads must begin a flight of its own
                 return
             if watched.value is not None and watched.value != looked_at:
                 looked_at = watched.value
@@ -226,8 +227,9 @@ class Visit:
             if watched.holder is None or watched.holder != leader:
                 return
             for piece in watched.pieces:
-                chunk = codec.decode_chunk(key, seen, piece)
+                chunk = codec.decode_chunk(key, seen, piece) if readable else None
                 seen += 1
+                readable = chunk is not None  # after one that is not, none is shown: the whole will come
                 if chunk is not None:
                     flight.show(chunk)
                     yield chunk

@@ -454,3 +454,16 @@ async def test_a_wrong_hint_says_what_is_allowed(hint: Any, told: str) -> None:
     with pytest.raises(RequestError, match="cache") as caught:
         await asked(routed(Provider()), cache=hint)
     assert told in str(caught.value)
+
+
+async def test_a_caller_that_reads_slowly_holds_up_nobody() -> None:
+    """Those who follow a stream get all of it, though the one that asked has not read past its first piece."""
+    kept = Kept()
+    router = routed(provider := Provider(), kept)
+    leader = router.astream("hi")
+    first = (await anext(leader)).text
+    follower = await asked(router, streamed=True)
+    assert (follower.text, follower.decision.cache) == (TEXT, "flight")
+    assert [d.ending for d in kept.decisions] == ["answer", "answer"]
+    assert first + "".join([chunk.text async for chunk in leader]) == TEXT
+    assert provider.calls == 1

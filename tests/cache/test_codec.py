@@ -198,7 +198,7 @@ def test_what_was_written_before_is_still_read() -> None:
     chunk = Chunk(choices=(ChunkChoice(delta=Message(content="Hi")),), id="chatcmpl-1")
     piece = b'[1,"' + KEY.encode() + b'",3,"chatcmpl-1",null,[[0,null,null,["assistant","Hi",null,null,null,{}]]]]'
     assert PLAIN.encode_chunk(KEY, 3, chunk) == piece
-    label = b'[1,"acme",{"team":"red"},"small","default",1767225600.5,3600.0,"simulated/small"]'
+    label = b'[1,"acme",{"team":"red"},"small","default",1767225600.5,3600.0]'
     assert PLAIN.label(FULL) == label
 
 

@@ -332,3 +332,58 @@ async def test_an_answer_of_what_had_the_name_before_is_none(path: str) -> None:
     assert reply.decision.lookup is not None
     assert reply.decision.lookup.refused == "small is simulated/newer now, not simulated/small"
     await two.aclose()
+
+
+class Failing(SqliteStore):
+    """A store that fails when it is told to."""
+
+    watching = True
+    garbled = False
+
+    async def watch(self, key: str, /, *, since: int = 0) -> Watched:
+        """Fails, or spoils what it shows."""
+        if not self.watching:
+            raise ConnectionResetError
+        seen = await super().watch(key, since=since)
+        if self.garbled and seen.pieces:
+            return Watched(holder=seen.holder, value=seen.value, pieces=(seen.pieces[0], b"spoilt", *seen.pieces[2:]))
+        return seen
+
+
+async def test_a_store_that_goes_down_half_way_leaves_no_text_twice(path: str) -> None:
+    """Who was following elsewhere asks itself, and those who follow here see each piece once."""
+    store = Failing(path)
+    async with opened(path, first := Provider(held_at=4)) as (one,):
+        leader = asyncio.create_task(asked(one, streamed=True))
+        await first.begun.wait()
+        two = routed(second := Provider(), store=store)
+        relay = two.astream("hi")
+        seen = (await anext(relay)).text
+        follower = asyncio.create_task(asked(two, streamed=True))
+        await asyncio.sleep(0)
+        store.watching = False
+        with pytest.warns(RouterWarning):
+            seen += "".join([chunk.text async for chunk in relay])
+        assert seen == (await follower).text == TEXT
+        assert second.calls == 1
+        first.go.set()
+        await leader
+        await two.aclose()
+
+
+async def test_a_piece_that_cannot_be_read_ends_the_pieces_and_not_the_answer(path: str) -> None:
+    """What comes after it is not shown out of its place: the whole answer is, when it is there."""
+    store = Failing(path)
+    store.garbled = True
+    async with opened(path, first := Provider(held_at=4)) as (one,):
+        leader = asyncio.create_task(asked(one, streamed=True))
+        await first.begun.wait()
+        two = routed(second := Provider(), store=store)
+        stream = two.astream("hi")
+        seen = (await anext(stream)).text
+        await asyncio.sleep(0.2)
+        first.go.set()
+        seen += "".join([chunk.text async for chunk in stream])
+        assert seen == TEXT == (await leader).text
+        assert second.calls == 0
+        await two.aclose()
