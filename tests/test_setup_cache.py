@@ -107,7 +107,7 @@ def test_a_key_that_is_missing_or_no_key_is_an_error() -> None:
         with pytest.raises(ConfigError, match="SEAL_KEY") as caught:
             made_cache(planned, now, environ=environ)
         assert "hunter2" not in str(caught.value)
-    assert made_cache(planned, now, environ={"SEAL_KEY": secrets.token_hex(32)})
+    assert made_cache(planned, now, environ={"SEAL_KEY": secrets.token_hex(32)}).backend == "memory"
 
 
 def test_a_store_needs_terms() -> None:
@@ -151,4 +151,5 @@ def test_terms_of_policies_are_laid_over_those_of_all() -> None:
     assert none.caching is not None
     assert (default.caching.mode, default.caching.ttl_s, default.caching.sampled) == ("refresh", 50.0, False)
     assert (none.caching.mode, none.caching.ttl_s) == ("use", 50.0)
-    assert (default.drop.params, none.drop.params) == ({"user"}, frozenset())
+    assert default.drop.params == {"user"}
+    assert not none.drop.params
