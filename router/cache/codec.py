@@ -176,7 +176,7 @@ def _entry_from(row: Any, key: str) -> Entry:
     number, found, model, answer, failure, cost_usd, trace_id, tenant, tags, policy, stored_s, ttl_s, model_id = row
     if number != FORMAT or found != key or (answer is None) is (failure is None):
         raise ValueError("not this entry")
-    if type(model) is not str or type(model_id) is not str or type(trace_id) is not str or type(policy) is not str or type(tenant) not in TEXT:
+    if not _TEXTS.issuperset(map(type, (model, model_id, trace_id, policy))) or type(tenant) not in TEXT:
         raise TypeError("not an entry")
     return Entry(
         key=key,

@@ -347,6 +347,8 @@ def with_value(row: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 FULL_ROW, INVALID_ROW = orjson.loads(PLAIN.encode(FULL) or b""), orjson.loads(PLAIN.encode(INVALID) or b"")
 LABEL_ROW = orjson.loads(PLAIN.label(FULL))
+PIECE = Chunk(choices=(ChunkChoice(delta=Message(content="Hi"), finish_reason="stop"),), id="c1", model="small-2026")
+PIECE_ROW = orjson.loads(PLAIN.encode_chunk(KEY, 3, PIECE) or b"")
 LOGPROBS, EXTRA_FIELDS = (3, 3, 0, 2), ((3, 3, 0, 3, 5), (3, 3, 0, 3, 2, 0, 5))
 
 
@@ -363,6 +365,13 @@ def test_a_failure_of_the_wrong_kind_is_a_miss(path: tuple[Any, ...]) -> None:
     """The same for a failure; its class must be one that there is."""
     assert PLAIN.decode(KEY, orjson.dumps(with_value(INVALID_ROW, path, [0.5]))) is None
     assert PLAIN.decode(KEY, orjson.dumps(with_value(INVALID_ROW, (4, 0), "unheard_of"))) is None
+
+
+@pytest.mark.parametrize("path", list(places(PIECE_ROW)), ids=repr)
+def test_a_piece_of_the_wrong_kind_is_none(path: tuple[Any, ...]) -> None:
+    """The same for the pieces of streams, where log probabilities alone are free."""
+    found = PLAIN.decode_chunk(KEY, 3, orjson.dumps(with_value(PIECE_ROW, path, [0.5])))
+    assert (found is not None) == (path == (5, 0, 2))
 
 
 @pytest.mark.parametrize("path", list(places(LABEL_ROW)), ids=repr)

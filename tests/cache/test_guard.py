@@ -329,7 +329,7 @@ async def test_old_news_changes_nothing(
 
 
 async def test_an_old_answer_does_not_close_for_the_probe(guard: Guard, store: Scripted, clock: VirtualClock) -> None:
-    """While a probe is on its way, an answer to a call begun before the outage says nothing of the store as it is."""
+    """While a probe is on its way, calls begun before the outage say nothing, whether they are answered or given up."""
     go_on = asyncio.Event()
 
     async def slow() -> bytes:
@@ -337,7 +337,7 @@ async def test_an_old_answer_does_not_close_for_the_probe(guard: Guard, store: S
         return b"value"
 
     store.act = slow
-    early = asyncio.create_task(guard.get(KEY, patience=Patience(60.0)))
+    early, other = [asyncio.create_task(guard.get(KEY, patience=Patience(60.0))) for _ in range(2)]
     await asyncio.sleep(0)
     store.act = down
     with pytest.warns(RouterWarning, match=REFUSED):
@@ -346,10 +346,12 @@ async def test_an_old_answer_does_not_close_for_the_probe(guard: Guard, store: S
     store.act = hang
     probe = asyncio.create_task(guard.get(KEY, patience=Patience(60.0)))
     await asyncio.sleep(0)
+    await cancelled(other)
     go_on.set()
     assert await early == b"value"
     assert state(guard) == "half_open"
     assert await ask(guard) is None
+    assert len(store.calls) == 4
     await cancelled(probe)
 
 
