@@ -50,6 +50,12 @@ class Chain:
                     f"leave ({', '.join(before)}) it can leave none"
                 )
 
+    @property
+    def promises(self) -> frozenset[str]:
+        """What `router.testing.check_policy` holds it to: to drop only, or to rank only, if all of its policies do."""
+        each = [frozenset(getattr(policy, "promises", ())) for policy in self.policies]
+        return frozenset({"filter", "ranker"}).intersection(*each)
+
     def reads_stats(self) -> bool:
         """Returns False: those inside it may."""
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from router import Candidate, Context, Slate
 
@@ -24,6 +24,7 @@ class Cheapest:
     """
 
     kind: Literal["cheapest"] = "cheapest"
+    promises: ClassVar[frozenset[str]] = frozenset({"ranker", "cheapest"})
 
     def reads_stats(self) -> bool:
         """Returns False: what a model did before does not count here."""

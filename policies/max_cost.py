@@ -31,6 +31,11 @@ class MaxCost:
     unknown: Literal["drop", "keep"] = "drop"
     kind: Literal["max_cost"] = "max_cost"
 
+    @property
+    def promises(self) -> frozenset[str]:
+        """What `router.testing.check_policy` holds it to."""
+        return frozenset({"filter", "priced"} if self.unknown == "drop" else {"filter"})
+
     def reads_stats(self) -> bool:
         """Returns False: what a model did before does not count here."""
         return False

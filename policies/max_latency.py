@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Gt, Le
 
@@ -41,6 +41,7 @@ class MaxLatency:
     first_token_p50_s: Seconds | None = None
     unknown: Literal["keep", "drop"] = "keep"
     kind: Literal["max_latency"] = "max_latency"
+    promises: ClassVar[frozenset[str]] = frozenset({"filter"})
 
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         """Returns the slate without the models that were too slow."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
@@ -30,6 +30,7 @@ class MinQuality:
     quality: Annotated[float, Ge(0), Le(1)]
     unknown: Literal["drop", "keep"] = "drop"
     kind: Literal["min_quality"] = "min_quality"
+    promises: ClassVar[frozenset[str]] = frozenset({"filter", "quality"})
 
     def reads_stats(self) -> bool:
         """Returns False: what a model did before does not count here."""

@@ -61,6 +61,11 @@ class Prefer:
     first: tuple[Selector, ...] = ()
     kind: Literal["prefer"] = "prefer"
 
+    @property
+    def promises(self) -> frozenset[str]:
+        """What `router.testing.check_policy` holds it to: to drop only, unless it puts something first."""
+        return frozenset() if self.first else frozenset({"filter"})
+
     def reads_stats(self) -> bool:
         """Returns False: what a model did before does not count here."""
         return False

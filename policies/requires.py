@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import MinLen
 
@@ -31,6 +31,7 @@ class Requires:
 
     capabilities: Annotated[frozenset[Capability], MinLen(1)]
     kind: Literal["requires"] = "requires"
+    promises: ClassVar[frozenset[str]] = frozenset({"filter"})
 
     def reads_stats(self) -> bool:
         """Returns False: what a model did before does not count here."""
