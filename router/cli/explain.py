@@ -22,13 +22,14 @@ TRACE_ID = re.compile(r"[0-9a-fA-F]{8,32}")
 
 def run_plan(asked: Asked, *, config: Path | None, as_json: bool) -> None:
     """Prints the slate and the worst case of a request, without sending it."""
-    with open_router(settings_of(config)) as router:
+    settings = settings_of(config)
+    with open_router(settings) as router:
         decision = router.plan(asked.prompt, **asked.options)
         record = decision.to_dict()
         if as_json:
             print_json(record)
         else:
-            out().print(preview(record))
+            out().print(preview(record, cached=settings.cache is not None))
         if decision.ending != "planned":
             raise typer.Exit(FAILED)
 

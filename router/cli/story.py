@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from router.cli.lookup import kept, lookup, planned, source, would
 from router.cli.terminal import dollars, seconds, shown, times, tokens
 
 Record = Mapping[str, Any]
@@ -35,21 +36,32 @@ def story(record: Record) -> Group:
     """Returns the whole story of a request: what was asked, who could answer, what was tried, what it cost."""
     parts: list[RenderableType] = [_title(record), _indented(_when(record)), _indented(_facts(record)), Text("")]
     parts += [Text("Slate", style="bold"), _indented(slate(record))]
+    parts += _cache(lookup(record))
     if record["attempts"]:
         parts += [Text(""), Text("Attempts", style="bold"), _indented(attempts(record))]
     parts += [Text(""), Text("Cost", style="bold"), _indented(_totals(record))]
     return Group(*parts)
 
 
-def preview(record: Record) -> Group:
-    """Returns what would happen to a request that was not sent: the slate and the most it can cost."""
+def preview(record: Record, *, cached: bool = False) -> Group:
+    """Returns what would happen to a request that was not sent: the slate and the most it can cost.
+
+    Args:
+        record: of the plan.
+        cached: whether the configuration has a cache.
+    """
     parts: list[RenderableType] = [_title(record), _indented(_facts(record)), Text(""), Text("Slate", style="bold")]
     parts.append(_indented(slate(record)))
     if record["slate"]["live"]:
+        parts += _cache(planned(record, cached=cached))
         worst = Table.grid(padding=(0, 2))
         worst.add_row("at most", Text(dollars(record["worst_case_usd"]), style="bold"), _bounds(record))
         parts += [Text(""), Text("Cost", style="bold"), _indented(worst)]
     return Group(*parts)
+
+
+def _cache(told: Table | None) -> list[RenderableType]:
+    return [] if told is None else [Text(""), Text("Cache", style="bold"), _indented(told)]
 
 
 def slate(record: Record) -> RenderableType:
@@ -117,23 +129,28 @@ def usage(counted: Mapping[str, Any]) -> str:
 
 def summary(record: Record) -> Text:
     """Returns a decision in one line, as it stands under an answer."""
-    spent = [a for a in record["attempts"] if a["usage"] is not None]
-    counted = usage(spent[-1]["usage"]) if spent else "tokens unknown"
-    waste = record["waste_usd"]
-    lost = f" ({dollars(waste)} of it on attempts that gave nothing)" if waste is None or Decimal(waste) else ""
+    if stored := kept(record):
+        counted = stored["usage"]
+        noted = f" (saved {dollars(stored['saved_usd'])})"
+    else:
+        counted = next((a["usage"] for a in reversed(record["attempts"]) if a["usage"] is not None), None)
+        waste = record["waste_usd"]
+        noted = f" ({dollars(waste)} of it on attempts that gave nothing)" if waste is None or Decimal(waste) else ""
     return Text.assemble(
         (record["model"] or "no answer", "bold"),
-        f", {counted}, ",
+        f" {source(stored)}" if stored else "",
+        f", {usage(counted) if counted else 'tokens unknown'}, ",
         (dollars(record["cost_usd"]), "bold"),
-        f"{lost}, {seconds(record['latency_s'])}, trace {record['trace_id']}",
+        f"{noted}, {seconds(record['latency_s'])}, trace {record['trace_id']}",
     )
 
 
 def _title(record: Record) -> Text:
     if record["ending"] == "planned":
-        head, style = f"{record['slate']['live'][0]['model']} would be asked first", "green"
+        head, style = would(record), "green"
     elif record["model"] is not None:
-        head, style = f"{record['model']} answered", "green"
+        stored = kept(record)
+        head, style = f"{record['model']} answered{', ' + source(stored) if stored else ''}", "green"
     elif record["ending"] == "no_candidate":
         head, style = "No model is adequate", "red"
     else:
@@ -189,10 +206,17 @@ def _totals(record: Record) -> Table:
     waste = record["waste_usd"]
     if waste is None or Decimal(waste):
         grid.add_row("of it wasted", Text(dollars(waste, exact=True)), Text("on attempts that gave the caller nothing"))
+    if stored := kept(record):
+        grid.add_row("saved", Text(dollars(stored["saved_usd"], exact=True)), Text(_saved(stored)))
     grid.add_row("at most", Text(dollars(record["worst_case_usd"])), _bounds(record))
     if record["baseline"] is not None and record["baseline_usd"] is not None:
         grid.add_row("baseline", Text(dollars(record["baseline_usd"], exact=True)), Text(baseline(record)))
     return grid
+
+
+def _saved(stored: Mapping[str, Any]) -> str:
+    counted = f", {usage(stored['usage'])}" if stored["usage"] else ""
+    return f"what the stored answer had cost{counted}"
 
 
 def baseline(record: Record) -> str:

@@ -6,6 +6,8 @@ Libraries keep quiet by default: there are lines only where a router is given th
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from loguru import logger
 
 from router.core.decision import Decision
@@ -25,11 +27,27 @@ class LogSink:
 
 
 def line(decision: Decision, /) -> str:
-    """Returns the decision in one line: what answered, through which attempts, at what cost, and its trace id."""
-    tried = ", ".join(f"{a.model} {a.outcome}" for a in decision.attempts) or "nothing sent"
+    """Returns the decision in one line: what answered, through which attempts, at what cost, and its trace id.
+
+    An answer out of the cache has no attempts; in their place stands where it was, how old it is and what it saved.
+    """
+    tried = ", ".join(f"{a.model} {a.outcome}" for a in decision.attempts) or _unsent(decision)
     tokens = decision.features.input_tokens.likely
-    cost = f"${usd(decision.cost_usd)}" if decision.cost_usd is not None else "unknown cost"
+    cost = _money(decision.cost_usd)
     return (
         f"{decision.model or 'no answer'} [{tried}] {cost}, {decision.latency_s:.3f} s,"
         f" about {tokens:,} tokens in, policy {decision.policy}, trace {decision.trace_id}"
     )
+
+
+def _unsent(decision: Decision) -> str:
+    hit = decision.lookup.hit if decision.lookup is not None else None
+    if hit is None or decision.cache == "none":
+        return "nothing sent"
+    if hit.failure is not None:
+        return f"cache {hit.kind}, {hit.age_s:.0f} s old: {hit.failure.kind}"
+    return f"cache {hit.kind}, {hit.age_s:.0f} s old, saved {_money(decision.saved_usd)}"
+
+
+def _money(amount: Decimal | None) -> str:
+    return f"${usd(amount)}" if amount is not None else "unknown cost"

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from router import Router
+from router.cli.lookup import age
 from router.cli.story import preview, story, summary, usage
 from tests.cli.command import lowfare, parsed, words, write_config
 
@@ -74,3 +76,153 @@ def test_how_an_attempt_came_about_is_told(record: dict[str, Any]) -> None:
     assert "1 " + made["model"] in text
     assert "at the deployment east" in text
     assert "asked beside the one before, which took long" in text
+
+
+CACHED = """
+[cache]
+backend = "memory"
+
+[per_policy.default.cache]
+drop_params = ["user"]
+drop_text = ['Now: \\S+']
+"""
+
+
+def cached(folder: Path, *requests: dict[str, Any], more: str = "") -> list[dict[str, Any]]:
+    """Returns the records of requests that one router with a cache answered, one after the other."""
+    config = write_config(folder, CACHED + more, small='options = { text = "Lisbon." }')
+    with Router.from_toml(config) as router:
+        return [router.complete("Capital of Portugal?", **request).decision.to_dict() for request in requests]
+
+
+def test_an_answer_out_of_the_cache(tmp_path: Path) -> None:
+    """Where it was, whose it is, how old, what it saved, on what terms, and what the key leaves out."""
+    paid, free = cached(tmp_path, {"user": "a"}, {"user": "b", "cache": {"max_age_s": 5400}})
+    text = told(story(free))
+    for line in (
+        "small answered, from memory",
+        "Cache found in this process's memory",
+        f"whose answer of small to trace {paid['trace_id']}, ",
+        "mode use: a stored answer up to 1.5 hours old is taken, a new one is kept for 1 day",
+        f"key {paid['key']} rules of policy default left out of it: params.user",
+        "in all $0",
+        f"saved ${paid['cost_usd']} what the stored answer had cost, ",
+    ):
+        assert line in text
+    assert "Attempts" not in text
+    line = told(summary(free))
+    assert line.startswith("small from memory, ")
+    assert "tokens in, 2 out, $0 (saved $0.0000" in line
+    text = told(story(paid))
+    assert "Cache found nothing, after " in text
+    assert "saved" not in text + told(summary(paid))
+
+
+@pytest.mark.parametrize(
+    ("kind", "title", "place"),
+    [
+        ("shared", "from the shared store", "in the store that processes share"),
+        ("flight", "from an equal request in flight", "an equal request in flight, which was waited for"),
+        ("later", "from the cache", "in the cache"),
+    ],
+)
+def test_where_an_answer_was(tmp_path: Path, kind: str, title: str, place: str) -> None:
+    """Every place has its words, also one that only a later version knows."""
+    _, record = cached(tmp_path, {}, {})
+    record["cache"] = record["lookup"]["hit"]["kind"] = kind
+    text = told(story(record))
+    assert f"small answered, {title}" in text
+    assert f"found {place} whose" in text
+
+
+def test_what_was_found_and_did_not_count(tmp_path: Path) -> None:
+    """A hit that was refused is told with the reason; the answer is a provider's, and nothing was saved."""
+    record, free = cached(tmp_path, {}, {})
+    record["lookup"] = free["lookup"] | {"refused": "large is not live"}
+    record["lookup"]["hit"]["age_s"] = 7.0
+    text = told(story(record))
+    assert text.startswith("small answered trace")
+    assert "found in this process's memory whose answer of small" in text
+    assert ", 7 s old but it did not count: large is not live" in text
+    assert "answer after " in text
+    assert "saved" not in text + told(summary(record))
+
+
+def test_savings_that_nobody_knows(tmp_path: Path) -> None:
+    """What a stored answer had cost may be unknown, and its tokens too."""
+    _, record = cached(tmp_path, {}, {})
+    record["lookup"]["hit"] |= {"saved_usd": None, "usage": None}
+    assert "saved unknown what the stored answer had cost at most" in told(story(record))
+    assert "small from memory, tokens unknown, $0 (saved unknown)" in told(summary(record))
+
+
+def test_a_refusal_that_was_remembered(tmp_path: Path) -> None:
+    """A request that fails because an equal one was invalid says whose refusal that was; it saved nobody an answer."""
+    _, record = cached(tmp_path, {}, {})
+    failure = {"kind": "invalid", "message": "no such field", "status": 400, "code": None}
+    record["lookup"]["hit"] |= {"failure": failure, "saved_usd": None}
+    record |= {"model": None, "ending": "final", "why": "small had called an equal request invalid"}
+    text = told(story(record))
+    assert "No answer: small had called an equal request invalid" in text
+    assert "whose refusal by small (invalid) to trace" in text
+    assert "saved" not in text + told(summary(record))
+
+
+@pytest.mark.parametrize(
+    ("mode", "would", "terms"),
+    [
+        (
+            "use",
+            "The cache would be asked, and then small",
+            "mode use: a stored answer is taken, a new one is kept for 1",
+        ),
+        (
+            "refresh",
+            "small would be asked first",
+            "mode refresh: no stored answer is taken, a new one is kept for 1 day",
+        ),
+        ("only", "The cache would be asked, and nobody else", "mode only: a stored answer, or an error"),
+        ("off", "small would be asked first", "mode off for this request: neither asked nor written"),
+    ],
+)
+def test_a_preview_with_a_cache(tmp_path: Path, mode: str, would: str, terms: str) -> None:
+    """Who would be asked first depends on the mode, and the key is told."""
+    config = write_config(tmp_path, CACHED)
+    text = words(lowfare("explain", "Hi", "--config", config, "--param", f"cache={mode}").stdout)
+    assert text.startswith(would)
+    assert f"Cache {terms}" in text
+    assert "key " in text
+
+
+def test_a_mode_of_a_later_version(tmp_path: Path) -> None:
+    """A mode that is not known is told by its name."""
+    _, record = cached(tmp_path, {}, {})
+    record["caching"]["mode"] = "later"
+    assert "mode later key" in told(story(record))
+
+
+def test_records_without_a_cache(record: dict[str, Any]) -> None:
+    """Requests that used none, and records from before there was one, say nothing of it."""
+    assert "Cache" not in told(story(record))
+    for name in ("caching", "lookup", "key_without", "cache", "saved_usd"):
+        del record[name]
+    assert "Cache" not in told(story(record))
+    assert "small, " in told(summary(record))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 ms"),
+        (0.25, "250 ms"),
+        (1, "1 s"),
+        (45.25, "45.2 s"),
+        (90, "1.5 minutes"),
+        (3_600, "1 hour"),
+        (86_400, "1 day"),
+        (31_536_000, "365 days"),
+    ],
+)
+def test_ages(seconds: float, text: str) -> None:
+    """A time is told in the unit that a person would choose."""
+    assert age(seconds) == text
