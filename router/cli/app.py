@@ -222,6 +222,61 @@ def check(
     command.run(config=config, strict=strict, max_tokens=max_tokens, as_json=as_json)
 
 
+cache_app = typer.Typer(no_args_is_help=True)
+app.add_typer(cache_app, name="cache", help="See and take out the answers that processes share: stats, get, purge.")
+
+
+@cache_app.command("stats")
+def cache_stats(config: Config = None, as_json: Json = False) -> None:
+    """Count the stored answers: how many, how large, whose, and how old."""
+    with ending(as_json=as_json):
+        from router.cli import cache as command
+
+        command.run_stats(config=config, as_json=as_json)
+
+
+@cache_app.command("get")
+def cache_get(
+    key: Annotated[str, typer.Argument(help="A content key, or at least 8 of its hex digits.")],
+    *,
+    answer: Annotated[bool, typer.Option("--answer", help="Print the answer too.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Print what is known of one stored answer: model, age, cost, trace, tenant, tags, tokens."""
+    with ending(as_json=as_json):
+        from router.cli import cache as command
+
+        command.run_get(key, config=config, answer=answer, as_json=as_json)
+
+
+@cache_app.command("purge")
+def cache_purge(
+    *,
+    key: Annotated[
+        str | None, typer.Option(help="A content key, or at least 8 of its hex digits.", show_default=False)
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the request that paid; repeatable.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose request it was.", show_default=False)] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model that answered.", show_default=False)] = None,
+    older_than: Annotated[
+        str | None, typer.Option(help="Stored before so long: 3600, 90m, 12h, 7d.", metavar="TIME", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is stored, instead of the above.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; otherwise it is only counted.")] = False,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take out stored answers for which all of the options hold; only counts them without --yes."""
+    with ending(as_json=as_json):
+        from router.cli import cache as command
+
+        chosen = command.Chosen(
+            key=key, tags=tag or (), tenant=tenant, model=model, older_than=older_than, everything=everything
+        )
+        command.run_purge(chosen, config=config, really=yes, as_json=as_json)
+
+
 @app.command()
 def models(
     everything: Annotated[bool, typer.Option("--all", help="List the whole price map instead of the catalog.")] = False,
