@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,17 +16,28 @@ from rich.text import Text
 from router.analytics.dominance import dominated
 from router.cli.asking import open_router, settings_of
 from router.cli.ending import FAILED, ending
+from router.cli.lookup import age
 from router.cli.models import as_values, figures
 from router.cli.terminal import dollars, out, print_json
 from router.core import statics
 from router.core.decision import Decision
+from router.core.key import Drop
 
 if TYPE_CHECKING:
+    from router.config import Settings
+    from router.core.caching import Caching
     from router.router import Router
     from router.setup import Setup
+    from router.setup_cache import PlannedCache
 
 SIZES = (100, 1_000, 10_000, 100_000)
 """Input tokens of the requests whose worst case is shown: a question, a page, a report, a book."""
+
+MEANT = frozenset({"max_completion_tokens", "max_tokens", "n", "response_format", "stop", "tool_choice", "tools"})
+"""Parameters that every answer depends on; some that leave out others may know why."""
+
+PROBE = "Answer in French. Say nothing of prices."
+"""Instructions of which no rule should leave nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +46,7 @@ class Warned:
 
     Attributes:
         kind: one of a fixed set of words, for scripts.
-        about: the model or policy.
+        about: the model or policy, or the table.
         message: what it is, and how to mend it.
     """
 
@@ -57,7 +68,7 @@ def run(*, config: Path | None, strict: bool, max_tokens: int | None, as_json: b
         if as_json:
             print_json(_as_values(setup, warned, plans))
         else:
-            _print(settings.origin.file, setup, warned, plans, max_tokens)
+            _print(settings, setup, warned, plans, max_tokens)
         if warned and strict:
             raise typer.Exit(FAILED)
 
@@ -88,6 +99,45 @@ def warnings(setup: Setup, *, today: date) -> Iterator[Warned]:
                 about=name,
                 message=f"{better[name]} is at least as good in quality, window and capabilities, and nowhere dearer",
             )
+    if setup.cache is not None:
+        yield from _cache_warnings(setup, setup.cache)
+
+
+def _cache_warnings(setup: Setup, cache: PlannedCache) -> Iterator[Warned]:
+    if cache.max_entry_bytes > cache.memory_bytes:
+        told = f"max_entry_bytes = {cache.max_entry_bytes} is more than all of memory_bytes = {cache.memory_bytes}"
+        yield Warned(kind="cache_size", about="cache", message=told)
+    policies: dict[str, list[str]] = {}
+    for name, terms in sorted(setup.terms.items()):
+        for told in _untimely(cache, terms.caching):
+            policies.setdefault(told, []).append(name)
+    for told, names in policies.items():
+        for name in ["cache"] if len(names) == len(setup.terms) else names:
+            yield Warned(kind="cache_times", about=name, message=told)
+    for name, terms in sorted(setup.terms.items()):
+        if merged := _merged(terms.drop):
+            told = f"requests that differ in {merged} share answers: its cache leaves that out of the key"
+            yield Warned(kind="cache_key", about=name, message=told)
+
+
+def _untimely(cache: PlannedCache, terms: Caching | None) -> Iterator[str]:
+    """Yields what is odd about the times of a policy's answers."""
+    if terms is None or terms.mode == "off":
+        return
+    if terms.max_age_s is not None and terms.max_age_s > terms.ttl_s:
+        yield f"max_age_s = {terms.max_age_s:g} never matters: ttl_s = {terms.ttl_s:g} is over before"
+    if cache.make is not None and cache.memory_ttl_s > terms.ttl_s:
+        yield (
+            f"memory_ttl_s = {cache.memory_ttl_s:g} is more than ttl_s = {terms.ttl_s:g}: what is purged elsewhere is "
+            "given here all the same"
+        )
+
+
+def _merged(drop: Drop) -> str:
+    """Returns what its rules leave out that no answer is independent of; empty where they leave out no such thing."""
+    found = sorted(drop.params & MEANT)
+    found += ["their instructions"] if any(not rule.sub("", PROBE).strip() for rule in drop.text) else []
+    return ", ".join(found)
 
 
 def _ageing(name: str, deprecated_on: str, today: date) -> Iterator[Warned]:
@@ -122,6 +172,7 @@ def _as_values(setup: Setup, warned: list[Warned], plans: dict[str, list[Decisio
             }
             for name, policy in sorted(setup.policies.items())
         ],
+        "cache": None if setup.cache is None else _cache_values(setup, setup.cache),
         "warnings": [{"kind": w.kind, "about": w.about, "message": w.message} for w in warned],
     }
 
@@ -142,11 +193,12 @@ def _kind(policy: object) -> str:
 
 
 def _print(
-    source: str, setup: Setup, warned: list[Warned], plans: dict[str, list[Decision]], max_tokens: int | None
+    settings: Settings, setup: Setup, warned: list[Warned], plans: dict[str, list[Decision]], max_tokens: int | None
 ) -> None:
     console = out()
     console.print(
-        f"{source}: {_count(len(setup.catalog), 'model')}, {_count(len(plans), 'policy', 'policies')}", style="bold"
+        f"{settings.origin.file}: {_count(len(setup.catalog), 'model')}, {_count(len(plans), 'policy', 'policies')}",
+        style="bold",
     )
     console.print()
     console.print(figures(setup.catalog, console.width))
@@ -157,6 +209,9 @@ def _print(
     console.print(f"Worst case of one request, by its input tokens; {limit}", style="bold")
     console.print(_cases(plans))
     console.print()
+    if settings.cache is not None and setup.cache is not None:
+        console.print(_cache(setup, setup.cache, settings.cache.value()))
+        console.print()
     if not warned:
         console.print("No warnings.", style="green")
         return
@@ -165,6 +220,25 @@ def _print(
     for warning in warned:
         grid.add_row(Text("!", style="yellow"), Text(warning.about, style="bold"), Text(warning.message))
     console.print(grid)
+
+
+def _cache_values(setup: Setup, cache: PlannedCache) -> dict[str, Any]:
+    return {
+        "backend": cache.backend,
+        "key_env": cache.key_env,
+        "policies": {name: asdict(t.caching) for name, t in sorted(setup.terms.items()) if t.caching is not None},
+    }
+
+
+def _cache(setup: Setup, cache: PlannedCache, usual: Caching) -> Text:
+    """Returns the cache in a line; policies whose terms are not the `usual` ones are named."""
+    others = [name for name, terms in sorted(setup.terms.items()) if terms.caching != usual]
+    sealed = "not sealed" if cache.key_env is None else f"sealed by {cache.key_env}"
+    parts = [cache.backend, f"mode {usual.mode}", f"answers kept for {age(usual.ttl_s)}"]
+    parts += ["sampled ones too" if usual.sampled else "at temperature 0 only"]
+    parts += [] if cache.make is None else [sealed]
+    parts += [f"other terms for {', '.join(others)}"] if others else []
+    return Text.assemble(("Cache: ", "bold"), ", ".join(parts))
 
 
 def _policies(setup: Setup) -> Table:

@@ -145,3 +145,59 @@ def test_an_unused_model() -> None:
     table = {"kind": "fallback", "models": ["one"]}
     other = MODEL | {"region": "eu"}
     assert kinds({"one": MODEL, "two": other}, policies={"default": table}) == {("unused", "two")}
+
+
+CACHE: dict[str, Any] = {"backend": "memory"}
+
+
+@pytest.mark.parametrize(
+    ("table", "own", "warned"),
+    [
+        ({}, {}, set()),
+        ({"max_entry_bytes": 10, "memory_bytes": 9}, {}, {("cache_size", "cache")}),
+        ({"ttl_s": 60, "max_age_s": 61}, {}, {("cache_times", "cache")}),
+        ({"ttl_s": 60, "max_age_s": 60}, {}, set()),
+        ({"ttl_s": 60, "max_age_s": 61}, {"mode": "off"}, {("cache_times", "none")}),
+        ({"max_age_s": 61}, {"ttl_s": 60}, {("cache_times", "default")}),
+        ({"memory_ttl_s": 61, "ttl_s": 60}, {}, set()),
+        ({}, {"drop_params": ["user"], "drop_text": [r"Now: \S+"]}, set()),
+        ({}, {"drop_params": ["user", "tools"]}, {("cache_key", "default")}),
+        ({}, {"drop_text": [r"(?s).*"]}, {("cache_key", "default")}),
+    ],
+)
+def test_what_a_cache_will_be_regretted_for(table: Any, own: Any, warned: set[tuple[str, str]]) -> None:
+    """Sizes and times that contradict each other, and keys that leave out what answers depend on, are told."""
+    assert kinds({"one": MODEL}, cache=CACHE | table, per_policy={"default": {"cache": own}}) == warned
+
+
+def test_a_shared_cache_whose_memory_lasts(tmp_path: Path) -> None:
+    """Where others may purge, a memory that outlives every answer is told."""
+    table = {"backend": "sqlite", "path": str(tmp_path / "cache.sqlite"), "memory_ttl_s": 61, "ttl_s": 60}
+    assert kinds({"one": MODEL}, cache=table) == {("cache_times", "cache")}
+
+
+def test_the_cache_in_a_line(tmp_path: Path) -> None:
+    """Backend, mode, time to live, sealed or not, and the policies whose terms differ; nothing where there is none."""
+    assert "Cache" not in lowfare("check", "--config", write_config(tmp_path)).stdout
+    more = POLICIES + '[cache]\nbackend = "memory"\nttl_s = 3600\nsampled = false\n'
+    own = '[per_policy.careful.cache]\nmode = "off"\n'
+    text = words(lowfare("check", "--config", write_config(tmp_path, more + own)).stdout)
+    assert "Cache: memory, mode use, answers kept for 1 hour, at temperature 0 only, other terms for careful" in text
+    shared = f'[cache]\nbackend = "sqlite"\npath = "{tmp_path / "new" / "cache.sqlite"}"\n'
+    text = words(lowfare("check", "--config", write_config(tmp_path, shared)).stdout)
+    assert "Cache: sqlite, mode use, answers kept for 1 day, sampled ones too, not sealed No warnings" in text
+    sealed = write_config(tmp_path, shared + 'key_env = "TEST_CACHE_KEY"\n')
+    result = lowfare("check", "--config", sealed, env={"TEST_CACHE_KEY": "ab" * 32})
+    assert "sealed by TEST_CACHE_KEY" in words(result.stdout)
+    result = lowfare("check", "--config", sealed)
+    assert result.exit_code == 1
+    assert "TEST_CACHE_KEY" in result.stderr
+
+
+def test_the_cache_as_json(tmp_path: Path) -> None:
+    """For programs: the backend, the name of the key's variable, and the terms of every policy."""
+    assert parsed(lowfare("check", "--json", "--config", write_config(tmp_path)))["cache"] is None
+    config = write_config(tmp_path, '[cache]\nbackend = "memory"\n[per_policy.default.cache]\nttl_s = 5\n')
+    out = parsed(lowfare("check", "--json", "--config", config))["cache"]
+    assert (out["backend"], out["key_env"]) == ("memory", None)
+    assert {name: terms["ttl_s"] for name, terms in out["policies"].items()} == {"default": 5, "none": 86_400}
