@@ -94,7 +94,7 @@ async def _ask_all(router: Router, asked: Asked, names: Sequence[str]) -> list[O
 
 
 async def _ask(router: Router, asked: Asked, name: str) -> Outcome:
-    options: Mapping[str, Any] = {**asked.options, "model": name, "attempts": 1}
+    options: Mapping[str, Any] = {**asked.options, "model": name, "attempts": 1, "cache": "off"}
     try:
         reply = await router.acomplete(asked.prompt, **options)
     except RouterError as error:

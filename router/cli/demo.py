@@ -19,6 +19,7 @@ from rich.text import Text
 
 from router.cli.asking import open_router
 from router.cli.ending import ending
+from router.cli.lookup import kept, source
 from router.cli.story import baseline, slate, usage
 from router.cli.terminal import dollars, out, print_json, seconds, shown, times, waiting
 from router.core.decision import total
@@ -78,8 +79,9 @@ def _said(title: str, prompt: str, **options: Any) -> Example:
     return Example(title=title, label=prompt, prompt=prompt, options=options)
 
 
+_QUESTION = "What is the capital of Portugal?"
 EXAMPLES = (
-    _said("A short question", "What is the capital of Portugal?"),
+    _said("A short question", _QUESTION),
     Example(
         title="A long text",
         label="Summarise these tickets: ... (60 tickets)",
@@ -89,6 +91,7 @@ EXAMPLES = (
     _said("An answer in a JSON schema", "Who wrote The Lusiads, and when was he born?", response_format=_PERSON),
     Example(title="A picture", label="What is on this picture? (1 image)", prompt=_IMAGE),
     _said("A cap on its cost", "Suggest three names for a bakery.", max_cost_usd="0.001"),
+    _said("The short question again", _QUESTION),
 )
 
 
@@ -127,6 +130,7 @@ def _sums(records: list[dict[str, Any]]) -> dict[str, Decimal | None]:
     return {
         "cost_usd": total(_amount(r["cost_usd"]) for r in records),
         "waste_usd": total(_amount(r["waste_usd"]) for r in records),
+        "saved_usd": total(_amount(r["saved_usd"]) for r in records),
         "baseline_usd": total(_amount(r["baseline_usd"]) for r in records),
     }
 
@@ -170,13 +174,14 @@ def _print_one(number: int, record: dict[str, Any]) -> None:
                     f", {dollars(attempt['cost_usd'])} wasted ({attempt['billing']})",
                 )
             )
-    answer = record["attempts"][-1]
+    stored = kept(record)
+    saved = f" ({dollars(stored['saved_usd'])} saved)" if stored else ""
     body.add_row(
         Text.assemble(
-            (f"{record['model']} answered", "green bold"),
-            f": {usage(answer['usage'])}, ",
+            (f"{record['model']} answered{', ' + source(stored) if stored else ''}", "green bold"),
+            f": {usage((stored or record['attempts'][-1])['usage'])}, ",
             (dollars(record["cost_usd"]), "bold"),
-            f", {seconds(record['latency_s'])}",
+            f"{saved}, {seconds(record['latency_s'])}",
         )
     )
     body.add_row(Text(f"{dollars(record['baseline_usd'])} for {baseline(record)}", style="dim"))
@@ -189,6 +194,7 @@ def _print_sums(records: list[dict[str, Any]]) -> None:
     grid = Table.grid(padding=(0, 2))
     lost = f"{dollars(sums['waste_usd'])} of it on the failed attempt"
     grid.add_row("spent", Text(dollars(sums["cost_usd"]), style="bold green"), lost)
+    grid.add_row("saved", Text(dollars(sums["saved_usd"]), style="bold green"), "by the cache")
     grid.add_row(
         f"all on {DEAREST}",
         Text(dollars(sums["baseline_usd"]), style="bold"),

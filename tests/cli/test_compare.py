@@ -67,3 +67,12 @@ def test_wrong_usage(tmp_path: Path, arguments: list[str]) -> None:
     """A model that does not exist, or a request that no model would take, exits with 2."""
     result = lowfare("compare", "Hi", "--config", write_config(tmp_path), *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_the_cache_plays_no_part(tmp_path: Path) -> None:
+    """Every model is asked each time, since its time and cost are what is compared; nothing is stored."""
+    config = write_config(tmp_path, f'[cache]\nbackend = "sqlite"\npath = "{tmp_path / "cache.sqlite"}"\n')
+    for _ in range(2):
+        outcomes = parsed(lowfare("compare", "Hi", "--json", "--config", config))
+        assert [len(outcome["decision"]["attempts"]) for outcome in outcomes] == [1, 1]
+    assert parsed(lowfare("cache", "stats", "--json", "--config", config))["entries"] == 0

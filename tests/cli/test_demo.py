@@ -20,7 +20,7 @@ def test_what_it_shows() -> None:
         assert told in text
     assert "failed: server_error (500)" in text
     assert "wasted" in text
-    assert text.count("trace ") == 6
+    assert text.count("trace ") == 7
     assert "all on claude-sonnet-4-5" in text
     assert max(map(len, result.stdout.splitlines())) <= 80
 
@@ -30,7 +30,7 @@ def test_its_figures() -> None:
     out = parsed(lowfare("demo", "--json"))
     requests = out["requests"]
     assert out["simulated"] is True
-    for name in ("cost_usd", "waste_usd", "baseline_usd"):
+    for name in ("cost_usd", "waste_usd", "saved_usd", "baseline_usd"):
         assert Decimal(out[name]) == sum(Decimal(r[name]) for r in requests)
     assert Decimal(out["waste_usd"]) > 0
     assert Decimal(out["cost_usd"]) < Decimal(out["baseline_usd"])
@@ -46,6 +46,18 @@ def test_size_and_need_choose_the_model() -> None:
     assert by_title["A long text"]["model"] == "gpt-4.1"
     assert "json_schema" in by_title["An answer in a JSON schema"]["features"]["needs"]
     assert [a["outcome"] for a in by_title["An answer in a JSON schema"]["attempts"]] == ["server_error", "answer"]
+
+
+def test_the_last_request_is_not_paid_for_again() -> None:
+    """The same question again is answered out of the cache: it costs nothing, and what it saved is told."""
+    requests = parsed(lowfare("demo", "--json"))["requests"]
+    first, again = requests[0], requests[-1]
+    assert (again["key"], again["model"], again["cache"]) == (first["key"], first["model"], "memory")
+    assert (again["cost_usd"], again["saved_usd"], again["attempts"]) == ("0", first["cost_usd"], [])
+    text = words(lowfare("demo").stdout)
+    assert "deepseek-v3.2 answered, from memory: " in text
+    assert ", $0 ($0.00003" in text
+    assert "by the cache" in text
 
 
 def test_real_prices() -> None:
@@ -74,7 +86,7 @@ def test_a_log_can_be_explained(tmp_path: Path) -> None:
     log = tmp_path / "demo.jsonl"
     text = words(lowfare("demo", "--log", log).stdout)
     traces = [json.loads(line)["trace_id"] for line in log.read_text().splitlines()]
-    assert len(traces) == 6
+    assert len(traces) == 7
     assert f"lowfare explain {traces[0][:8]} --log" in text
     assert "deepseek-v3.2 answered" in lowfare("explain", traces[0], "--log", log).stdout
 
@@ -89,4 +101,4 @@ def test_it_fits_the_terminal(columns: str) -> None:
 
 def test_the_environment_does_not_change_it() -> None:
     """Settings of the environment are for the user's own requests."""
-    assert len(parsed(lowfare("demo", "--json", env={"LOWFARE_BOUNDS__ATTEMPTS": "1"}))["requests"]) == 6
+    assert len(parsed(lowfare("demo", "--json", env={"LOWFARE_BOUNDS__ATTEMPTS": "1"}))["requests"]) == 7
