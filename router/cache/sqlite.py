@@ -25,6 +25,10 @@ from router.state.process import PerProcess
 
 MAX_BYTES: Final = 1_000_000_000
 
+BUSY_S: Final = 1.0
+"""A write takes 0.1 ms. But on a busy machine the process that writes may have to wait for a core, and the others for
+it; who has not so much time (see `router.cache.guard`) gives up by itself."""
+
 _GET = "SELECT value, checksum FROM answers WHERE key = ? AND expires > ?"
 _PUT = "INSERT INTO puts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE = "DELETE FROM answers WHERE key IN (SELECT value FROM json_each(?))"
@@ -68,7 +72,7 @@ class SqliteStore:
         path: where the file is; missing folders are made. Beside it stand `-wal`, `-shm` and `.lock`.
         max_bytes: of all values. When they are more, those that lapsed go first, then those that were stored first.
             The file is somewhat larger, and does not shrink: what is freed is used again.
-        busy_s: how long a write waits for those of other processes.
+        busy_s: how long a write waits for those of other processes, unless its caller gives up before.
         now: tells the time, in Unix seconds, to all processes of the host alike.
 
     Raises:
@@ -81,7 +85,7 @@ class SqliteStore:
         path: str | os.PathLike[str],
         *,
         max_bytes: int = MAX_BYTES,
-        busy_s: float = 0.04,
+        busy_s: float = BUSY_S,
         now: Callable[[], float] = time.time,
     ) -> None:
         file = CacheFile(path)

@@ -184,8 +184,8 @@ class _OtherVersion(sqlite3.DatabaseError):
     """The file has another schema."""
 
 
-def patiently(attempt: Callable[[], T], patience_s: float) -> T:
-    """Returns what comes of an attempt, which is repeated for so long while somebody else holds it up.
+def patiently(attempt: Callable[[], T], patience_s: float, *, wanted: Callable[[], bool] = lambda: True) -> T:
+    """Returns what comes of an attempt, which is repeated for so long while somebody else holds it up and it is wanted.
 
     SQLite's own way of waiting doubles its pauses, so that of many that wait some starve.
     """
@@ -196,7 +196,9 @@ def patiently(attempt: Callable[[], T], patience_s: float) -> T:
         except (sqlite3.OperationalError, BlockingIOError) as error:
             if not _is_busy(error) or time.monotonic() >= end:
                 raise
-        time.sleep(_PAUSE_S)
+            time.sleep(_PAUSE_S)
+            if not wanted():
+                raise
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:

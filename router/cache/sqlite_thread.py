@@ -71,16 +71,22 @@ class SqliteThread:
     async def work(self, work: Work[T]) -> T:
         """Returns what comes of reading or writing in the thread that may wait.
 
+        When the caller gives up, what has not begun is never done, and nothing is waited for any more.
+
         Raises:
             sqlite3.Error: it cannot be done, or another process has held it up for `busy_s`.
             OSError: the file cannot be opened.
         """
-        loop = asyncio.get_running_loop()
+        loop, wanted = asyncio.get_running_loop(), threading.Event()
+        wanted.set()
         with self._starting:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="lowfare-sqlite")
-            future = self._executor.submit(self._work, work)
-        return await asyncio.wrap_future(future, loop=loop)
+            future = self._executor.submit(self._work, work, wanted.is_set)
+        try:
+            return await asyncio.wrap_future(future, loop=loop)
+        finally:
+            wanted.clear()
 
     async def close(self) -> None:
         """Closes the connections and ends the thread; whoever comes later opens them again."""
@@ -99,20 +105,20 @@ class SqliteThread:
                 raise _NotOpen("the file is not open")
             return work(lambda sql, values: opened.reader.execute(sql, values).fetchall())
 
-    def _work(self, work: Work[T]) -> T:
+    def _work(self, work: Work[T], wanted: Callable[[], bool]) -> T:
         with self._working:
             try:
-                return work(self._execute_on(self._open_again()))
+                return work(self._execute_on(self._open_again(), wanted))
             except sqlite3.DatabaseError as error:
                 opened = self._opened
                 if opened is None or not is_corrupt(error):
                     raise
                 self._file.set_aside(opened.identity, error, patience_s=self._busy_s)
-            return work(self._execute_on(self._open_again()))
+            return work(self._execute_on(self._open_again(), wanted))
 
-    def _execute_on(self, opened: Opened) -> Execute:
+    def _execute_on(self, opened: Opened, wanted: Callable[[], bool]) -> Execute:
         def execute(sql: str, values: Sequence[Any]) -> list[Any]:
-            return patiently(lambda: opened.writer.execute(sql, values).fetchall(), self._busy_s)
+            return patiently(lambda: opened.writer.execute(sql, values).fetchall(), self._busy_s, wanted=wanted)
 
         return execute
 

@@ -24,14 +24,14 @@ def key_of(number: int) -> str:
 
 def hammered(path: str, number: int) -> Stressed:
     """Returns what one process saw of a store on which others work as well."""
-    return asyncio.run(stress(lambda: SqliteStore(path, busy_s=5.0), threads=3, tasks=2, rounds=12, seed=number))
+    return asyncio.run(stress(lambda: SqliteStore(path), threads=3, tasks=2, rounds=12, seed=number))
 
 
 def opened_at_once(path: str, number: int) -> tuple[bool, int]:
     """Returns whether a value that was put at once is found, and how often this process warned of corruption."""
 
     async def work() -> bool:
-        store = SqliteStore(path, busy_s=5.0)
+        store = SqliteStore(path)
         value = value_for(key_of(number), b"value")
         await store.put(key_of(number), value, label=b"", ttl_s=LONG_S)
         found = await store.get(key_of(number))
@@ -48,7 +48,7 @@ def write_until_killed(path: str) -> None:
     """Puts values and takes leases for ever, and prints the number of each value when it was put."""
 
     async def write() -> None:
-        store = SqliteStore(path, busy_s=5.0)
+        store = SqliteStore(path)
         number = 0
         while True:
             key = key_of(number)

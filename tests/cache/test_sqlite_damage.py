@@ -247,7 +247,7 @@ def test_killed_processes_leave_what_they_put(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 async def test_children_have_connections_of_their_own(tmp_path: Path) -> None:
     """A child that is forked while the parent's threads read and write can do all the same, and harms nobody."""
-    store = SqliteStore(tmp_path / "cache.db", busy_s=5.0)
+    store = SqliteStore(tmp_path / "cache.db")
     ended = threading.Event()
     wrong: list[BaseException | int] = []
 
