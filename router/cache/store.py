@@ -10,7 +10,7 @@ A lease is renewed while its holder is at work, and lapses by the store's own cl
 A store raises whatever its library raises: the guard in front of it turns that into a miss, a warning and a rest. No
 method takes longer than it must: nobody waits for a lease inside a store.
 
-`router.testing.check_store` is the conformance suite of every store.
+`router.testing.stores.check_store` is the conformance suite of every store.
 """
 
 from __future__ import annotations
