@@ -33,7 +33,8 @@ class RedisServer:
     making one skips the test, which in CI is a failure.
 
     Args:
-        cluster: whether it is a cluster of one node, which has all slots.
+        cluster: whether it is a cluster of one node.
+        slots: first and last slot of the cluster that this node has.
         password: what clients must say.
 
     Attributes:
@@ -41,11 +42,14 @@ class RedisServer:
         path: its unix socket.
     """
 
-    def __init__(self, *, cluster: bool = False, password: str | None = None) -> None:
+    def __init__(
+        self, *, cluster: bool = False, slots: tuple[int, int] = (0, 16_383), password: str | None = None
+    ) -> None:
         self._binary = shutil.which("redis-server") or shutil.which("valkey-server")
         if self._binary is None:
             pytest.skip("redis-server is not installed")
         self._cluster = cluster
+        self._slots = slots
         self._password = password
         self._folder = Path(tempfile.mkdtemp(prefix="lowfare-redis-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,7 +96,15 @@ class RedisServer:
             port = self.port or _free_port()
         self.port = port
         if self._cluster:
-            self._serve_all_slots(end)
+            self._serve_slots(end)
+
+    def meet(self, other: RedisServer) -> None:
+        """Makes one cluster of this node and another one, and waits until both know all slots."""
+        self.command("CLUSTER", "MEET", "127.0.0.1", other.port)
+        end = time.monotonic() + STARTING_S
+        while not all(b"slots_assigned:16384" in server.command("CLUSTER", "INFO") for server in (self, other)):
+            assert time.monotonic() < end, "the nodes do not come together"
+            time.sleep(0.005)
 
     def pause(self) -> None:
         """Stops the process where it is: it accepts and answers nothing, and its connections stand."""
@@ -138,6 +150,7 @@ class RedisServer:
             "save": "",
             "appendonly": "no",
             "cluster-enabled": "yes" if self._cluster else "no",
+            "cluster-require-full-coverage": "no",
         }
         if self._password:
             options["requirepass"] = self._password
@@ -150,9 +163,9 @@ class RedisServer:
         self.kill()
         return False
 
-    def _serve_all_slots(self, end: float) -> None:
-        if b"cluster_slots_assigned:16384" not in self.command("CLUSTER", "INFO"):
-            self.command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    def _serve_slots(self, end: float) -> None:
+        if b"cluster_slots_assigned:0" in self.command("CLUSTER", "INFO"):
+            self.command("CLUSTER", "ADDSLOTSRANGE", *self._slots)
         while b"cluster_state:ok" not in self.command("CLUSTER", "INFO"):
             assert time.monotonic() < end, "the cluster does not come up"
             time.sleep(0.005)

@@ -10,6 +10,7 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -57,6 +58,7 @@ class RedisStore:
         if "{" in prefix or "}" in prefix:
             raise ConfigError(f"prefix = {prefix!r} has a brace: braces mark what a cluster keeps on one node")
         self._options = _options(url, cluster=cluster, answer_s=answer_s)
+        self._client = partial(_client, self._options, cluster=cluster)
         self._prefix = prefix
         self._cluster = cluster
         self._answer_s = answer_s
@@ -137,7 +139,7 @@ class RedisStore:
         loop, opened = asyncio.get_running_loop(), self._opened.get()
         lines = opened.get(loop)
         if lines is None:
-            lines = opened[loop] = Lines(_client(self._options, cluster=self._cluster), answer_s=self._answer_s)
+            lines = opened[loop] = Lines(self._client, answer_s=self._answer_s)
             await self._forsake()
         return lines
 
@@ -198,12 +200,10 @@ def _options(url: str, *, cluster: bool, answer_s: float) -> dict[str, Any]:
 
 
 def _client(options: dict[str, Any], *, cluster: bool) -> Redis | RedisCluster:
-    options = dict(options)
     if not cluster:
         return Redis.from_pool(ConnectionPool(**options))
-    if options.pop("connection_class", None) is SSLConnection:
-        options["ssl"] = True
-    return RedisCluster(**options)
+    given = {name: value for name, value in options.items() if name != "connection_class"}
+    return RedisCluster(**given, ssl=options.get("connection_class") is SSLConnection)
 
 
 def _probe(options: dict[str, Any], *, cluster: bool) -> None:

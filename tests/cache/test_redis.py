@@ -189,8 +189,7 @@ async def test_a_wrong_password_is_told_without_it(clustered: bool, make: Callab
 
 async def test_errors_quote_no_value(server: RedisServer) -> None:
     """Where Redis quotes a command that it does not know, the quote is left out, alone and in a batch."""
-    client = redis.asyncio.Redis.from_url(server.url, protocol=2)
-    lines = Lines(client, answer_s=60.0)
+    lines = Lines(lambda: redis.asyncio.Redis.from_url(server.url, protocol=2), answer_s=60.0)
     asked = (lines.ask("NOSUCH", b"private answer") for _ in range(20))
     for error in (
         *await asyncio.gather(*asked, return_exceptions=True),
@@ -267,6 +266,33 @@ async def test_a_scan_of_many_takes_pages(server: RedisServer, make: Callable[..
         seen.append(row.key)
     assert len(seen) == len(set(seen))
     assert set(keys[:1000]) <= set(seen) < set(keys)
+
+
+async def test_a_cluster_of_two_nodes(make: Callable[..., RedisStore]) -> None:
+    """Every value is found on the node that has its slot, also when a slot has moved; scans and purges visit both."""
+    with (
+        RedisServer(cluster=True, slots=(0, 8_191)) as low,
+        RedisServer(cluster=True, slots=(8_192, 16_383)) as high,
+    ):
+        low.meet(high)
+        store, keys = make(high.url, cluster=True), [new_key() for _ in range(100)]
+        for key in keys:
+            await store.put(key, value_for(key, b""), label=b"", ttl_s=LONG_S)
+        assert low.command("DBSIZE") + high.command("DBSIZE") == 100
+        assert low.command("DBSIZE") * high.command("DBSIZE") > 0
+        assert {row.key async for row in store.scan()} == set(keys)
+
+        slots = {key: low.command("CLUSTER", "KEYSLOT", f"{{{key}}}") for key in keys}
+        moved = next(key for key, slot in slots.items() if slot < 8_192)
+        low.command("DEL", *low.command("CLUSTER", "GETKEYSINSLOT", slots[moved], 100))
+        heir = high.command("CLUSTER", "MYID")
+        for server in (high, low):
+            server.command("CLUSTER", "SETSLOT", slots[moved], "NODE", heir)
+        assert await store.get(moved) is None
+        assert (await store.join(moved, "holder", lease_s=LONG_S)).held
+
+        await store.delete(keys)
+        assert [row async for row in store.scan()] == []
 
 
 @pytest.mark.parametrize("clustered", [False, True])
