@@ -148,6 +148,14 @@ def test_what_was_found_and_did_not_count(tmp_path: Path) -> None:
     assert "saved" not in text + told(summary(record))
 
 
+def test_a_request_that_did_not_look(tmp_path: Path) -> None:
+    """A refresh tells its terms, and of nothing that was found."""
+    [record] = cached(tmp_path, {"cache": "refresh"})
+    text = told(story(record))
+    assert "Cache mode refresh: no stored answer is taken, a new one is kept for 1 day key " in text
+    assert "found" not in text
+
+
 def test_savings_that_nobody_knows(tmp_path: Path) -> None:
     """What a stored answer had cost may be unknown, and its tokens too."""
     _, record = cached(tmp_path, {}, {})
