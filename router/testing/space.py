@@ -1,0 +1,322 @@
+"""All requests a router can be asked, cut into cells in which nothing that is looked at changes.
+
+To policies and prices a request is a few whole numbers (see `space_linear`) and a few answers out of finite sets: the
+values of its tags as far as patterns tell them apart, what it needs, whether it is streamed. A `Cell` says what is
+known of some requests: for each question the answers that are left, bounds of the numbers, and conditions of which at
+least one fails. Whoever must know more raises `Split`, and the cell is cut in two where it is undecided. So what is
+found out about a cell holds of every request in it, and a cell that holds none says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, Final, TypeVar
+
+from router.testing.space_linear import MOST, Line, Sizes, largest, smallest
+
+Found = TypeVar("Found")
+Answer = str | bool | None
+Question = tuple[str, str]
+"""What a finite set of answers belongs to: ("tag", "team"), ("need", "tools"), ("match", PATTERN), or one of these."""
+
+STATED: Final = ("", "max_tokens is stated")
+COUNTED: Final = ("", "the input was counted exactly")
+STREAM: Final = ("", "stream")
+TOOLS: Final = ("", "tools")
+TENANT: Final = ("", "tenant")
+SERVICE_TIER: Final = ("", "service_tier")
+CACHE_WRITE: Final = ("", "cache_write")
+
+NEEDS: Final = (
+    "tools",
+    "json_object",
+    "json_schema",
+    "vision",
+    "audio_input",
+    "audio_output",
+    "file_input",
+    "video_input",
+    "reasoning",
+    "web_search",
+)
+"""What requests can need; prompt caching is not among it, since models without it serve them all the same."""
+_NEVER_COUNTED: Final = ("tools", "json_schema", "vision", "audio_input", "file_input", "video_input")
+"""What makes a request's input more than text, whose tokens are never known exactly."""
+
+
+CELLS_MOST: Final = 30_000
+"""Cells of one walk above which nothing is proved: about ten seconds."""
+
+
+class TooManyCells(ValueError):
+    """A space that falls into more cells than can be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The answer to a question is one of some."""
+
+    question: Question
+    answers: frozenset[Answer]
+
+    def holds(self, point: Point, /) -> bool:
+        """Returns whether a request is so."""
+        return point.answers[self.question] in self.answers
+
+
+Parting = Among | Line
+"""Something that holds of some requests and not of others."""
+Condition = Parting | bool
+"""The same, or something that holds of all, or of none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One request: the answer to every question of its space, and its sizes (n, h, m)."""
+
+    answers: Mapping[Question, Answer]
+    sizes: Sizes
+
+    def needs(self, capability: str, /) -> bool:
+        """Returns whether it needs a capability."""
+        return bool(self.answers[need(capability)])
+
+
+class Split(Exception):
+    """What is asked depends on conditions that hold for a part of the cell only.
+
+    Attributes:
+        conditions: that hold together or not; the cell is cut into where they all hold and where one fails.
+    """
+
+    def __init__(self, *conditions: Parting) -> None:
+        super().__init__(conditions)
+        self.conditions = conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The questions there are, each with all answers, the plainest first.
+
+    Attributes:
+        spread: whether the upper bound of the input is within what estimates can be off by.
+    """
+
+    questions: Mapping[Question, tuple[Answer, ...]]
+    spread: bool = True
+
+    def all(self) -> Cell:
+        """Returns the cell with every request."""
+        return Cell(space=self)
+
+
+def need(capability: str, /) -> Question:
+    """Returns the question whether a request needs a capability."""
+    return "need", capability
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Some requests of a space.
+
+    Attributes:
+        left: of the questions that not every answer is left of, those that are.
+        bounds: of the numbers, by their side.
+        without: conditions of which, of each group, at least one fails.
+    """
+
+    space: Space
+    left: Mapping[Question, frozenset[Answer]] = field(default_factory=dict)
+    bounds: Mapping[tuple[Any, int, int], int] = field(default_factory=dict)
+    without: tuple[tuple[Parting, ...], ...] = ()
+
+    def answers(self, question: Question, /) -> tuple[Answer, ...]:
+        """Returns the answers that are left, the plainest first."""
+        every = self.space.questions[question]
+        left = self.left.get(question)
+        return every if left is None else tuple(answer for answer in every if answer in left)
+
+    def answer(self, question: Question, /) -> Answer:
+        """Returns the only answer that is left.
+
+        Raises:
+            Split: there are several.
+        """
+        first, *others = self.answers(question)
+        if others:
+            raise Split(Among(question, frozenset((first,))))
+        return first
+
+    def decides(self, condition: Condition, /) -> bool | None:
+        """Returns whether a condition holds of all its requests; None where of some, or where that is not clear."""
+        match condition:
+            case bool():
+                return condition
+            case Among(question, answers):
+                left = frozenset(self.answers(question))
+                return True if left <= answers else (None if left & answers else False)
+            case Line():
+                if (quick := self._roughly(condition)) is not None:
+                    return quick
+                if self._sizes(self._bounded(condition.opposite)) is None:
+                    return True
+                return None if self._sizes(self._bounded(condition)) is not None else False
+
+    def sure(self, condition: Condition, /) -> bool:
+        """Returns whether a condition holds.
+
+        Raises:
+            Split: it holds of a part.
+        """
+        found = self.decides(condition)
+        if found is None and not isinstance(condition, bool):
+            raise Split(condition)
+        return bool(found)
+
+    def take(self, *conditions: Condition) -> Cell | None:
+        """Returns the part in which the conditions hold; None where it is plain to see that there is none."""
+        left, bounds = dict(self.left), dict(self.bounds)
+        for condition in conditions:
+            match condition:
+                case bool():
+                    if not condition:
+                        return None
+                case Among(question, answers):
+                    there = left.get(question)
+                    both = frozenset(self.space.questions[question]) & answers if there is None else there & answers
+                    if not both:
+                        return None
+                    left[question] = both
+                case Line(side, most):
+                    bounds[side] = min(most, bounds.get(side, most))
+        cell = replace(self, left=left, bounds=bounds)
+        return cell if cell.least() is not None else None
+
+    def leave(self, *conditions: Parting) -> Cell | None:
+        """Returns the part in which at least one of the conditions fails."""
+        if len(conditions) == 1:
+            return self.take(self._opposite(conditions[0]))
+        return replace(self, without=(*self.without, conditions))
+
+    def least(self) -> Point | None:
+        """Returns the smallest request within its answers and bounds, which it may be without; None without any."""
+        return self._point(self._sizes(self._sides()))
+
+    def smallest(self, best: Point | None = None, /) -> Point | None:
+        """Returns its plainest and smallest request; `best` where none is smaller than that."""
+        point = self.least()
+        if point is None or (best is not None and simplicity(point) >= simplicity(best)):
+            return best
+        group = self._broken(point)
+        if group is None:
+            return point
+        others = tuple(conditions for conditions in self.without if conditions is not group)
+        met: list[Parting] = []
+        for condition in group:
+            part = replace(self, without=others).take(*met, self._opposite(condition))
+            if part is not None:
+                best = part.smallest(best)
+            met.append(condition)
+        return best
+
+    def ends(self) -> Iterator[Point]:
+        """Yields its smallest request, and a large one where that is at hand."""
+        first = self.smallest()
+        if first is None:
+            return
+        yield first
+        last = self._point(largest(self._sides(), spread=self.space.spread))
+        if last is not None and last != first and self._broken(last) is None:
+            yield last
+
+    def _broken(self, point: Point) -> tuple[Parting, ...] | None:
+        """Returns a group of conditions that all hold of a request, which the cell is without."""
+        return next((group for group in self.without if all(_holds(c, point) for c in group)), None)
+
+    def _point(self, sizes: Sizes | None) -> Point | None:
+        if sizes is None:
+            return None
+        answers = {question: self.answers(question)[0] for question in self.space.questions}
+        return Point(answers, sizes) if self._mend(answers) else None
+
+    def _mend(self, answers: dict[Question, Answer]) -> bool:
+        """Makes answers possible that contradict each other; returns whether they can be."""
+        if answers[need("json_object")] and answers[need("json_schema")]:
+            return False
+        if answers[TOOLS] and not (answers[need("tools")] or answers[need("web_search")]):
+            offered = next((n for n in ("tools", "web_search") if True in self.answers(need(n))), None)
+            if offered is None:
+                return False
+            answers[need(offered)] = True
+        return not answers[COUNTED] or not (answers[TOOLS] or any(answers[need(n)] for n in _NEVER_COUNTED))
+
+    def _opposite(self, condition: Parting) -> Parting:
+        if isinstance(condition, Line):
+            return condition.opposite
+        return Among(condition.question, frozenset(self.space.questions[condition.question]) - condition.answers)
+
+    def _roughly(self, line: Line) -> bool | None:
+        """Returns whether a bound holds as far as the bounds of single numbers tell; None where they do not."""
+        axis, a, b = line.side
+        sides = self._sides()
+        m = -sides["m", 0, -1], sides["m", 0, 1]
+        v = max(1, -sides.get((axis, -1, 0), -1)), sides.get((axis, 1, 0), MOST)
+        outputs = b * m[0], b * m[1]
+        inputs = a * v[0], a * v[1]
+        if max(inputs) + max(outputs) <= line.most:
+            return True
+        return False if min(inputs) + min(outputs) > line.most else None
+
+    def _bounded(self, line: Line) -> dict[tuple[Any, int, int], int]:
+        sides = self._sides()
+        sides[line.side] = min(line.most, sides.get(line.side, line.most))
+        return sides
+
+    def _sizes(self, sides: Mapping[tuple[Any, int, int], int]) -> Sizes | None:
+        return smallest(sides, spread=self.space.spread)
+
+    def _sides(self) -> dict[tuple[Any, int, int], int]:
+        """Returns the bounds of the numbers, with what follows from whether `m` is stated."""
+        sides = dict(self.bounds)
+        stated = self.answers(STATED)
+        for side, most in (("m", 0, -1), -int(False not in stated)), (("m", 0, 1), MOST if True in stated else 0):
+            sides[side] = min(most, sides.get(side, most))
+        return sides
+
+
+def walk(start: Cell | None, read: Callable[[Cell], Found], /) -> Iterator[tuple[Cell, Found]]:
+    """Yields cells that together hold all requests of one, each with what was read of it.
+
+    Args:
+        start: what to begin with; None holds no request.
+        read: looks at a cell, and raises `Split` where the cell leaves open what it sees.
+
+    Raises:
+        TooManyCells: there are more than can be looked at.
+    """
+    waiting = [] if start is None else [start]
+    for looked in count():
+        if not waiting:
+            return
+        if looked == CELLS_MOST:
+            raise TooManyCells(f"there are more than {CELLS_MOST:,} cases to tell apart")
+        cell = waiting.pop()
+        try:
+            found = read(cell)
+        except Split as split:
+            parts = cell.leave(*split.conditions), cell.take(*split.conditions)
+            waiting += [part for part in parts if part is not None and not (part.without and part.smallest() is None)]
+        else:
+            yield cell, found
+
+
+def simplicity(point: Point, /) -> tuple[int, int, int, int]:
+    """Returns what to sort requests by for the plainest and smallest first."""
+    n, h, m = point.sizes
+    return sum(answer not in {None, False} for answer in point.answers.values()), m, n, h
+
+
+def _holds(condition: Parting, point: Point) -> bool:
+    return condition.holds(point) if isinstance(condition, Among) else condition.holds(point.sizes)
