@@ -248,6 +248,18 @@ class Router:
         return self._served(drive, drive.state) if isinstance(drive.state, Served) else None
 
     async def _replied(self, drive: _Drive) -> Reply:
+        state = drive.state
+        if isinstance(state, NeedLookup):
+            try:
+                found = await drive.visit.arrive(state)
+            except BaseException:
+                self._finish(state.abandon(drive.flow.watch.now_s()), drive.request, None)
+                await drive.visit.leave(state.course.given.key)
+                raise
+            if found:
+                drive.state = state.next(drive.visit.hit, drive.flow.watch.now_s())
+            if isinstance(drive.state, Served):  # without the machinery of streams, which costs as much as the look
+                return self._served(drive, drive.state)
         async with aclosing(self._drive(drive)) as events:
             async for event in events:
                 if isinstance(event, Reply):

@@ -1,15 +1,15 @@
 """One request's visit to the cache: the look before anyone is asked, the flight it leads or follows, what it leaves.
 
     recall ── in this process's memory ──────────────────────> found
-    look ──── board the flight of the key in this process
-                ├─ one flies already: follow it ── landed ───> found
-                │                                └─ crashed ─> board again
+    arrive ── board the flight of the key in this process
                 └─ lead a new one ── in the store ───────────> found
-                     └─ not there: take the key's lease in the store
-                          ├─ taken: ask a provider, then land or leave
-                          └─ another process has it: relay what it publishes to those who follow here
-                               ├─ landed ────────────────────> found
-                               └─ lapsed ─> board again
+    look ───── one flies already: follow it ── landed ───────> found
+           │                                └─ crashed ─> board again
+           └── lead: take the key's lease in the store
+                 ├─ taken: ask a provider, then land or leave
+                 └─ another process has it: relay what it publishes to those who follow here
+                      ├─ landed ─────────────────────────────> found
+                      └─ lapsed ─> board again
 
 What is found counts only if the machine says so (`NeedLookup.refusal`); what does not count is as nothing. Whoever asks
 a provider does so within its own bounds, and a follower waits within its own deadline. When the store does not help,
@@ -22,7 +22,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Final
+from typing import Final, cast
 
 from router.cache.cache import Cache
 from router.cache.flights import Flight
@@ -62,6 +62,7 @@ class Visit:
         self._unusable = unusable
         self._patience = Patience()
         self._resume = Resume() if streamed else None
+        self._boarded: tuple[Flight, bool] | None = None
         self._flight: Flight | None = None
         self._lease: Lease | None = None
         self._holder: str | None = None
@@ -81,18 +82,26 @@ class Visit:
         entry = self._cache.near.get(given.key, now_s)
         return entry is not None and self._take(state, entry, "memory", now_s)
 
+    async def arrive(self, state: NeedLookup) -> bool:
+        """Returns whether the store has what counts; of equal requests that come together only the first one asks."""
+        given = state.course.given
+        if given.caching.mode == "only":
+            return await self._fetch(state)
+        flight, leads = self._boarded = self._cache.flights.board(given.key)
+        if leads and self._cache.guard is not None and await self._fetch(state):
+            flight.land(cast("Entry", self.entry))
+        return self.found
+
     async def look(self, state: NeedLookup) -> AsyncGenerator[Chunk]:
         """Yields what followed streams show, until something is found or this request is to ask."""
-        if self.recall(state):
-            return
-        given, cache = state.course.given, self._cache
-        if given.caching.mode == "only":
-            await self._fetch(state)
+        given = state.course.given
+        if self._boarded is None and (self.recall(state) or await self.arrive(state) or given.caching.mode == "only"):
             return
         loop = asyncio.get_running_loop()
         until = loop.time() + state.timeout_s
         while not (self.found or self._flight is not None or self.parted) and loop.time() < until:
-            flight, leads = cache.flights.board(given.key)
+            flight, leads = self._boarded or self._cache.flights.board(given.key)
+            self._boarded = None
             chunks = self._lead(state, flight, until) if leads else self._follow(state, flight, until)
             async with aclosing(chunks):
                 async for chunk in chunks:
@@ -138,6 +147,8 @@ class Visit:
 
     async def leave(self, key: str) -> None:
         """Ends the flight with nothing, so that one of those who follow asks; nothing to do where it has landed."""
+        if self._boarded is not None and self._boarded[1]:
+            self._boarded[0].crash()
         flight, self._flight = self._flight, None
         if flight is not None:
             flight.crash()
@@ -181,7 +192,7 @@ class Visit:
         """Leads a flight: finds what came since the first look, or takes the lease, or yields what its holder shows."""
         key, guard = state.course.given.key, self._cache.guard
         try:
-            if self.recall(state) or await self._fetch(state):
+            if self.recall(state):
                 return
             if guard is None:
                 self._flight = flight

@@ -43,7 +43,7 @@ Usd = Annotated[Decimal, WrittenAsString()]
 
 def usd(amount: Decimal | None, /) -> str | None:
     """Returns dollars as a plain decimal string, without exponent or trailing zeros; None stays None."""
-    if amount is None:
-        return None
+    if not amount:
+        return None if amount is None else "0"
     text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

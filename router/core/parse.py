@@ -233,24 +233,36 @@ def _hint_like(name: str) -> str | None:
     return next(iter(get_close_matches(name, HINT_NAMES, n=1, cutoff=0.8)), None)
 
 
-def _merge_extra(params: dict[str, Any]) -> None:
-    """Puts `extra_body` in its place; refuses what OpenAI's client takes and no body holds."""
+@lru_cache(maxsize=1024)
+def _check_names(names: tuple[str, ...]) -> None:
+    """Refuses fields that OpenAI's client takes and no body holds, and hints misspelt; kept as `_hint_like` is."""
     for name, instead in _ELSEWHERE.items():
-        if name in params:
+        if name in names:
             raise RequestError(f"{name} is no field of a request: {instead}")
-    for name in params.keys() - _OWN:
-        if near := _hint_like(name):
+    for name in names:
+        if name not in _OWN and (near := _hint_like(name)):
             raise RequestError(
                 f"{name:.40} is no hint of the router's (did you mean {near}?); a provider's own field of that name "
                 "goes into extra_body"
             )
+    if "extra_body" not in names:
+        _refuse_keys(names)
+
+
+def _merge_extra(params: dict[str, Any]) -> None:
+    """Puts `extra_body` in its place."""
+    _check_names(tuple(params))
     if "extra_body" in params:
         extra = _mapping(params.pop("extra_body"), "extra_body")
         for name in _FIXED:
             if name in extra:
                 raise RequestError(f"extra_body.{name} is not allowed; pass {name} beside it")
         params.update(extra)
-    if any(name.lower() in _KEYS for name in params):
+        _refuse_keys(params)
+
+
+def _refuse_keys(names: Iterable[str]) -> None:
+    if any(name.lower() in _KEYS for name in names):
         raise RequestError(
             "a key is no part of a request, and would be logged with it: put it into an environment variable, and name "
             "that variable in the model's key_env"
