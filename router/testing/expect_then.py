@@ -14,7 +14,7 @@ from router.core.decision import Decision
 from router.core.money import usd
 from router.testing.space import Cell, Condition
 from router.testing.space_linear import opposite
-from router.testing.space_models import Amount
+from router.testing.space_models import Amount, Cost
 from router.testing.space_world import World
 
 Group = tuple[Condition, ...]
@@ -121,6 +121,53 @@ def breaks(then: ExpectThen, world: World, outcome: Outcome, cell: Cell, bounds:
         every = [world.figures[name].worst(cell) for name in sorted(live)]
         amounts = None if None in every else [amount for worst in every for amount in worst or ()]
         yield from _outside(amounts, _Limits.of(then.worst_case_usd, bounds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Possible:
+    """What may be decided for requests of a cell, as far as it is plain to see.
+
+    Attributes:
+        live: who may be.
+        first: who may be asked first.
+        certain: who is live for every request; nobody where that is not plain.
+    """
+
+    live: frozenset[str]
+    first: frozenset[str]
+    certain: frozenset[str]
+
+
+def plainly_holds(then: ExpectThen, world: World, possible: Possible, cell: Cell, bounds: Bounds, /) -> bool:
+    """Returns whether an expectation holds of every request of a cell, whatever of what is possible is decided."""
+    if then.answered is not None and not (possible.certain if then.answered else not possible.live):
+        return False
+    if not possible.certain.issuperset(then.live or ()) or not possible.live.isdisjoint(then.dropped or ()):
+        return False
+    if any(next(_misplaced(then, world.catalog[name]), None) for name in possible.first):
+        return False
+    if then.fallbacks is not None:
+        counts = range(max(1, len(possible.certain)), len(possible.live) + 1)
+        if not all(lets(span_of(then.fallbacks), Decimal(count - 1)) for count in counts):
+            return False
+    limits: tuple[tuple[str | None, Cost, frozenset[str], Bounds | None], ...] = (
+        (then.cost_usd, "expected", possible.first, None),
+        (then.worst_usd, "worst", possible.first, None),
+        (then.worst_case_usd, "worst", possible.live, bounds),
+    )
+    return all(
+        _all_within(_Limits.of(comparison, within), [world.figures[name].most(what, cell) for name in sorted(names)])
+        for comparison, what, names, within in limits
+        if comparison is not None
+    )
+
+
+def _all_within(limits: _Limits, amounts: Sequence[Fraction | None]) -> bool:
+    """Returns whether amounts up to these are let through; a comparison with a least amount does not say so."""
+    if limits.least is not None or limits.most is None:
+        return not amounts
+    strictly, most = limits.span.open_most, limits.most
+    return all(amount is not None and (amount < most or (amount == most and not strictly)) for amount in amounts)
 
 
 @dataclass(frozen=True, slots=True)

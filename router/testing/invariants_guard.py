@@ -86,7 +86,10 @@ def reads_during(policy: Policy, slate: Slate, context: Context, /) -> Read | No
             elif frame.f_globals.get("__name__") in _NETWORK:
                 found.append(Read("the network", frame.f_code.co_qualname, _line(frame)))
 
-    before, profile, collects = random.getstate(), sys.getprofile(), gc.isenabled()
+    before, collects = random.getstate(), gc.isenabled()
+    profile: Any = sys.getprofile()
+    if profile is not None and not callable(profile):
+        return None  # a profiler that is written in C could not be put back
     gc.disable()  # finalizers, and those who are told of a collection, may look at the clock
     sys.setprofile(watch)
     try:

@@ -32,6 +32,8 @@ _DEAR = Price(
     request_usd=Decimal(10**9),
     request_most_usd=Decimal(10**9),
 )
+_DROPPED = 10**9
+"""Behind every place."""
 _QUALITIES = ("quality", "min_quality")
 """How the option is called that says how good a model must be."""
 
@@ -107,27 +109,54 @@ def breaks_ties_by_name(policy: Policy, slate: Slate, context: Context) -> None:
         stats = dict(context.stats)
         if candidate.name in stats:
             stats |= dict.fromkeys(names, stats[candidate.name])
-        among = Slate((*slate.live[:place], *reversed(twins), *slate.live[place + 1 :]), slate.dropped)
-        ranked = live_names(called(policy, among, dataclasses.replace(context, stats=stats)))
-        if [name for name in ranked if name in names] != list(names):
-            says = f"with {candidate.name!r} there twice, as {listed(names)}, it ranks {listed(ranked)}"
+        around, other = (slate.live[:place], slate.live[place + 1 :]), dataclasses.replace(context, stats=stats)
+        backwards, forwards = (
+            (among := Slate((*around[0], *pair, *around[1]), slate.dropped), live_names(called(policy, among, other)))
+            for pair in (reversed(twins), twins)
+        )
+        if _ranked(backwards[1], names) != names:
+            says = f"with {candidate.name!r} there twice, as {listed(names[::-1])}, it ranks {listed(backwards[1])}"
+            if _ranked(forwards[1], names) == names:  # it ranks them as they come, and looks at no names at all
+                raise Counterexample("ignores_the_order", says, policy, backwards[0], other)
             raise Counterexample("breaks_ties_by_name", says, policy, slate, context)
+
+
+def _ranked(ranked: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in ranked if name in names)
 
 
 def chooses_the_cheapest(policy: Policy, slate: Slate, context: Context) -> None:
     """No live candidate is cheaper than the one in front: all that are live are adequate."""
-    live = called(policy, slate, context).live
-    for chosen, other in ((live[0], other) for other in live[1:]):
-        if other.expected_usd is None:
-            continue
-        if chosen.expected_usd is None:
-            says = f"{chosen.name!r} is in front, whose price nobody knows, before {other.name!r}"
-            raise Counterexample("chooses_the_cheapest", says, policy, slate, context)
-        if other.expected_usd < chosen.expected_usd:
-            costs = (
-                f"{chosen.name!r} for ${chosen.expected_usd:f} is in front, {other.name!r} for ${other.expected_usd:f}"
+    for among in (slate, *_hard_choices(slate)):
+        live = called(policy, among, context).live
+        for chosen, other in ((live[0], other) for other in live[1:]):
+            if other.expected_usd is None:
+                continue
+            if chosen.expected_usd is None:
+                says = f"{chosen.name!r} is in front, whose price nobody knows, before {other.name!r}"
+                raise Counterexample("chooses_the_cheapest", says, policy, among, context)
+            if other.expected_usd < chosen.expected_usd:
+                costs = f"${chosen.expected_usd:f}, and {other.name!r} behind it for ${other.expected_usd:f}"
+                says = f"{chosen.name!r} is in front for {costs}"
+                raise Counterexample("chooses_the_cheapest", says, policy, among, context)
+
+
+def _hard_choices(slate: Slate) -> Iterator[Slate]:
+    """Yields slates of two models that differ in nothing but their fee, the dearer one first by name.
+
+    In the first, by less than a float can tell; in the second, in digits that sort the other way as text.
+    """
+    for candidate in slate.live[:1]:
+        for dearer, cheaper in (("1.00000000000000000001", "1"), ("10", "9")):
+            twins = (
+                dataclasses.replace(candidate, model=dataclasses.replace(candidate.model, name=name, price=_fee(usd)))
+                for name, usd in (("a", dearer), ("b", cheaper))
             )
-            raise Counterexample("chooses_the_cheapest", f"{costs} behind it", policy, slate, context)
+            yield Slate(tuple(twins))
+
+
+def _fee(usd: str) -> Price:
+    return dataclasses.replace(_FREE, request_usd=Decimal(usd), request_most_usd=Decimal(usd))
 
 
 def counts_unknown_as_unknown(policy: Policy, slate: Slate, context: Context) -> None:
@@ -139,10 +168,10 @@ def counts_unknown_as_unknown(policy: Policy, slate: Slate, context: Context) ->
             _place_of(candidate.name, called(policy, _priced(slate, place, price), context))
             for price in (candidate.model.price, _FREE, _DEAR)
         )
-        if unknown == free != dear:
-            says = (
-                f"{candidate.name!r}, whose price nobody knows, is {unknown}, as if it were free; if dear, it is {dear}"
-            )
+        if unknown == free and free < dear:
+            places = [f"number {place + 1}" if place < _DROPPED else "dropped" for place in (unknown, dear)]
+            treated = f"is {places[0]}, as if it were free; if dear, it is {places[1]}"
+            says = f"{candidate.name!r}, whose price nobody knows, {treated}"
             raise Counterexample("counts_unknown_as_unknown", says, policy, slate, context)
 
 
@@ -152,16 +181,16 @@ def _priced(slate: Slate, place: int, price: Price | None) -> Slate:
     return Slate((*slate.live[:place], other, *slate.live[place + 1 :]), slate.dropped)
 
 
-def _place_of(name: str, slate: Slate) -> str:
+def _place_of(name: str, slate: Slate) -> int:
     names = live_names(slate)
-    return f"number {names.index(name) + 1} of {len(names)}" if name in names else "dropped"
+    return names.index(name) if name in names else _DROPPED
 
 
 def gives_no_less_when_more_is_asked(policy: Policy, slate: Slate, context: Context) -> None:
     """Who asks for more quality, of the router or of the policy, never gets a model of less."""
     first = called(policy, slate, context)
     before = _chosen_quality(first)
-    for least in sorted({c.model.quality for c in slate.live if c.model.quality is not None}):
+    for least in sorted({1.0, *(c.model.quality for c in slate.live if c.model.quality is not None)}):
         asked = slate.drop(lambda c, least=least: _below(c, least), by="request")  # type: ignore[misc]  # a default
         after = _chosen_quality(called(policy, asked, context))
         if before is not None and after is not None and after < before:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from router import Candidate, Context, Dropped, Policy, Slate
-from router.testing.pasteable import as_script
+from router.testing.pasteable import script
 
 Invariant = Callable[[Policy, Slate, Context], None]
 """Raises a `Counterexample` where the policy breaks a rule for this slate and context; else does nothing."""
@@ -35,9 +35,11 @@ class Counterexample(AssertionError):
     @property
     def code(self) -> str:
         """Statements that repeat the case."""
-        values: dict[str, Any] = {"policy": self.policy, "slate": self.slate, "context": self.context}
-        call = f"{self.rule}(policy, slate, context)"
-        return f"{as_script(**values)}\n\nfrom router.testing.invariants import {self.rule}\n\n{call}"
+        return script(
+            {"policy": self.policy, "slate": self.slate, "context": self.context},
+            needs=[("router.testing.invariants", self.rule)],
+            end=f"{self.rule}(policy, slate, context)",
+        )
 
     def __str__(self) -> str:
         indented = "\n".join(f"    {line}" if line else "" for line in self.code.splitlines())
@@ -81,7 +83,8 @@ def live_names(slate: Slate) -> tuple[str, ...]:
 
 def outcome_of(slate: Slate) -> Outcome:
     """Returns what can be compared of two slates whose candidates are not the same objects."""
-    return live_names(slate), tuple((fallen.name, fallen.by, fallen.reason) for fallen in slate.dropped)
+    # As texts, since what a user's policy gives as its name or reason may be anything.
+    return live_names(slate), tuple((fallen.name, str(fallen.by), str(fallen.reason)) for fallen in slate.dropped)
 
 
 def difference(one: Outcome, other: Outcome) -> str:

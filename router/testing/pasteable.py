@@ -7,6 +7,7 @@ up, never for those of a real request.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,9 +41,22 @@ def as_script(**values: Any) -> str:
 
     What stands in several of the values, as the features of a request do, is assigned once and named.
     """
+    return script(values)
+
+
+def script(values: Mapping[str, Any], /, *, needs: Iterable[tuple[str, str]] = (), end: str = "") -> str:
+    """Returns the same, with more imports and a last line.
+
+    Args:
+        values: by name.
+        needs: pairs of module and name, to be imported for the last line.
+        end: the last line; none where it is empty.
+    """
     named: dict[int, str] = {}
     lines: list[str] = []
     imports: dict[str, set[str]] = {}
+    for module, needed in needs:
+        imports.setdefault(module, set()).add(needed)
     for name, value in [*_shared(values), *values.items()]:
         writer = _Writer(named)
         lines.append(f"{name} = {writer.expression(value, taken=len(name) + 3)}")
@@ -50,7 +64,7 @@ def as_script(**values: Any) -> str:
             imports.setdefault(module, set()).update(names)
         if dataclasses.is_dataclass(value):
             named[id(value)] = name
-    return "\n".join([*_import_lines(imports), "", *lines] if imports else lines)
+    return "\n".join([*_import_lines(imports), *([""] if imports else []), *lines, *([end] if end else [])])
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,8 @@ class _Writer:
                 return f'{self._name(Decimal)}("{value}")'
             case datetime():
                 return self._moment(value)
+            case FunctionType() if value.__name__ == "<lambda>":
+                return "..."  # has no name to be imported by
             case type() | FunctionType():
                 return self._name(value)
             case _:
@@ -150,6 +166,8 @@ class _Writer:
                     (f"{n}=", getattr(value, n)) for n in type(value).model_fields if n in value.model_fields_set
                 )
                 return _Shape(f"{self._name(type(value))}(", parts, ")")
+            case _ if all("__repr__" not in vars(cls) for cls in type(value).__mro__[:-1]):
+                return f"{self._name(type(value))}({'...' if _is_choosy(type(value)) else ''})"
             case _:
                 return repr(value)
 
@@ -214,6 +232,13 @@ def _ordered(values: Iterable[Any]) -> list[Any]:
 
 def _is_record(value: Any) -> TypeGuard[Any]:
     return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _is_choosy(cls: type) -> bool:
+    """Returns whether a class cannot be called without arguments."""
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(cls).parameters.values()
+    return any(each.default is inspect.Parameter.empty and each.kind not in variadic for each in parameters)
 
 
 def _arguments(value: Any) -> Iterator[tuple[str, Any]]:

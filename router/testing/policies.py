@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,8 @@ from router.testing.strategies_vocabulary import PLAIN, Vocabulary, vocabulary_o
 
 Case = tuple[Policy, tuple[Slate, Context]]
 
+_PATIENCE = 25
+"""Cases that are tried after the first counterexample: an invariant that explains it may need a larger one."""
 _REMEMBERED = 100
 """Cases that are asked again at the end, when everything else has been asked in between."""
 
@@ -64,7 +66,7 @@ def check_policy(
         return
     # Once more, for this invariant alone: else what is left over in the end might break another one.
     _explore(cases, found.the_same, examples=examples, derandomize=derandomize, shrink=True)
-    smallest = found.smallest or found.first
+    smallest = found.without_bystanders(found.smallest or found.first)
     shown = Counterexample(smallest.rule, smallest.says, smallest.policy, smallest.slate, smallest.context)
     raise shown from smallest.__cause__
 
@@ -97,41 +99,69 @@ class _Search:
 
     Attributes:
         promises: what the policy promises besides what it says itself.
-        first: the first counterexample, whose invariant the search goes on with.
+        first: the counterexample whose invariant the search goes on with: of several, the one that causes the others.
         culprit: the invariant that raised it, perhaps on behalf of another.
+        rank: its place among the invariants.
+        patience: how many more cases are tried after a counterexample was found.
         smallest: of those of the same invariant.
     """
 
     promises: frozenset[str]
     first: Counterexample | None = None
     culprit: Invariant | None = None
+    rank: int = 0
+    patience: int = _PATIENCE
     smallest: Counterexample | None = None
     answered: list[tuple[Case, Outcome]] = field(default_factory=list)
 
     def anything(self, case: Case) -> None:
-        """Tries all invariants; raises what the first broken one does."""
+        """Tries all invariants, or those that would explain what is broken; raises when that was long enough."""
         policy, (slate, context) = case
-        for rule in _rules(promises_of(policy) | self.promises):
+        rules = _rules(promises_of(policy) | self.promises)
+        for rank, rule in enumerate(rules if self.first is None else rules[: self.rank]):
             try:
                 rule(policy, slate, context)
             except Counterexample as error:
-                self.first, self.culprit = error, rule
-                raise
-        if len(self.answered) < _REMEMBERED:
+                self.first, self.culprit, self.rank = error, rule, rank
+                break
+        if self.first is not None:
+            self.patience -= 1
+            if self.patience < 0 or self.rank == 0:
+                raise self.first
+        elif len(self.answered) < _REMEMBERED:
             self.answered.append((case, outcome_of(policy(slate, context))))
 
     def the_same(self, case: Case) -> None:
         """Tries the invariant that was broken; notes the smallest case, and raises it."""
         policy, (slate, context) = case
-        if self.culprit is None or self.culprit not in _rules(promises_of(policy) | self.promises):
-            return
+        if self.culprit in _rules(promises_of(policy) | self.promises):
+            error = self._broken(policy, slate, context)
+            if error is not None:
+                if self.smallest is None or _size(error) < _size(self.smallest):
+                    self.smallest = error
+                raise error
+
+    def without_bystanders(self, smallest: Counterexample) -> Counterexample:
+        """Returns a counterexample without the candidates, tags and statistics that it does not need.
+
+        Hypothesis makes each value simpler, but where the name of one depends on another's it cannot leave one out.
+        """
+        pending = list(_smaller(smallest))
+        while pending:
+            slate, context = pending.pop(0)
+            error = self._broken(smallest.policy, slate, context)
+            if error is not None and _size(error) < _size(smallest):
+                smallest, pending = error, list(_smaller(error))
+        return smallest
+
+    def _broken(self, policy: Policy, slate: Slate, context: Context) -> Counterexample | None:
+        if self.culprit is None or self.first is None:
+            return None
         try:
             self.culprit(policy, slate, context)
         except Counterexample as error:
-            if self.first is not None and error.rule == self.first.rule:
-                if self.smallest is None or _size(error) < _size(self.smallest):
-                    self.smallest = error
-                raise
+            return error if error.rule == self.first.rule else None
+        return None
 
     def ask_again(self) -> None:
         """Asks what was asked first once more, and notes where the answer is another one now."""
@@ -146,6 +176,19 @@ class _Search:
 
 def _size(error: Counterexample) -> tuple[int, int]:
     return len(error.slate.live) + len(error.slate.dropped), len(error.code)
+
+
+def _smaller(error: Counterexample) -> Iterator[tuple[Slate, Context]]:
+    """Yields the case with one thing less, each in turn."""
+    slate, context = error.slate, error.context
+    for place in range(len(slate.dropped)):
+        yield Slate(slate.live, slate.dropped[:place] + slate.dropped[place + 1 :]), context
+    for place in range(len(slate.live)):
+        yield Slate(slate.live[:place] + slate.live[place + 1 :], slate.dropped), context
+    for tag in context.tags:
+        yield slate, replace(context, tags={name: value for name, value in context.tags.items() if name != tag})
+    for model in context.stats:
+        yield slate, replace(context, stats={name: value for name, value in context.stats.items() if name != model})
 
 
 def _explore(

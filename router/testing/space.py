@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from router.testing.space_linear import MOST, Line, Sizes, largest, smallest
+from router.testing.space_linear import MOST, Bounds, Line, Sizes, largest, smallest, within
 
 Found = TypeVar("Found")
 Answer = str | bool | None
@@ -109,7 +110,7 @@ class Space:
 
     def all(self) -> Cell:
         """Returns the cell with every request."""
-        return Cell(space=self)
+        return Cell(space=self, bounds={("m", 0, -1): 0, ("m", 0, 1): MOST}, sizes=(1, 1, 0))
 
 
 def need(capability: str, /) -> Question:
@@ -117,26 +118,27 @@ def need(capability: str, /) -> Question:
     return "need", capability
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     """Some requests of a space.
 
     Attributes:
-        left: of the questions that not every answer is left of, those that are.
+        left: of the questions that not every answer is left of, those that are, the plainest first.
         bounds: of the numbers, by their side.
         without: conditions of which, of each group, at least one fails.
+        sizes: the smallest within the bounds.
     """
 
     space: Space
-    left: Mapping[Question, frozenset[Answer]] = field(default_factory=dict)
-    bounds: Mapping[tuple[Any, int, int], int] = field(default_factory=dict)
+    left: Mapping[Question, tuple[Answer, ...]] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=dict)
     without: tuple[tuple[Parting, ...], ...] = ()
+    sizes: Sizes
 
     def answers(self, question: Question, /) -> tuple[Answer, ...]:
         """Returns the answers that are left, the plainest first."""
-        every = self.space.questions[question]
         left = self.left.get(question)
-        return every if left is None else tuple(answer for answer in every if answer in left)
+        return self.space.questions[question] if left is None else left
 
     def answer(self, question: Question, /) -> Answer:
         """Returns the only answer that is left.
@@ -144,10 +146,10 @@ class Cell:
         Raises:
             Split: there are several.
         """
-        first, *others = self.answers(question)
-        if others:
-            raise Split(Among(question, frozenset((first,))))
-        return first
+        left = self.answers(question)
+        if len(left) > 1:
+            raise Split(Among(question, frozenset(left[:1])))
+        return left[0]
 
     def decides(self, condition: Condition, /) -> bool | None:
         """Returns whether a condition holds of all its requests; None where of some, or where that is not clear."""
@@ -155,14 +157,11 @@ class Cell:
             case bool():
                 return condition
             case Among(question, answers):
-                left = frozenset(self.answers(question))
-                return True if left <= answers else (None if left & answers else False)
+                found = {answer in answers for answer in self.answers(question)}
+                return None if len(found) > 1 else found.pop()
             case Line():
-                if (quick := self._roughly(condition)) is not None:
-                    return quick
-                if self._sizes(self._bounded(condition.opposite)) is None:
-                    return True
-                return None if self._sizes(self._bounded(condition)) is not None else False
+                quick = self._roughly(condition)
+                return self._exactly(condition) if quick is None else quick
 
     def sure(self, condition: Condition, /) -> bool:
         """Returns whether a condition holds.
@@ -184,15 +183,22 @@ class Cell:
                     if not condition:
                         return None
                 case Among(question, answers):
-                    there = left.get(question)
-                    both = frozenset(self.space.questions[question]) & answers if there is None else there & answers
+                    both = tuple(a for a in left.get(question, self.space.questions[question]) if a in answers)
                     if not both:
                         return None
                     left[question] = both
+                    if question == STATED and len(both) == 1:
+                        stated = bool(both[0])
+                        bounds["m", 0, -1 if stated else 1] = -1 if stated else 0
                 case Line(side, most):
                     bounds[side] = min(most, bounds.get(side, most))
-        cell = replace(self, left=left, bounds=bounds)
-        return cell if cell.least() is not None else None
+        sizes: Sizes | None = self.sizes
+        if bounds != self.bounds and not within(self.sizes, bounds):
+            sizes = smallest(bounds, spread=self.space.spread)
+        if sizes is None:
+            return None
+        part = Cell(space=self.space, left=left, bounds=bounds, without=self.without, sizes=sizes)
+        return part if part.least() is not None else None
 
     def leave(self, *conditions: Parting) -> Cell | None:
         """Returns the part in which at least one of the conditions fails."""
@@ -202,7 +208,7 @@ class Cell:
 
     def least(self) -> Point | None:
         """Returns the smallest request within its answers and bounds, which it may be without; None without any."""
-        return self._point(self._sizes(self._sides()))
+        return self._point(self.sizes)
 
     def smallest(self, best: Point | None = None, /) -> Point | None:
         """Returns its plainest and smallest request; `best` where none is smaller than that."""
@@ -227,7 +233,8 @@ class Cell:
         if first is None:
             return
         yield first
-        last = self._point(largest(self._sides(), spread=self.space.spread))
+        sizes = largest(self.bounds, spread=self.space.spread)
+        last = None if sizes is None else self._point(sizes)
         if last is not None and last != first and self._broken(last) is None:
             yield last
 
@@ -235,10 +242,9 @@ class Cell:
         """Returns a group of conditions that all hold of a request, which the cell is without."""
         return next((group for group in self.without if all(_holds(c, point) for c in group)), None)
 
-    def _point(self, sizes: Sizes | None) -> Point | None:
-        if sizes is None:
-            return None
-        answers = {question: self.answers(question)[0] for question in self.space.questions}
+    def _point(self, sizes: Sizes) -> Point | None:
+        answers = {question: every[0] for question, every in self.space.questions.items()}
+        answers.update((question, left[0]) for question, left in self.left.items())
         return Point(answers, sizes) if self._mend(answers) else None
 
     def _mend(self, answers: dict[Question, Answer]) -> bool:
@@ -260,55 +266,54 @@ class Cell:
     def _roughly(self, line: Line) -> bool | None:
         """Returns whether a bound holds as far as the bounds of single numbers tell; None where they do not."""
         axis, a, b = line.side
-        sides = self._sides()
-        m = -sides["m", 0, -1], sides["m", 0, 1]
-        v = max(1, -sides.get((axis, -1, 0), -1)), sides.get((axis, 1, 0), MOST)
+        m = -self.bounds["m", 0, -1], self.bounds["m", 0, 1]
+        v = max(1, -self.bounds.get((axis, -1, 0), -1)), self.bounds.get((axis, 1, 0), MOST)
         outputs = b * m[0], b * m[1]
         inputs = a * v[0], a * v[1]
         if max(inputs) + max(outputs) <= line.most:
             return True
         return False if min(inputs) + min(outputs) > line.most else None
 
-    def _bounded(self, line: Line) -> dict[tuple[Any, int, int], int]:
-        sides = self._sides()
-        sides[line.side] = min(line.most, sides.get(line.side, line.most))
-        return sides
-
-    def _sizes(self, sides: Mapping[tuple[Any, int, int], int]) -> Sizes | None:
-        return smallest(sides, spread=self.space.spread)
-
-    def _sides(self) -> dict[tuple[Any, int, int], int]:
-        """Returns the bounds of the numbers, with what follows from whether `m` is stated."""
-        sides = dict(self.bounds)
-        stated = self.answers(STATED)
-        for side, most in (("m", 0, -1), -int(False not in stated)), (("m", 0, 1), MOST if True in stated else 0):
-            sides[side] = min(most, sides.get(side, most))
-        return sides
+    def _exactly(self, line: Line) -> bool | None:
+        here = line.holds(self.sizes)
+        other = line.opposite if here else line
+        bounds = {**self.bounds, other.side: min(other.most, self.bounds.get(other.side, other.most))}
+        return here if smallest(bounds, spread=self.space.spread) is None else None
 
 
-def walk(start: Cell | None, read: Callable[[Cell], Found], /) -> Iterator[tuple[Cell, Found]]:
-    """Yields cells that together hold all requests of one, each with what was read of it.
+def walk(start: Cell | None, read: Callable[[Cell], Found | None], /) -> Iterator[tuple[Cell, Found]]:
+    """Yields cells that together hold all requests of one, each with what was read of it; the simplest first.
 
     Args:
         start: what to begin with; None holds no request.
-        read: looks at a cell, and raises `Split` where the cell leaves open what it sees.
+        read: looks at a cell; returns None where there is nothing to say, and raises `Split` where the cell leaves open
+            what it sees.
 
     Raises:
         TooManyCells: there are more than can be looked at.
     """
-    waiting = [] if start is None else [start]
+    order = count()
+    waiting: list[tuple[tuple[int, ...], int, Cell]] = []
+
+    def wait(cell: Cell | None) -> None:
+        point = None if cell is None else cell.smallest() if cell.without else cell.least()
+        if cell is not None and point is not None:
+            heappush(waiting, (simplicity(point), next(order), cell))
+
+    wait(start)
     for looked in count():
         if not waiting:
             return
         if looked == CELLS_MOST:
             raise TooManyCells(f"there are more than {CELLS_MOST:,} cases to tell apart")
-        cell = waiting.pop()
+        cell = heappop(waiting)[2]
         try:
             found = read(cell)
         except Split as split:
-            parts = cell.leave(*split.conditions), cell.take(*split.conditions)
-            waiting += [part for part in parts if part is not None and not (part.without and part.smallest() is None)]
-        else:
+            wait(cell.take(*split.conditions))
+            wait(cell.leave(*split.conditions))
+            continue
+        if found is not None:
             yield cell, found
 
 

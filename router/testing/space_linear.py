@@ -80,6 +80,11 @@ Bounds = Mapping[Side, int]
 """Lines by their sides, of each the tightest."""
 
 
+def within(sizes: Sizes, bounds: Bounds, /) -> bool:
+    """Returns whether sizes keep all bounds."""
+    return all(Line(side, most).holds(sizes) for side, most in bounds.items())
+
+
 def smallest(bounds: Bounds, /, *, spread: bool) -> Sizes | None:
     """Returns the sizes within all bounds with the least m, then the least n, then the least h; None without any.
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import product
-from typing import Any, Final, cast
+from math import ceil, floor
+from typing import Any, Final, Literal, cast
 
 from router.core.catalog import Model, Price, Tier
 from router.core.cost import expected_usd, worst_usd
@@ -31,10 +32,12 @@ from router.testing.space import (
     Condition,
     Point,
     Question,
+    Split,
     need,
 )
-from router.testing.space_linear import Axis, Bound, line
+from router.testing.space_linear import MOST, Axis, Bound, TooFine, line
 
+Cost = Literal["expected", "worst"]
 EXACT_TOKENIZER: Final = "o200k_base"
 """The tokenizer that requests are counted with where they are counted at all."""
 _PLAIN: Final[Mapping[Question, Answer]] = {need(name): False for name in NEEDS}
@@ -47,31 +50,41 @@ _ASKED: Final[tuple[tuple[Question, Answer], ...]] = (
 """Answers that can change a figure of a model, besides the service tier."""
 
 
+_DIGITS: Final = 40
+"""Amounts are whole numbers of 10^-40 dollars: a price per million tokens may have 34 digits behind the point."""
+
+
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A cost that grows with the sizes of a request: `a` dollars for each token on an axis, `b` for each of output."""
+    """A cost that grows with the sizes of a request, in units of `whole`.
+
+    Attributes:
+        a: for each token on the axis.
+        b: for each token of output that is asked for.
+        c: in any case.
+    """
 
     axis: Axis
-    a: Fraction
-    b: Fraction
-    c: Fraction
+    a: int
+    b: int
+    c: int
 
     def within(self, limit: Decimal | Fraction, /, *, strictly: bool = False) -> Bound:
         """Returns the condition that it is at most, or strictly less than, so many dollars."""
-        return at_most(self.axis, self.a, self.b, Fraction(limit) - self.c, strictly=strictly)
+        units = Fraction(limit) * 10**_DIGITS
+        return line(self.axis, self.a, self.b, (ceil(units) - 1 if strictly else floor(units)) - self.c)
 
 
-def at_most(axis: Axis, a: Fraction, b: Fraction, limit: Fraction, /, *, strictly: bool) -> Bound:
-    """Returns the condition a·axis + b·m <= limit, or < limit, of whole numbers."""
-    whole = _common(a, b, limit)
-    return line(axis, int(a * whole), int(b * whole), int(limit * whole) - strictly)
+def whole(amount: Decimal, /) -> int:
+    """Returns dollars as a whole number of the units that costs are compared in.
 
-
-def _common(*fractions: Fraction) -> int:
-    product = 1
-    for fraction in fractions:
-        product *= (fraction * product).denominator
-    return product
+    Raises:
+        TooFine: it has more digits.
+    """
+    units = Fraction(amount) * 10**_DIGITS
+    if units.denominator != 1:
+        raise TooFine(f"a price has more than {_DIGITS - 6} digits behind the point")
+    return int(units)
 
 
 def features_at(answers: Mapping[Question, Answer], sizes: tuple[int, int, int], /) -> Features:
@@ -200,13 +213,62 @@ class Figures:
                 lines.append(Amount(margins.axis, per_input, rate, base + fixed))
         return tuple(dict.fromkeys(lines))
 
-    def _output(self, cell: Cell, cap: int | None, rate: Fraction) -> tuple[Fraction, Fraction]:
+    def dead(self, cell: Cell, /) -> bool:
+        """Returns whether it is plain to see that the model can serve no request of the cell."""
+        try:
+            return any(cell.decides(condition) is False for condition in self.able(cell))
+        except Split:
+            return False
+
+    def most(self, what: Cost, cell: Cell, /) -> Fraction | None:
+        """Returns dollars that no attempt of a request in the cell costs more than; None where there is no such limit.
+
+        It is found without looking closely, so it may be far too high.
+        """
+        model, price = self.model, self.model.price
+        cap = self._most_expected if what == "expected" else model.max_output_tokens
+        if price is None or (cap is None and False in cell.answers(STATED)):
+            return None
+        sizes = self._largest(cell)
+        output = min(sizes["m"], sizes["m"] if cap is None else cap)
+        if False in cell.answers(STATED):
+            output = max(output, cap or 0)
+        highest = 0
+        for axis, lines in self._variants(what, price, cell):
+            if lines is None:
+                return None
+            base, per_input, per_output = lines
+            highest = max(highest, base + per_input * sizes[axis] + per_output * output)
+        return Fraction(highest, 10**_DIGITS)
+
+    def _largest(self, cell: Cell) -> dict[Axis, int]:
+        """Returns the largest sizes that the model can serve and the cell may have."""
+        window = self.model.context_window_tokens or MOST
+        n = min(window + 1, cell.bounds.get(("n", 1, 0), MOST))  # the window is of `n` as the model counts it
+        h = min(window + 1, cell.bounds.get(("h", 1, 0), MOST))
+        return {"n": min(n, h), "h": h, "m": min(window, cell.bounds["m", 0, 1])}
+
+    def _variants(self, what: Cost, price: Price, cell: Cell) -> Iterator[tuple[Axis, tuple[int, int, int] | None]]:
+        """Yields every line by which a request of the cell may be charged, with the axis that it rises on."""
+        questions = self._questions(what)
+        key = (what, *map(cell.answers, questions))
+        if key not in self._kept:
+            found: dict[tuple[Axis, Any], None] = {}
+            for values in product(*map(cell.answers, questions)):
+                answers = dict(zip(questions, values, strict=True))
+                axis: Axis = "n" if what == "expected" else "h"
+                for tier in (tier for tiers in self._tables(price, answers) for tier in tiers):
+                    found[axis, self._figure(what, answers, tier)] = None
+            self._kept[key] = tuple(found)
+        yield from self._kept[key]
+
+    def _output(self, cell: Cell, cap: int | None, rate: int) -> tuple[int, int]:
         """Returns what the output costs: in all, and for each token of what the request asks for."""
         if rate == 0:
             return rate, rate
         if cell.answer(STATED) and (cap is None or cell.sure(line("m", 0, 1, cap))):
-            return Fraction(0), rate
-        return rate * (cap or 0), Fraction(0)
+            return 0, rate
+        return rate * (cap or 0), 0
 
     def _margins(self, cell: Cell) -> _Margins:
         return cast("_Margins", self._figure("margins", self._answers(cell, "margins"), None))
@@ -273,7 +335,7 @@ def _margins_at(model: Model, answers: Mapping[Question, Answer]) -> _Margins:
     return _Margins(none.likely, "n" if none.high == more.high else "h", none.high)
 
 
-def _lines_expected(model: Model, answers: Mapping[Question, Answer]) -> tuple[Fraction, Fraction, Fraction] | None:
+def _lines_expected(model: Model, answers: Mapping[Question, Answer]) -> tuple[int, int, int] | None:
     """Returns what no token costs, each of input and each of output; None where that is unknown."""
     return _line(
         expected_usd(model, features_at(answers, (0, 0, 0)), 0),
@@ -282,7 +344,7 @@ def _lines_expected(model: Model, answers: Mapping[Question, Answer]) -> tuple[F
     )
 
 
-def _lines_worst(model: Model, answers: Mapping[Question, Answer]) -> tuple[Fraction, Fraction, Fraction] | None:
+def _lines_worst(model: Model, answers: Mapping[Question, Answer]) -> tuple[int, int, int] | None:
     unlimited = replace(model, max_output_tokens=None)
     one, input_more, output_more = (
         worst_usd(unlimited, features_at(answers, sizes)) for sizes in ((0, 0, 1), (1, 1, 1), (0, 0, 2))
@@ -298,13 +360,11 @@ _FIGURES: Final[Mapping[str, Callable[[Model, Mapping[Question, Answer]], Any]]]
 }
 
 
-def _line(
-    base: Decimal | None, input_more: Decimal | None, output_more: Decimal | None
-) -> tuple[Fraction, Fraction, Fraction] | None:
+def _line(base: Decimal | None, input_more: Decimal | None, output_more: Decimal | None) -> tuple[int, int, int] | None:
     if base is None or input_more is None or output_more is None:
         return None
-    start = Fraction(base)
-    return start, Fraction(input_more) - start, Fraction(output_more) - start
+    start = whole(base)
+    return start, whole(input_more) - start, whole(output_more) - start
 
 
 def _single(cell: Cell, tiers: tuple[Tier, ...], at_most_above: Callable[[int], Bound]) -> Tier:

@@ -32,7 +32,6 @@ from router.testing.space import (
 )
 from router.testing.space_draws import sequence
 from router.testing.space_linear import MOST, line
-from router.testing.space_models import at_most
 from router.testing.space_world import World, shipped_kind
 
 READ: Final = frozenset(
@@ -193,6 +192,28 @@ class Reader:
                         return entry.name
         return None
 
+    def candidates(self, order: Order, cell: Cell, /) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+        """Returns who may be live, who may be asked first, and who is certain to be live, without looking closely."""
+        live: set[str] = set()
+        first: set[str] = set()
+        certain: set[str] = set()
+        for group in order:
+            for entry in group.entries:
+                if self.world.figures[entry.name].dead(cell):
+                    continue
+                live.add(entry.name)
+                if not certain or (group.ranked and certain <= {e.name for e in group.entries}):
+                    first.add(entry.name)
+                if self._surely_alive(entry, cell):
+                    certain.add(entry.name)
+        return frozenset(live), frozenset(first), frozenset(certain)
+
+    def _surely_alive(self, entry: Entry, cell: Cell) -> bool:
+        try:
+            return self.alive(entry, cell)
+        except Split:
+            return False
+
     def _leads(self, group: Group, favourite: str | None, cell: Cell) -> bool:
         """Returns whether the favourite is the cheapest of a group; False where nobody in the group is live."""
         own = [entry for entry in group.entries if entry.name == favourite]
@@ -229,7 +250,7 @@ class Reader:
         mine, theirs = self.world.figures[one].expected(cell), self.world.figures[other].expected(cell)
         if mine is None or theirs is None:
             return theirs is None and (mine is not None or one < other)
-        return at_most("n", mine.a - theirs.a, mine.b - theirs.b, theirs.c - mine.c, strictly=one > other)
+        return line("n", mine.a - theirs.a, mine.b - theirs.b, theirs.c - mine.c - (one > other))
 
     def _chain(self, policy: Any, order: Order, cell: Cell) -> Order:
         for part in policy.policies:

@@ -117,7 +117,7 @@ _SERVED: Final = st.fixed_dictionaries(
 )
 """What most models leave as it is, and most policies do not look at."""
 _SERVED_OR_NOT: Final[st.SearchStrategy[dict[str, Any]]] = st.one_of(st.just({}), st.just({}), st.just({}), _SERVED)
-_PRICES: Final = st.one_of(st.sampled_from(_COMMON), st.sampled_from(_COMMON), prices())
+_PRICES: Final = st.one_of(*[st.sampled_from(_COMMON)] * 5, prices())  # a whole price takes many draws
 _WINDOWS: Final = st.sampled_from([None, None, None, None, 1_000_000, 128_000, 2000])
 _OUTPUTS: Final = st.sampled_from([None, None, 8192, 100])
 _ABILITIES: Final = st.one_of(

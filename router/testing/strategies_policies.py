@@ -22,6 +22,7 @@ from router.testing.strategies_vocabulary import PLAIN, Vocabulary
 
 _AMOUNTS: Final = ("0.001", "0", "0.0001", "0.05", "1")
 _NUMBERS: Final = (1.0, 0.5, 0.1, 2.0, 3.0, 20.0, 0.0)
+_STATED: Final = (Policy, str, bool, int, float, Decimal, NoneType)
 _MOST: Final = 3
 """Entries of a list, and policies beside each other."""
 _EITHER: Final[Mapping[str, tuple[str, ...]]] = {"Share": ("model", "use")}
@@ -83,11 +84,14 @@ def instances_of(
         return st.builds(cls, **given)
     hints = get_type_hints(cls, include_extras=True)
     drawn: dict[str, st.SearchStrategy[Any]] = {}
+    options_of = _Options(vocabulary, inner)
     for field in dataclasses.fields(cls):
         if not field.init or field.name == "kind" or field.name in given:
             continue
-        of = _Options(vocabulary, inner).of(hints[field.name], field.name)
-        drawn[field.name] = of if _is_required(field) else st.one_of(st.just(_default(field)), of)
+        if _is_required(field):
+            drawn[field.name] = options_of.of(hints[field.name], field.name)
+        elif options_of.knows(hints[field.name]):
+            drawn[field.name] = st.one_of(st.just(_default(field)), options_of.of(hints[field.name], field.name))
     if cls.__name__ not in _EITHER:
         return st.builds(cls, **drawn, **given)
     rest = {name: of for name, of in drawn.items() if name not in _EITHER[cls.__name__]}
@@ -120,6 +124,21 @@ class _Options:
             return st.dictionaries(self.of(arguments[0], name), self.of(arguments[1], name), max_size=_MOST)
         return self._one(annotation, name, rules)
 
+    def knows(self, annotation: Any) -> bool:
+        """Returns whether it is made of what TOML can state; of other things, the default is a wiser choice."""
+        arguments = get_args(annotation)
+        match get_origin(annotation):
+            case None:
+                return annotation in _STATED or dataclasses.is_dataclass(annotation)
+            case origin if origin is Literal:
+                return True
+            case origin if origin is Annotated:
+                return self.knows(arguments[0])
+            case origin if origin in {Union, UnionType, tuple, list, frozenset, set}:
+                return all(self.knows(argument) for argument in arguments if argument is not ...)
+            case origin:
+                return issubclass(origin, Mapping) and all(map(self.knows, arguments))
+
     def _several(self, kind: type, item: st.SearchStrategy[Any], rules: tuple[Any, ...]) -> st.SearchStrategy[Any]:
         least = max((rule.min_length for rule in rules if isinstance(rule, MinLen)), default=0)
         most = min((rule.max_length for rule in rules if isinstance(rule, MaxLen)), default=max(_MOST, least))
@@ -137,7 +156,8 @@ class _Options:
         if annotation is int:
             return _within((1, *self._words.tokens, 0, 2), rules, annotation)
         if annotation is float:
-            return _within((*self._words.qualities, *_NUMBERS), rules, annotation)
+            numbers = () if "quality" in name else _NUMBERS
+            return _within((*self._words.qualities, *numbers), rules, annotation)
         if annotation is Decimal:
             return _within(map(Decimal, _AMOUNTS), rules, annotation)
         if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
@@ -179,8 +199,10 @@ def _mentions_policy(hint: Any) -> bool:
 def _within(values: Iterable[Any], rules: tuple[Any, ...], kind: type) -> st.SearchStrategy[Any]:
     """Returns a strategy of those of the values that keep the rules; where none does, of any number that does."""
     found = [value for value in dict.fromkeys(values) if all(_keeps(value, rule) for rule in rules)]
+    if found:
+        return st.sampled_from(found)
     bounded: Any = Annotated[(kind, *rules)]
-    return st.sampled_from(found) if found else st.from_type(bounded)
+    return st.from_type(bounded)
 
 
 def _keeps(value: Any, rule: Any) -> bool:

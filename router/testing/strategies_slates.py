@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from hypothesis import strategies as st
 
@@ -13,6 +13,8 @@ from router.core.stats import BreakerState
 from router.core.tokens import tokens_at
 from router.testing.strategies_models import models, named_apart
 from router.testing.strategies_vocabulary import CAPABILITIES, PLAIN, Vocabulary
+
+T = TypeVar("T")
 
 _NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _MOMENTS: Final = st.one_of(
@@ -168,15 +170,21 @@ def _entries(max_size: int, vocabulary: Vocabulary) -> st.SearchStrategy[list[En
 def _surroundings(vocabulary: Vocabulary) -> st.SearchStrategy[dict[str, Any]]:
     """Returns a strategy of a context's fields but for the features."""
     words, names = st.sampled_from(vocabulary.words), st.sampled_from(vocabulary.names)
+    values = st.sampled_from((*vocabulary.words, *vocabulary.names))  # a tag may name the model that it wishes for
     return st.fixed_dictionaries(
         {
             "now": _MOMENTS,
             "draw": _DRAWS,
-            "tags": st.dictionaries(words, words, max_size=3),
+            "tags": _mappings(words, values),
             "tenant": st.none() | words,
-            "stats": st.dictionaries(names, _STATS, max_size=3),
+            "stats": _mappings(names, _STATS),
         }
     )
+
+
+def _mappings(keys: st.SearchStrategy[str], values: st.SearchStrategy[T]) -> st.SearchStrategy[dict[str, T]]:
+    """Returns a strategy of small mappings, half of them with an order that a policy might look at."""
+    return st.one_of(st.dictionaries(keys, values, max_size=3), st.dictionaries(keys, values, min_size=2, max_size=3))
 
 
 def _slate(of: Features, entries: list[Entry], vocabulary: Vocabulary) -> Slate:

@@ -66,7 +66,7 @@ class Vocabulary:
     patterns: tuple[str, ...] = ("x", "y")
     providers: tuple[str, ...] = ("openai", "anthropic")
     regions: tuple[str, ...] = ("eu-1", "us-1")
-    qualities: tuple[float, ...] = (0.5, 0.9, 0.1, 0.0, 1.0)
+    qualities: tuple[float, ...] = (0.5, 0.1, 0.9, 0.0, 1.0)
 
 
 PLAIN: Final = Vocabulary()
@@ -102,7 +102,7 @@ def vocabulary_of(policy: Policy | type, /, *, names: Iterable[str] = ()) -> Voc
         patterns=_joined(sorted(patterns), start.patterns),
         providers=_joined(words("providers"), start.providers, guessed),
         regions=_joined(words("regions"), start.regions, guessed),
-        qualities=_joined((start.qualities[0], *qualities), start.qualities),
+        qualities=tuple(dict.fromkeys((start.qualities[0], *qualities[:_MOST_OF_EACH], *start.qualities))),
     )
 
 
