@@ -169,7 +169,11 @@ class _Writer:
             case _ if all("__repr__" not in vars(cls) for cls in type(value).__mro__[:-1]):
                 return f"{self._name(type(value))}({'...' if _is_choosy(type(value)) else ''})"
             case _:
-                return repr(value)
+                # Such as `count(3)`: where the repr is a call, the class must be there to be called.
+                text = repr(value)
+                if text.startswith(f"{type(value).__qualname__}("):
+                    self._name(type(value))
+                return text
 
     def _moment(self, value: datetime) -> str:
         clock = [value.hour, value.minute, value.second, value.microsecond]
