@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,10 @@ def test_every_broken_policy_is_caught(broken: Broken) -> None:
     assert error.rule == broken.rule
     assert len(error.slate.live) + len(error.slate.dropped) <= broken.models
     assert str(error).startswith(f"{broken.rule}: {error.says}\n\n    from ")
+    # What sorts by place in memory may happen to sort as before.
+    repeated = f"for _ in range(20):\n{textwrap.indent(error.code, '    ')}"
     with pytest.raises(invariants.Counterexample) as again:
-        for _ in range(20):  # what sorts by place in memory may happen to sort as before
-            exec(error.code, {})  # noqa: S102 - whether this runs is the question
+        exec(repeated, {})  # noqa: S102 - whether this runs is the question
     assert again.value.rule == broken.rule
     if broken.rule not in PASSING:
         assert again.value.says == error.says
