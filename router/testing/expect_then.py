@@ -156,18 +156,15 @@ def plainly_holds(then: ExpectThen, world: World, possible: Possible, cell: Cell
         (then.worst_case_usd, "worst", possible.live, bounds),
     )
     return all(
-        _all_within(_Limits.of(comparison, within), [world.figures[name].most(what, cell) for name in sorted(names)])
+        _all_within(_Limits.of(comparison, within), [world.figures[name].range(what, cell) for name in sorted(names)])
         for comparison, what, names, within in limits
         if comparison is not None
     )
 
 
-def _all_within(limits: _Limits, amounts: Sequence[Fraction | None]) -> bool:
-    """Returns whether amounts up to these are let through; a comparison with a least amount does not say so."""
-    if limits.least is not None or limits.most is None:
-        return not amounts
-    strictly, most = limits.span.open_most, limits.most
-    return all(amount is not None and (amount < most or (amount == most and not strictly)) for amount in amounts)
+def _all_within(limits: _Limits, ranges: Sequence[tuple[Fraction, Fraction] | None]) -> bool:
+    """Returns whether all amounts in these ranges are let through."""
+    return all(known is not None and all(map(limits.let, known)) for known in ranges)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +185,12 @@ class _Limits:
         """
         span = span_of(comparison)
         return cls(_of_one(span.least, bounds), _of_one(span.most, bounds), span)
+
+    def let(self, amount: Fraction) -> bool:
+        """Returns whether an amount of one attempt is let through."""
+        if self.least is not None and (amount < self.least or (self.span.open_least and amount == self.least)):
+            return False
+        return self.most is None or amount < self.most or (amount == self.most and not self.span.open_most)
 
 
 def _of_one(limit: Decimal | None, bounds: Bounds | None) -> Fraction | None:

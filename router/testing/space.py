@@ -47,8 +47,8 @@ _NEVER_COUNTED: Final = ("tools", "json_schema", "vision", "audio_input", "file_
 """What makes a request's input more than text, whose tokens are never known exactly."""
 
 
-CELLS_MOST: Final = 30_000
-"""Cells of one walk above which nothing is proved: about ten seconds."""
+CELLS_MOST: Final = 3_000
+"""Cells of one walk above which nothing is proved: about ten seconds over fifty models."""
 
 
 class TooManyCells(ValueError):

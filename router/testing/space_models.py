@@ -220,47 +220,48 @@ class Figures:
         except Split:
             return False
 
-    def most(self, what: Cost, cell: Cell, /) -> Fraction | None:
-        """Returns dollars that no attempt of a request in the cell costs more than; None where there is no such limit.
+    def range(self, what: Cost, cell: Cell, /) -> tuple[Fraction, Fraction] | None:
+        """Returns dollars between which every attempt of a request in the cell costs; None where it may be unknown.
 
-        It is found without looking closely, so it may be far too high.
+        They are found without looking closely, so they may be far apart.
         """
         model, price = self.model, self.model.price
         cap = self._most_expected if what == "expected" else model.max_output_tokens
-        if price is None or (cap is None and False in cell.answers(STATED)):
+        unstated = False in cell.answers(STATED)
+        if price is None or (cap is None and unstated):
             return None
-        sizes = self._largest(cell)
-        output = min(sizes["m"], sizes["m"] if cap is None else cap)
-        if False in cell.answers(STATED):
-            output = max(output, cap or 0)
-        highest = 0
-        for axis, lines in self._variants(what, price, cell):
-            if lines is None:
-                return None
-            base, per_input, per_output = lines
-            highest = max(highest, base + per_input * sizes[axis] + per_output * output)
-        return Fraction(highest, 10**_DIGITS)
+        # The window is of tokens as the model counts them, which may be one fewer.
+        window = (model.context_window_tokens or MOST) + 1
+        input_least = max(1, -cell.bounds.get(("n", -1, 0), -1))
+        input_most = min(window, cell.bounds.get(("h", 1, 0), MOST))
+        output_least, output_most = max(1, -cell.bounds["m", 0, -1]), min(window, cell.bounds["m", 0, 1])
+        if cap is not None:
+            output_least, output_most = min(output_least, cap), cap if unstated else min(output_most, cap)
+        if what == "expected":
+            input_most = min(input_most, cell.bounds.get(("n", 1, 0), MOST))
+        lines = self._variants(what, price, cell)
+        known = [line for line in lines if line is not None]
+        if len(known) < len(lines):
+            return None
+        least = min((base + a * input_least + b * output_least for base, a, b in known), default=0)
+        most = max((base + a * input_most + b * output_most for base, a, b in known), default=0)
+        return Fraction(least, 10**_DIGITS), Fraction(most, 10**_DIGITS)
 
-    def _largest(self, cell: Cell) -> dict[Axis, int]:
-        """Returns the largest sizes that the model can serve and the cell may have."""
-        window = self.model.context_window_tokens or MOST
-        n = min(window + 1, cell.bounds.get(("n", 1, 0), MOST))  # the window is of `n` as the model counts it
-        h = min(window + 1, cell.bounds.get(("h", 1, 0), MOST))
-        return {"n": min(n, h), "h": h, "m": min(window, cell.bounds["m", 0, 1])}
-
-    def _variants(self, what: Cost, price: Price, cell: Cell) -> Iterator[tuple[Axis, tuple[int, int, int] | None]]:
-        """Yields every line by which a request of the cell may be charged, with the axis that it rises on."""
+    def _variants(self, what: Cost, price: Price, cell: Cell) -> tuple[tuple[int, int, int] | None, ...]:
+        """Returns every line by which a request of the cell may be charged."""
         questions = self._questions(what)
         key = (what, *map(cell.answers, questions))
         if key not in self._kept:
-            found: dict[tuple[Axis, Any], None] = {}
-            for values in product(*map(cell.answers, questions)):
-                answers = dict(zip(questions, values, strict=True))
-                axis: Axis = "n" if what == "expected" else "h"
-                for tier in (tier for tiers in self._tables(price, answers) for tier in tiers):
-                    found[axis, self._figure(what, answers, tier)] = None
-            self._kept[key] = tuple(found)
-        yield from self._kept[key]
+            every = (dict(zip(questions, values, strict=True)) for values in product(*map(cell.answers, questions)))
+            self._kept[key] = tuple(
+                {
+                    self._figure(what, answers, tier): None
+                    for answers in every
+                    for tiers in self._tables(price, answers)
+                    for tier in tiers
+                }
+            )
+        return cast("tuple[tuple[int, int, int] | None, ...]", self._kept[key])
 
     def _output(self, cell: Cell, cap: int | None, rate: int) -> tuple[int, int]:
         """Returns what the output costs: in all, and for each token of what the request asks for."""
