@@ -61,7 +61,7 @@ def keeps_no_state(policy: Policy, slate: Slate, context: Context) -> None:
     called(policy, slate, context)
     for where, value in _memory(policy):
         if where not in before or before[where] != value:
-            says = f"a call changed {where[-2]}.{where[-1]}: {before.get(where, 'nothing')}, then {value}"
+            says = f"a call changed {where[-2]}.{where[-1]}: {before.get(where, 'nothing'):.100}, then {value:.100}"
             raise Counterexample("keeps_no_state", says, policy, slate, context)
     for other in _others(slate, context):
         called(policy, *other)
@@ -142,7 +142,7 @@ def _memory(policy: Policy) -> Iterator[tuple[tuple[Any, ...], str]]:
         for owner, variables in _variables(part):
             for name, value in variables.items():
                 if type(value) in _COUNTED or type(value) in _GATHERED or type(value).__module__ == "itertools":
-                    yield (*path, owner, name), f"{value!r:.200}"
+                    yield (*path, owner, name), repr(value)
 
 
 def _variables(part: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

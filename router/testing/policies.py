@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis.errors import Flaky
 from router import Context, Policy, Slate
 from router.testing.invariants import invariants_of, known_promises, promises_of
 from router.testing.invariants_shown import Counterexample, Invariant, Outcome, difference, outcome_of
+from router.testing.invariants_smaller import smaller_situations
 from router.testing.strategies_policies import instances_of
 from router.testing.strategies_slates import situations
 from router.testing.strategies_vocabulary import PLAIN, Vocabulary, vocabulary_of
@@ -64,28 +65,34 @@ def check_policy(
         found.ask_again()
     if found.first is None:
         return
-    # Once more, for this invariant alone: else what is left over in the end might break another one.
-    _explore(cases, found.the_same, examples=examples, derandomize=derandomize, shrink=True)
-    smallest = found.without_bystanders(found.smallest or found.first)
+    smallest = found.made_small(found.first)
+    drawn = _policies(policy, tuple(names), options)
+    if drawn is not None:  # its options are made small by drawing others for the case that was found
+        case = st.tuples(drawn, st.just((smallest.slate, smallest.context)))
+        _explore(case, found.the_same, examples=examples, derandomize=derandomize, shrink=True)
+        smallest = found.made_small(min(smallest, found.smallest or smallest, key=_size))
     shown = Counterexample(smallest.rule, smallest.says, smallest.policy, smallest.slate, smallest.context)
     raise shown from smallest.__cause__
 
 
 def _cases(policy: Any, names: tuple[str, ...], options: Mapping[str, Any]) -> st.SearchStrategy[Case]:
-    if isinstance(policy, st.SearchStrategy):
-        vocabulary = _named(PLAIN, names)
-        return st.tuples(policy, situations(vocabulary=vocabulary))
-    vocabulary = vocabulary_of(policy, names=names)
-    if isinstance(policy, type):
-        drawn = instances_of(policy, vocabulary=vocabulary, options=options)
-        return st.tuples(drawn, situations(vocabulary=vocabulary))
-    if options:
+    if options and not isinstance(policy, type):
         raise TypeError(f"options ({', '.join(options)}) are of a class, and {policy!r} is no class")
-    return st.tuples(st.just(policy), situations(vocabulary=vocabulary))
+    drawn = _policies(policy, names, options)
+    return st.tuples(st.just(policy) if drawn is None else drawn, situations(vocabulary=_vocabulary(policy, names)))
 
 
-def _named(vocabulary: Vocabulary, names: tuple[str, ...]) -> Vocabulary:
-    return vocabulary if not names else Vocabulary(names=names)
+def _policies(policy: Any, names: tuple[str, ...], options: Mapping[str, Any]) -> st.SearchStrategy[Policy] | None:
+    """Returns the strategy that policies are drawn from; None where there is only one."""
+    if isinstance(policy, type):
+        return instances_of(policy, vocabulary=_vocabulary(policy, names), options=options)
+    return policy if isinstance(policy, st.SearchStrategy) else None
+
+
+def _vocabulary(policy: Any, names: tuple[str, ...]) -> Vocabulary:
+    if isinstance(policy, st.SearchStrategy):
+        return Vocabulary(names=names) if names else PLAIN
+    return vocabulary_of(policy, names=names)
 
 
 @lru_cache(maxsize=256)
@@ -141,17 +148,13 @@ class _Search:
                     self.smallest = error
                 raise error
 
-    def without_bystanders(self, smallest: Counterexample) -> Counterexample:
-        """Returns a counterexample without the candidates, tags and statistics that it does not need.
-
-        Hypothesis makes each value simpler, but where the name of one depends on another's it cannot leave one out.
-        """
-        pending = list(_smaller(smallest))
-        while pending:
-            slate, context = pending.pop(0)
-            error = self._broken(smallest.policy, slate, context)
+    def made_small(self, smallest: Counterexample) -> Counterexample:
+        """Returns a counterexample without whatever in its slate and context it does not need."""
+        steps = smaller_situations(smallest.slate, smallest.context)
+        while (step := next(steps, None)) is not None:
+            error = self._broken(smallest.policy, *step)
             if error is not None and _size(error) < _size(smallest):
-                smallest, pending = error, list(_smaller(error))
+                smallest, steps = error, smaller_situations(error.slate, error.context)
         return smallest
 
     def _broken(self, policy: Policy, slate: Slate, context: Context) -> Counterexample | None:
@@ -176,19 +179,6 @@ class _Search:
 
 def _size(error: Counterexample) -> tuple[int, int]:
     return len(error.slate.live) + len(error.slate.dropped), len(error.code)
-
-
-def _smaller(error: Counterexample) -> Iterator[tuple[Slate, Context]]:
-    """Yields the case with one thing less, each in turn."""
-    slate, context = error.slate, error.context
-    for place in range(len(slate.dropped)):
-        yield Slate(slate.live, slate.dropped[:place] + slate.dropped[place + 1 :]), context
-    for place in range(len(slate.live)):
-        yield Slate(slate.live[:place] + slate.live[place + 1 :], slate.dropped), context
-    for tag in context.tags:
-        yield slate, replace(context, tags={name: value for name, value in context.tags.items() if name != tag})
-    for model in context.stats:
-        yield slate, replace(context, stats={name: value for name, value in context.stats.items() if name != model})
 
 
 def _explore(

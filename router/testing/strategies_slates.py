@@ -194,7 +194,7 @@ def _slate(of: Features, entries: list[Entry], vocabulary: Vocabulary) -> Slate:
         named_apart((e[0] for e in entries), vocabulary), entries, strict=True
     ):
         candidate = _candidate(model, of, output_tokens)
-        reason = _unable(candidate)
+        reason = unable(candidate)
         if reason is not None:
             dropped.append(Dropped(candidate, "request", reason))
         elif fell_before:
@@ -209,7 +209,7 @@ def _candidate(model: Model, of: Features, output_tokens: int) -> Candidate:
     return Candidate(model=model, features=of, expected_output_tokens=min([output_tokens, *most]))
 
 
-def _unable(candidate: Candidate) -> str | None:
+def unable(candidate: Candidate) -> str | None:
     """Returns why a candidate cannot serve its request at all; None where it can."""
     model, of = candidate.model, candidate.features
     if not of.needs <= model.capabilities:

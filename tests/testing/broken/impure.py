@@ -102,10 +102,10 @@ class AvoidsTheLast:
 
 
 class GathersWhatItSees:
-    """Keeps the last names, for a report."""
+    """Keeps all names, for a report."""
 
     def __init__(self) -> None:
-        self.seen: deque[str] = deque(maxlen=50)
+        self.seen: deque[str] = deque()
 
     def __call__(self, slate: Slate, context: Context, /) -> Slate:
         self.seen.extend(candidate.name for candidate in slate.live)
