@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 from router import Candidate, Context, Policy, Slate, statics
@@ -24,7 +25,8 @@ def never_raises(policy: Policy, slate: Slate, context: Context) -> None:
     gone = Slate((), slate.dropped)
     for less in (Slate(()), gone, *(Slate((candidate,), slate.dropped) for candidate in slate.live[:1])):
         called(policy, less, context)
-    called(policy, slate, dataclasses.replace(context, stats={}, tags={}, tenant=None))
+    for other in (dataclasses.replace(context, stats={}, tags={}, tenant=None), *_through_the_week(context)):
+        called(policy, slate, other)
 
 
 def leaves_the_dropped_dropped(policy: Policy, slate: Slate, context: Context) -> None:
@@ -45,21 +47,31 @@ def leaves_the_dropped_dropped(policy: Policy, slate: Slate, context: Context) -
 
 def keeps_all_candidates(policy: Policy, slate: Slate, context: Context) -> None:
     """Who goes in comes out, live or dropped, once, and as the very same candidate."""
-    result = called(policy, slate, context)
     given = {id(candidate): candidate for candidate in everyone(slate)}
+    for when in (context, *_through_the_week(context)):
+        says = _miscounted(given, called(policy, slate, when))
+        if says is not None:
+            raise Counterexample("keeps_all_candidates", says, policy, slate, when)
+
+
+def _miscounted(given: Mapping[int, Candidate], result: Slate) -> str | None:
+    """Returns which candidate is not there once; None where all are."""
     seen: set[int] = set()
     for candidate in everyone(result):
         if id(candidate) not in given:
-            says = f"{candidate.name!r} was not in the slate that was given; a copy of a candidate is another one"
-            raise Counterexample("keeps_all_candidates", says, policy, slate, context)
+            return f"{candidate.name!r} was not in the slate that was given; a copy of a candidate is another one"
         if id(candidate) in seen:
-            says = f"{candidate.name!r} stands there twice"
-            raise Counterexample("keeps_all_candidates", says, policy, slate, context)
+            return f"{candidate.name!r} stands there twice"
         seen.add(id(candidate))
-    for key, candidate in given.items():
-        if key not in seen:
-            says = f"{candidate.name!r} is lost: it is neither live nor dropped"
-            raise Counterexample("keeps_all_candidates", says, policy, slate, context)
+    lost = (candidate.name for key, candidate in given.items() if key not in seen)
+    return next((f"{name!r} is lost: it is neither live nor dropped" for name in lost), None)
+
+
+def _through_the_week(context: Context) -> Iterator[Context]:
+    """Yields the same request on the other days of the week, each at another hour: rules of time are seldom met."""
+    for days in range(1, 7):
+        then = context.now + timedelta(days=days)
+        yield dataclasses.replace(context, now=then.replace(hour=(then.hour + 3 * days) % 24))
 
 
 def says_who_and_why(policy: Policy, slate: Slate, context: Context) -> None:

@@ -70,6 +70,8 @@ def _simpler_candidates(candidate: Candidate) -> Iterator[Candidate]:
         yield dataclasses.replace(
             candidate, model=dataclasses.replace(model, id=plain.id, provider=plain.provider, client=plain.client)
         )
+    if candidate.expected_output_tokens != 1:
+        yield dataclasses.replace(candidate, expected_output_tokens=1)
     for simpler in _simpler(model):
         yield dataclasses.replace(candidate, model=simpler)
 

@@ -17,15 +17,13 @@ from router.testing.strategies_vocabulary import CAPABILITIES, PLAIN, Vocabulary
 T = TypeVar("T")
 
 _NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
-_MOMENTS: Final = st.one_of(
-    st.sampled_from([_NOON + timedelta(days=days) for days in range(7)]),  # every day of a week
-    st.sampled_from(
-        [
-            datetime(2028, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC),
-            datetime(2026, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=-11))),
-            datetime(2026, 3, 29, 1, 30, tzinfo=timezone(timedelta(hours=5, minutes=45))),
-        ]
-    ),
+_MOMENTS: Final = st.sampled_from(
+    [
+        *(_NOON + timedelta(days=days) for days in range(7)),  # every day of a week
+        datetime(2028, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(2026, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=-11))),
+        datetime(2026, 3, 29, 1, 30, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+    ]
 )
 _SECONDS: Final = st.sampled_from([None, 1.0, 0.1, 2.0, 30.0])
 _STATS: Final = st.builds(
