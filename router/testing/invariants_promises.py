@@ -101,28 +101,20 @@ def ignores_the_order(policy: Policy, slate: Slate, context: Context) -> None:
 
 def breaks_ties_by_name(policy: Policy, slate: Slate, context: Context) -> None:
     """Of two models that differ in nothing but the name, a ranker puts the one first whose name comes first."""
-    for place, candidate in enumerate(slate.live):
+    for candidate in slate.live:
         names = ("tie 1", "tie 2")
-        twins = tuple(
+        first, second = (
             dataclasses.replace(candidate, model=dataclasses.replace(candidate.model, name=name)) for name in names
         )
-        stats = dict(context.stats)
-        if candidate.name in stats:
-            stats |= dict.fromkeys(names, stats[candidate.name])
-        around, other = (slate.live[:place], slate.live[place + 1 :]), dataclasses.replace(context, stats=stats)
-        backwards, forwards = (
-            (among := Slate((*around[0], *pair, *around[1]), slate.dropped), live_names(called(policy, among, other)))
-            for pair in (reversed(twins), twins)
-        )
-        if _ranked(backwards[1], names) != names:
-            says = f"with {candidate.name!r} there twice, as {listed(names[::-1])}, it ranks {listed(backwards[1])}"
-            if _ranked(forwards[1], names) == names:  # it ranks them as they come, and looks at no names at all
-                raise Counterexample("ignores_the_order", says, policy, backwards[0], other)
+        known = context.stats.get(candidate.name)
+        stats = context.stats if known is None else {**context.stats, **dict.fromkeys(names, known)}
+        other, backwards = dataclasses.replace(context, stats=stats), Slate((second, first))
+        ranked = live_names(called(policy, backwards, other))
+        if ranked != names:
+            says = f"with {candidate.name!r} there twice, as {listed(names[::-1])}, it ranks {listed(ranked)}"
+            if live_names(called(policy, Slate((first, second)), other)) == names:  # it ranks them as they come
+                raise Counterexample("ignores_the_order", says, policy, backwards, other)
             raise Counterexample("breaks_ties_by_name", says, policy, slate, context)
-
-
-def _ranked(ranked: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in ranked if name in names)
 
 
 def chooses_the_cheapest(policy: Policy, slate: Slate, context: Context) -> None:

@@ -107,8 +107,13 @@ def contexts(*, vocabulary: Vocabulary = PLAIN) -> st.SearchStrategy[Context]:
     Args:
         vocabulary: what tags, tenants and names of models are drawn from.
     """
-    around = _surroundings(vocabulary)
-    return st.builds(lambda of, rest: Context(features=of, **rest), features(vocabulary=vocabulary), around)
+    facts, around = features(vocabulary=vocabulary), _surroundings(vocabulary)
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Context:
+        return Context(features=draw(facts), **draw(around))
+
+    return drawn()
 
 
 @lru_cache(maxsize=64)
@@ -118,7 +123,13 @@ def candidates(*, vocabulary: Vocabulary = PLAIN) -> st.SearchStrategy[Candidate
     Args:
         vocabulary: what they are made of.
     """
-    return st.builds(_candidate, models(vocabulary=vocabulary), features(vocabulary=vocabulary), _EXPECTED)
+    some, facts = models(vocabulary=vocabulary), features(vocabulary=vocabulary)
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Candidate:
+        return _candidate(draw(some), draw(facts), draw(_EXPECTED))
+
+    return drawn()
 
 
 @lru_cache(maxsize=64)
@@ -131,11 +142,13 @@ def slates(*, max_size: int = 5, vocabulary: Vocabulary = PLAIN) -> st.SearchStr
         max_size: the most candidates.
         vocabulary: what they are made of.
     """
-    return st.builds(
-        lambda of, entries: _slate(of, entries, vocabulary),
-        features(vocabulary=vocabulary),
-        _entries(max_size, vocabulary),
-    )
+    facts, entries = features(vocabulary=vocabulary), _entries(max_size, vocabulary)
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Slate:
+        return _slate(draw(facts), draw(entries), vocabulary)
+
+    return drawn()
 
 
 @lru_cache(maxsize=64)
@@ -146,12 +159,15 @@ def situations(*, max_size: int = 5, vocabulary: Vocabulary = PLAIN) -> st.Searc
         max_size: the most candidates.
         vocabulary: what they are made of.
     """
-    return st.builds(
-        lambda of, entries, around: (_slate(of, entries, vocabulary), Context(features=of, **around)),
-        features(vocabulary=vocabulary),
-        _entries(max_size, vocabulary),
-        _surroundings(vocabulary),
-    )
+    facts, entries = features(vocabulary=vocabulary), _entries(max_size, vocabulary)
+    around = _surroundings(vocabulary)
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> tuple[Slate, Context]:
+        of = draw(facts)
+        return _slate(of, draw(entries), vocabulary), Context(features=of, **draw(around))
+
+    return drawn()
 
 
 Entry = tuple[Model, int, bool]
