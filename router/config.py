@@ -121,7 +121,7 @@ def load(path: str | os.PathLike[str], /, *, environ: Mapping[str, str] | None =
     Raises:
         ConfigError: the file is missing or no TOML, or something in it is wrong; lists all that is.
     """
-    return _checked(_read(Path(path)), str(path), environ)
+    return _checked(read_tables(Path(path)), str(path), environ)
 
 
 def default_settings(
@@ -164,7 +164,12 @@ def _checked(tables: dict[str, Any], file: str, environ: Mapping[str, str] | Non
     return Settings.model_validate(laid.tables, context=(Origin(file=file, variables=laid.variables), faults))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_tables(path: Path, /) -> dict[str, Any]:
+    """Returns what a TOML file holds.
+
+    Raises:
+        ConfigError: it is missing, or no TOML.
+    """
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file; config.example.toml shows what to write into one")
     if path.is_dir():

@@ -34,7 +34,7 @@ from router.testing.space import (
 )
 from router.testing.space_draws import TooManyWays, draws_of
 from router.testing.space_globs import TooEntangled
-from router.testing.space_linear import Axis, TooFine, line
+from router.testing.space_linear import ESTIMATED, Axis, TooFine, line
 from router.testing.space_policies import Entry, Group, Order, Reader, finite_conditions, unread
 from router.testing.space_world import World, asked_by
 
@@ -206,7 +206,7 @@ class _Prover:
 
 def meant(when: ExpectWhen, world: World, policy: Policy, /) -> Cell | None:
     """Returns the requests that an expectation means; None where it is plain to see that there are none."""
-    space = world.space(asked_by([policy]).and_of(when), spread=when.tokens_most is None)
+    space = world.space(asked_by([policy]).and_of(when), spread=ESTIMATED if when.tokens_most is None else None)
     start = space.all()
     return start.take(*_conditions(when, start))
 

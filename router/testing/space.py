@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from router.testing.space_linear import MOST, Bounds, Line, Sizes, largest, smallest, within
+from router.testing.space_linear import ESTIMATED, MOST, Bounds, Line, Sizes, Spread, largest, smallest, within
 
 Found = TypeVar("Found")
 Answer = str | bool | None
@@ -102,11 +102,11 @@ class Space:
     """The questions there are, each with all answers, the plainest first.
 
     Attributes:
-        spread: whether the upper bound of the input is within what estimates can be off by.
+        spread: how far the upper bound of the input can be from the likely count; None is any distance.
     """
 
     questions: Mapping[Question, tuple[Answer, ...]]
-    spread: bool = True
+    spread: Spread | None = ESTIMATED
 
     def all(self) -> Cell:
         """Returns the cell with every request."""
@@ -212,8 +212,17 @@ class Cell:
 
     def smallest(self, best: Point | None = None, /) -> Point | None:
         """Returns its plainest and smallest request; `best` where none is smaller than that."""
-        point = self.least()
-        if point is None or (best is not None and simplicity(point) >= simplicity(best)):
+        return self._best(best, Cell.least, simplicity)
+
+    def longest(self, best: Point | None = None, /) -> Point | None:
+        """Returns a request with the most input of those that ask for the least output; `best` where none has more."""
+        return self._best(best, Cell._most, lambda point: -point.sizes[0])
+
+    def _best(
+        self, best: Point | None, corner: Callable[[Cell], Point | None], key: Callable[[Point], Any]
+    ) -> Point | None:
+        point = corner(self)
+        if point is None or (best is not None and key(point) >= key(best)):
             return best
         group = self._broken(point)
         if group is None:
@@ -223,20 +232,18 @@ class Cell:
         for condition in group:
             part = replace(self, without=others).take(*met, self._opposite(condition))
             if part is not None:
-                best = part.smallest(best)
+                best = part._best(best, corner, key)  # noqa: SLF001 - a part of the same cell
             met.append(condition)
         return best
 
     def ends(self) -> Iterator[Point]:
-        """Yields its smallest request, and a large one where that is at hand."""
-        first = self.smallest()
-        if first is None:
-            return
-        yield first
+        """Yields its smallest request and its longest."""
+        ends = self.smallest(), self.longest()
+        yield from {repr(point.sizes): point for point in ends if point is not None}.values()
+
+    def _most(self) -> Point | None:
         sizes = largest(self.bounds, spread=self.space.spread)
-        last = None if sizes is None else self._point(sizes)
-        if last is not None and last != first and self._broken(last) is None:
-            yield last
+        return None if sizes is None else self._point(sizes)
 
     def _broken(self, point: Point) -> tuple[Parting, ...] | None:
         """Returns a group of conditions that all hold of a request, which the cell is without."""

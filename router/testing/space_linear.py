@@ -20,10 +20,13 @@ Sizes = tuple[int, int, int]
 
 MOST: Final = 10**9
 """More tokens than any request has."""
-SPREAD: Final = 8
-SPARE: Final = 64
-"""At most `SPREAD` times the likely count, and `SPARE`, is the upper bound of the input: the estimate counts no script
-below 0.13 tokens a byte, and an image of unknown size at 800 of at most 5,000 tokens."""
+Spread = tuple[int, int]
+"""The upper bound of the input is at most so many times the likely count, and so many tokens."""
+ESTIMATED: Final[Spread] = 8, 64
+"""Of what the router estimates: no script is counted below 0.13 tokens a byte, an image of unknown size as 800 of at
+most 5,000 tokens."""
+CERTAIN: Final[Spread] = 1, 0
+"""Of inputs whose length is certain."""
 TRIED_MOST: Final = 20_000
 
 
@@ -85,12 +88,12 @@ def within(sizes: Sizes, bounds: Bounds, /) -> bool:
     return all(Line(side, most).holds(sizes) for side, most in bounds.items())
 
 
-def smallest(bounds: Bounds, /, *, spread: bool) -> Sizes | None:
+def smallest(bounds: Bounds, /, *, spread: Spread | None) -> Sizes | None:
     """Returns the sizes within all bounds with the least m, then the least n, then the least h; None without any.
 
     Args:
         bounds: with least and most m.
-        spread: whether `h` is at most what an estimate can differ by, or anything from `n` up.
+        spread: how far `h` can be from `n`; None is any distance.
 
     Raises:
         TooFine: there may be some, but they could not be found.
@@ -105,7 +108,7 @@ def smallest(bounds: Bounds, /, *, spread: bool) -> Sizes | None:
     return None
 
 
-def largest(bounds: Bounds, /, *, spread: bool) -> Sizes | None:
+def largest(bounds: Bounds, /, *, spread: Spread | None) -> Sizes | None:
     """Returns sizes within all bounds with the least m, and then the most n and the least h; None without any."""
     first = smallest(bounds, spread=spread)
     if first is None:
@@ -116,11 +119,11 @@ def largest(bounds: Bounds, /, *, spread: bool) -> Sizes | None:
     return n, max(n, h_least), m
 
 
-def _at(bounds: Bounds, m: int, *, spread: bool) -> Sizes | None:
+def _at(bounds: Bounds, m: int, *, spread: Spread | None) -> Sizes | None:
     if any(side[2] * m > most for side, most in bounds.items() if side[0] == "m"):
         return None
     n_least, n_most, h_least, h_most = _intervals(bounds, m)
-    n = max(n_least, -((SPARE - h_least) // SPREAD)) if spread else n_least
+    n = n_least if spread is None else max(n_least, -((spread[1] - h_least) // spread[0]))
     if n > min(n_most, h_most) or h_least > h_most:
         return None
     return n, max(n, h_least), m
@@ -141,7 +144,7 @@ def _intervals(bounds: Bounds, m: int) -> tuple[int, int, int, int]:
     return least["n"], most["n"], least["h"], most["h"]
 
 
-def _outputs(bounds: Bounds, *, spread: bool) -> tuple[int, int]:
+def _outputs(bounds: Bounds, *, spread: Spread | None) -> tuple[int, int]:
     """Returns the least and the most m for which there are fractions within all bounds; no range where there are none.
 
     Each lower and each upper bound of n or h that must not cross give one bound of m.
@@ -163,7 +166,7 @@ def _outputs(bounds: Bounds, *, spread: bool) -> tuple[int, int]:
     return least, most
 
 
-def _crossings(bounds: Bounds, *, spread: bool) -> Iterator[tuple[int, int]]:
+def _crossings(bounds: Bounds, *, spread: Spread | None) -> Iterator[tuple[int, int]]:
     """Yields (slope, limit) with slope·m <= limit for each pair of bounds that must not cross."""
     lows: list[tuple[Axis, int, int, int]] = [("n", 1, 0, -1), ("h", 1, 0, -1)]
     highs: list[tuple[Axis, int, int, int]] = [("n", 1, 0, MOST), ("h", 1, 0, MOST)]
@@ -173,7 +176,8 @@ def _crossings(bounds: Bounds, *, spread: bool) -> Iterator[tuple[int, int]]:
     for low, a1, b1, c1 in lows:  # the axis is at least (b1·m - c1) / a1
         for high, a2, b2, c2 in highs:  # and at most (c2 - b2·m) / a2
             if low == "h" and high == "n":
-                if spread:
-                    yield a2 * b1 + SPREAD * a1 * b2, SPREAD * a1 * c2 + a2 * c1 + SPARE * a1 * a2
+                if spread is not None:
+                    times, more = spread
+                    yield a2 * b1 + times * a1 * b2, times * a1 * c2 + a2 * c1 + more * a1 * a2
             else:
                 yield a2 * b1 + a1 * b2, a1 * c2 + a2 * c1

@@ -7,7 +7,7 @@ the policy does, at requests of every cell; a difference would be a fault of thi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
@@ -49,7 +49,8 @@ READ: Final = frozenset(
         "weighted",
     }
 )
-"""Kinds that can be read over cells; `max_latency` goes by statistics, which no request decides."""
+"""Kinds that can be read over cells. `max_latency` goes by statistics, which no request decides: read as if all models
+were quick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,15 @@ class Reader:
 
     Attributes:
         draw: of `weighted` splits.
+        trail: where the rules and tiers are noted that are taken, each by the policy and the place in its list; None
+            for none of its tiers.
+        unlisted: whether to read as if every list named every model: what is live then, no filter stands in the way of.
     """
 
     world: World
     draw: float = 0.0
+    trail: list[tuple[Any, int | None]] = field(default_factory=list, compare=False)
+    unlisted: bool = False
 
     def start(self) -> Order:
         """Returns all models, as policies get them."""
@@ -98,9 +104,11 @@ class Reader:
             case "cheapest":
                 return (Group(tuple(entry for group in order for entry in group.entries), ranked=True),)
             case "fallback":
-                return (_picked(policy.models, order),)
+                return self._listed(policy.models, order)
             case "first_of":
                 return self._first_of(policy, order, cell)
+            case "max_latency":
+                return order
             case "max_cost":
                 return _capped(order, policy)
             case "min_quality" | "requires":
@@ -286,11 +294,16 @@ class Reader:
     def _token_tiers(self, policy: Any, order: Order, cell: Cell) -> Order:
         names: tuple[str, ...] = ()
         ranked = False
-        for tier in policy.tiers:
+        for index, tier in enumerate(policy.tiers):
             if tier.up_to_tokens is None or cell.sure(self.in_tier(policy, tier.up_to_tokens, cell)):
                 names, ranked = tier.models, policy.order == "cheapest"
+                self.trail.append((policy, index))
                 break
+        else:
+            self.trail.append((policy, None))
         others = tuple(name for name in policy.fallback if name not in names)
+        if self.unlisted:
+            return order
         front = _picked(names, order)
         return (Group(front.entries, ranked=ranked), _picked(others, order))
 
@@ -305,7 +318,7 @@ class Reader:
         return line("n", 1, 0, limit - max(written, default=0))
 
     def _rules(self, policy: Any, order: Order, cell: Cell) -> Order:
-        for rule in policy.rules:
+        for index, rule in enumerate(policy.rules):
             wanted = list(conditions_of(rule.when, cell))
             decided = [cell.decides(condition) for condition in wanted]
             if False in decided:
@@ -314,6 +327,7 @@ class Reader:
                 c for c, known in zip(wanted, decided, strict=True) if known is None and not isinstance(c, bool)
             )
             if not open_:
+                self.trail.append((policy, index))
                 return self.read(rule.use, order, cell)
             if not _implied(cell, open_):
                 raise Split(*open_)
@@ -321,7 +335,7 @@ class Reader:
 
     def _weighted(self, policy: Any, order: Order, cell: Cell) -> Order:
         for chosen, within in sequence([share.weight for share in policy.split], self.draw):
-            inside = Reader(self.world, within)
+            inside = replace(self, draw=within)
             drawn = inside.share(policy.split[chosen], order, cell)
             if self.anybody(drawn, cell):
                 break
@@ -334,7 +348,10 @@ class Reader:
         """Returns what one share of a split makes of an order."""
         if share.use is not None:
             return self.read(share.use, order, cell)
-        return (_picked((share.model or "",), order),)
+        return self._listed((share.model or "",), order)
+
+    def _listed(self, names: tuple[str, ...], order: Order) -> Order:
+        return order if self.unlisted else (_picked(names, order),)
 
 
 def _implied(cell: Cell, conditions: tuple[Parting, ...]) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from router.core import statics
+from router.core.applied import able_of
 from router.core.catalog import Catalog
 from router.core.course import Given
 from router.core.decision import Decision, Ids
@@ -32,6 +33,7 @@ from router.testing.space import (
     need,
 )
 from router.testing.space_globs import witnesses
+from router.testing.space_linear import ESTIMATED, Spread
 from router.testing.space_models import Figures, features_of_point
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -96,7 +98,7 @@ class World:
             found |= {n for n in (model.max_output_tokens, model.context_window_tokens) if n is not None}
         return frozenset(found)
 
-    def space(self, asked: Asked, /, *, spread: bool = True) -> Space:
+    def space(self, asked: Asked, /, *, spread: Spread | None = ESTIMATED) -> Space:
         """Returns the space of all requests, as far as policies, prices and `asked` can tell them apart.
 
         Raises:
@@ -142,6 +144,10 @@ class World:
             expected_output_tokens=self.setup.expected_output_tokens,
             unpriced=self.setup.unpriced,
         )
+
+    def able(self, policy_name: str, point: Point, /) -> tuple[str, ...]:
+        """Returns the models that can serve a request at all."""
+        return tuple(candidate.name for candidate in able_of(self.given(policy_name, point)))
 
     def decided(self, given: Given, /) -> Decision:
         """Returns the decision before the first attempt."""
