@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from router.clients.client import Call, Client
 from router.clock import Clock
 from router.core.answer import Answer, Chunk
 from router.core.bounds import least_useful_s
+from router.core.caching import Source
 from router.core.course import Course, Given
 from router.core.decision import Attempt
 from router.core.failure import Failure
@@ -93,6 +94,12 @@ class Flow:
         """Whether one of them is an answer."""
         return any(attempt.outcome == "answer" for attempt in self.attempts)
 
+    @property
+    def source(self) -> Source:
+        """Name and id of the model whose answer is being shown."""
+        place = next(tap.place for tap in self.taps if tap.showing and tap.place is not None)
+        return place.model.name, place.model.id
+
     def lose(self, number: int) -> None:
         """Notes that nothing of an attempt reached the caller, as another one's was kept."""
         if number < len(self.taps):
@@ -128,6 +135,11 @@ class Tap:
         self.attempt: Attempt | None = None
         self.lost = False
 
+    @property
+    def showing(self) -> bool:
+        """Whether what it says goes to the caller."""
+        return self._first_token_s is not None and not self.lost
+
     def elapsed_s(self) -> float:
         """Returns the seconds since the attempt began."""
         return round(self._watch.now_s() - self._started_s, 6)
@@ -158,7 +170,7 @@ class Tap:
             ended_s=self._watch.now_s(),
             first_token_s=self._first_token_s,
             streamed="".join(self._text),
-            committed=self._first_token_s is not None and not self.lost,
+            committed=self.showing,
             deployment=place.deployment if place is not None and place.deployment != place.model.name else None,
             key_env=place.model.key_env if place is not None else None,
             held=self._held,
@@ -193,8 +205,9 @@ class Attempts:
         """Returns what tells why an answer that another request got is of no use for this one."""
 
         def unusable_for(answer: Answer) -> str | None:
-            checks, schema = self._setup.terms[given.policy_name].checks, self._schema(request)
+            checks = self._setup.terms[given.policy_name].checks
             try:
+                schema = self._schema(request)
                 found = unusable(answer, request, switches=checks.on, checks=checks.named, schema=schema)
             except Exception as error:  # noqa: BLE001 - a bug in a check must not cost the caller an answer
                 return f"a check raised {type(error).__name__}"
@@ -301,11 +314,14 @@ class Attempts:
         if schema is None:
             return None
         name = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
-        if name not in self._schemas:
-            if len(self._schemas) >= _SCHEMAS_MOST:
-                self._schemas.clear()
-            self._schemas[name] = schema_check(schema)
-        return self._schemas[name]
+        # Another thread may clear them at any moment: what was looked at, or just put, need not be there any more.
+        with suppress(KeyError):
+            return self._schemas[name]
+        check = schema_check(schema)
+        if len(self._schemas) >= _SCHEMAS_MOST:
+            self._schemas.clear()
+        self._schemas[name] = check
+        return check
 
 
 class Clients:

@@ -6,6 +6,7 @@ asks for, and hands the result back, until the state is an end. All that is deci
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
@@ -132,12 +133,12 @@ class Router:
             ProviderError: the only attempt failed, or failed in a way that nothing may follow.
             BoundsExceeded: attempts, deadline or waste were used up.
         """
-        drive = self._begin(prompt, request, stream=False)
+        drive = self._begin(*self._parsed(prompt, request, stream=False))
         return self._recalled(drive) or await self._replied(drive)
 
     def complete(self, prompt: Any = None, /, **request: Any) -> Reply:
         """`acomplete` for code without an event loop; works from any thread, also from inside a running loop."""
-        drive = self._begin(prompt, request, stream=False)
+        drive = self._begin(*self._parsed(prompt, request, stream=False))
         return self._recalled(drive) or self._thread.run(self._replied(drive))
 
     def astream(self, prompt: Any = None, /, **request: Any) -> AsyncStream:
@@ -146,11 +147,11 @@ class Router:
         Another model is asked only as long as nothing has reached the caller; a stream that breaks later raises, with
         what was streamed priced as an estimate.
         """
-        return AsyncStream(self._streamed(prompt, request))
+        return AsyncStream(self._streamed(*self._parsed(prompt, request, stream=True)))
 
     def stream(self, prompt: Any = None, /, **request: Any) -> Stream:
         """`astream` for code without an event loop."""
-        return Stream(self._streamed(prompt, request), self._thread.run)
+        return Stream(self._streamed(*self._parsed(prompt, request, stream=True)), self._thread.run)
 
     def plan(self, prompt: Any = None, /, **request: Any) -> Decision:
         """Returns what would be decided, without calling anyone: the slate, the worst case, no attempts."""
@@ -195,16 +196,19 @@ class Router:
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
-        await self._clients.close()
-        await self._cache.aclose()
+        await self._close_connections()
         self._close_sinks()
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
-        if self._setup.cache is not None:
-            self._thread.run(self._cache.aclose())
-        self._thread.stop(self._clients.close)
+        if self._setup.cache is not None:  # a store has something open also where no call was made
+            self._thread.run(asyncio.sleep(0))
+        self._thread.stop(self._close_connections)
         self._close_sinks()
+
+    async def _close_connections(self) -> None:
+        await self._clients.close()
+        await self._cache.aclose()
 
     def _close_sinks(self) -> None:
         for sink in self._sinks:
@@ -225,17 +229,19 @@ class Router:
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
-    def _begin(self, prompt: Any, request: dict[str, Any], *, stream: bool) -> _Drive:
+    def _parsed(self, prompt: Any, given: dict[str, Any], *, stream: bool) -> tuple[Request, Flow, type[Any] | None]:
         flow = Flow(Watch(self._clock, self._clock.monotonic()))
-        wanted = request.get("response_format")
-        asked = parse_request(prompt, stream, **request)
-        state = self._start(asked, flow)
-        given = state.course.given
+        wanted = given.get("response_format")
+        return parse_request(prompt, stream, **given), flow, wanted if isinstance(wanted, type) else None
+
+    def _begin(self, request: Request, flow: Flow, response_format: type[Any] | None) -> _Drive:
+        state = self._start(request, flow)
+        unusable = self._attempts.checker(state.course.given, request)
         return _Drive(
-            request=asked,
-            response_format=wanted if isinstance(wanted, type) else None,
+            request=request,
+            response_format=response_format,
             flow=flow,
-            visit=Visit(self._cache, streamed=stream, unusable=self._attempts.checker(given, asked)),
+            visit=Visit(self._cache, streamed=request.stream, unusable=unusable),
             state=state,
         )
 
@@ -266,11 +272,16 @@ class Router:
                     return event
         raise AssertionError("a drive ends in a reply or an error")
 
-    def _streamed(self, prompt: Any, request: dict[str, Any]) -> AsyncGenerator[Chunk | Reply]:
-        drive = self._begin(prompt, request, stream=True)
+    async def _streamed(
+        self, request: Request, flow: Flow, response_format: type[Any] | None
+    ) -> AsyncGenerator[Chunk | Reply]:
+        # Decided when the first piece is asked for: what is sent then must be what the key was made of.
+        drive = self._begin(request, flow, response_format)
         events = self._drive(drive)
         # Equal requests may follow this one, and must not wait until its caller has read what there is.
-        return pumped(events) if isinstance(drive.state, NeedLookup) else events
+        async with aclosing(pumped(events) if isinstance(drive.state, NeedLookup) else events) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _drive(self, drive: _Drive) -> AsyncGenerator[Chunk | Reply]:
         """Yields the chunks of a streamed request, then its reply."""
@@ -289,7 +300,7 @@ class Router:
                         break
                     case Served() as state:
                         reply = self._served(drive, state)
-                        rest = drive.visit.rest(reply.answer)
+                        rest = drive.visit.rest
                         break
                     case Exhausted() as state:
                         raise await self._failed(drive, state)
@@ -321,7 +332,7 @@ class Router:
         try:
             async with aclosing(self._attempts.run(state, drive.request, flow)) as chunks:
                 async for chunk in chunks:
-                    for piece in visit.show(chunk):
+                    for piece in visit.show(chunk, flow.source):
                         yield piece
                     if visit.parted:
                         break
@@ -349,7 +360,8 @@ class Router:
         tap = next(tap for tap in drive.flow.taps if tap.attempt is state.answered)
         answer = cast("Answer", tap.result)
         decision = self._finish(state, drive.request, answer)
-        rest = tuple(piece for chunk in tap.withheld for piece in drive.visit.show(chunk))
+        source = state.answered.model, state.course.given.catalog[state.answered.model].id
+        rest = tuple(piece for chunk in tap.withheld for piece in drive.visit.show(chunk, source))
         caching = state.course.given.caching
         if caching.mode != "off":
             await drive.visit.land(answer_kept(state, answer, self._now_s()), keep=caching.stores)

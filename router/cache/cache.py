@@ -16,6 +16,7 @@ from router.cache.guard import Guard, Patience
 from router.cache.near import Near
 from router.cache.store import Store
 from router.core.caching import Entry
+from router.errors import warn
 
 LEASE_S: Final = 5.0
 MEMORY_TTL_S: Final = 5.0
@@ -145,14 +146,17 @@ class Cache:
         return self.read(key, await self.guard.get(key, patience=patience))
 
     def read(self, key: str, value: bytes | None, /) -> Entry | None:
-        """Returns a value of the store as an entry that may still be found, and remembers it."""
+        """Returns a value of the store as an entry that may still be found, and remembers it.
+
+        What memory has stays where it is newer: a refresh here may have overtaken the look into the store.
+        """
         entry = self.codec.decode(key, value) if value is not None else None
         if entry is None or value is None:
             return None
         now_s = self.now()
         if now_s - entry.stored_s >= entry.ttl_s:
             return None
-        self.near.put(entry, len(value), now_s + self._memory_ttl_s)
+        self.near.offer(entry, len(value), now_s, until_s=now_s + self._memory_ttl_s)
         return entry
 
     async def put(self, entry: Entry, /) -> None:
@@ -172,11 +176,12 @@ class Cache:
         self.near.put(entry, len(value), self.now() + self._memory_ttl_s)
         return value
 
-    async def send(self, entry: Entry, value: bytes, patience: Patience, /, *, holder: str | None = None) -> None:
-        """Puts an entry's value into the store, and gives up the lease of `holder` with it."""
-        if self.guard is not None:
-            label = self.codec.label(entry)
-            await self.guard.put(entry.key, value, label=label, ttl_s=entry.ttl_s, holder=holder, patience=patience)
+    async def send(self, entry: Entry, value: bytes, patience: Patience, /, *, holder: str | None = None) -> bool:
+        """Puts an entry's value into the store, and gives up the lease of `holder` with it; returns whether it did."""
+        if self.guard is None:
+            return False
+        label = self.codec.label(entry)
+        return await self.guard.put(entry.key, value, label=label, ttl_s=entry.ttl_s, holder=holder, patience=patience)
 
     async def purge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
         """Takes out the answers that a selector means; on a dry run only counts them.
@@ -237,8 +242,11 @@ class Cache:
 
     async def aclose(self) -> None:
         """Closes what the store has open."""
-        if self._store is not None:
-            await self._store.aclose()
+        try:
+            if self._store is not None:
+                await self._store.aclose()
+        except Exception as error:  # noqa: BLE001 - what else is open must close all the same
+            warn(f"{type(self._store).__name__} did not close: {type(error).__name__}")
 
     async def _everything(self) -> AsyncIterator[tuple[str, Label | None, int]]:
         """Yields key, label and size of all that is kept; no label where it cannot be read."""

@@ -33,7 +33,7 @@ from router.cache.rows import (
 )
 from router.cache.seal import Seal
 from router.core.answer import Chunk
-from router.core.caching import Entry
+from router.core.caching import Entry, Source
 
 FORMAT: Final = 1
 
@@ -112,6 +112,20 @@ class Codec:
             return None if data is None else _chunk_from(_read(data), key, number)
         except MALFORMED:
             return None
+
+    def encode_source(self, key: str, source: Source, /) -> bytes:
+        """Returns the first piece of a stream in flight: whose answer it is."""
+        return self._sealed(_written([FORMAT, key, *source]), f"{FORMAT} source {key}") or b""
+
+    def decode_source(self, key: str, piece: bytes, /) -> Source | None:
+        """Returns whose answer a stream in flight is; None where that cannot be read."""
+        data = self._opened(piece, f"{FORMAT} source {key}")
+        try:
+            form, found_key, model, model_id = [] if data is None else _read(data)
+        except MALFORMED:
+            return None
+        known = form == FORMAT and found_key == key and type(model) is str and type(model_id) is str
+        return (model, model_id) if known else None
 
     @staticmethod
     def label(entry: Entry, /) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
 
 from router.core.answer import Chunk
-from router.core.caching import Entry
+from router.core.caching import Entry, Source
 from router.state.process import PerProcess
 
 
@@ -36,7 +36,9 @@ class Flights:
         """
         table = self._tables.get()
         flight = table.get(key)
-        if flight is not None:
+        if flight is not None and flight.stranded:
+            flight.crash()
+        elif flight is not None:
             return flight, False
         mine = Flight(key, table)
         flight = table.setdefault(key, mine)
@@ -56,14 +58,29 @@ class Flight:
         key: as given.
         entry: what it landed with; None while it is in the air, and after a crash.
         ended: whether it has landed or crashed.
+        source: whose answer its pieces are; None before the first one.
     """
 
-    __slots__ = ("_chunks", "_ending", "_followers", "_for_end", "_for_more", "_table", "ended", "entry", "key")
+    __slots__ = (
+        "_chunks",
+        "_ending",
+        "_followers",
+        "_for_end",
+        "_for_more",
+        "_loop",
+        "_table",
+        "ended",
+        "entry",
+        "key",
+        "source",
+    )
 
     def __init__(self, key: str, table: dict[str, Flight]) -> None:
         self.key = key
         self.entry: Entry | None = None
         self.ended = False
+        self.source: Source | None = None
+        self._loop = _running_loop()
         self._table = table
         # Taken by the first who ends the flight, and never given back: nobody ever waits for it.
         self._ending = threading.Lock()
@@ -77,10 +94,16 @@ class Flight:
         """How many follow now."""
         return len(self._followers)
 
-    def show(self, chunk: Chunk, /) -> None:
-        """Appends a piece of a streamed answer; changes nothing after the end."""
+    @property
+    def stranded(self) -> bool:
+        """Whether the event loop of its leader was closed under it, so that nobody will end it."""
+        return self._loop is not None and self._loop.is_closed()
+
+    def show(self, chunk: Chunk, source: Source, /) -> None:
+        """Appends a piece of a streamed answer, and notes whose it is; changes nothing after the end."""
         if self.ended:
             return
+        self.source = source
         self._chunks.append(chunk)
         _wake(self._for_more)
 

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType, coroutine
 from typing import Any, Final, Literal, ParamSpec, TypeVar, cast
 
@@ -54,11 +55,16 @@ class Patience:
         part_s: how finely it is measured.
     """
 
-    __slots__ = ("left_s", "part_s")
+    __slots__ = ("_whole_s", "left_s", "part_s")
 
     def __init__(self, left_s: float = BUDGET_S) -> None:
-        self.left_s = left_s
+        self.left_s = self._whole_s = left_s
         self.part_s = left_s / _PARTS
+
+    @property
+    def whole(self) -> bool:
+        """Whether no call has taken any of it."""
+        return self.left_s == self._whole_s
 
     @property
     def spent(self) -> bool:
@@ -116,9 +122,10 @@ class Guard:
         ttl_s: float,
         holder: str | None = None,
         patience: Patience,
-    ) -> None:
-        """Stores the value, as far as the store helps."""
-        await self._asked(patience, self._store.put, key, value, label=label, ttl_s=ttl_s, holder=holder)
+    ) -> bool:
+        """Stores the value; returns whether the store did."""
+        put = partial(self._store.put, key, value, label=label, ttl_s=ttl_s, holder=holder)
+        return await self._asked(patience, _done, put) is not None
 
     async def join(self, key: str, holder: str, /, *, lease_s: float, patience: Patience) -> Joined | None:
         """Returns what came of asking for a lease; None where the store did not help, so that nobody knows."""
@@ -145,24 +152,38 @@ class Guard:
         self, patience: Patience, ask: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **options: P.kwargs
     ) -> T | None:
         """Returns what the store says; None where it is not asked, fails, or is late."""
-        health = self._health.get()
+        health, whole = self._health.get(), patience.whole
         epoch = None if patience.spent else health.entered(self._clock)
         if epoch is None:
             return None
         try:
             answer = await _limited(ask(*args, **options), patience)
+        except TimeoutError as error:
+            if whole:
+                self._note(health, epoch, error)
+            else:  # the calls before took most of the time, and went well: the store is slow, not down
+                health.left(epoch)
+            return None
         except Exception as error:  # noqa: BLE001 - whatever a store's library raises, it must not cost an answer
-            if health.failed(epoch, self._clock):
-                warn(
-                    f"the cache's {type(self._store).__name__} does not help ({type(error).__name__}); requests go on "
-                    "without it, and it is tried again from time to time"
-                )
+            self._note(health, epoch, error)
             return None
         except BaseException:
             health.left(epoch)
             raise
         health.helped(epoch)
         return answer
+
+    def _note(self, health: _Health, epoch: int, error: Exception) -> None:
+        if health.failed(epoch, self._clock):
+            warn(
+                f"the cache's {type(self._store).__name__} does not help ({type(error).__name__}); requests go on "
+                "without it, and it is tried again from time to time"
+            )
+
+
+async def _done(work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+    await work()
+    return True
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 from router.cache.cache import Cache
 from router.cache.guard import Guard, Patience
 from router.core.answer import Chunk
+from router.core.caching import Source
 
 _TOGETHER_S: Final = 0.05
 """Pieces of a stream that come within so many seconds are published together."""
@@ -31,14 +32,16 @@ class Lease:
         self._guard = guard
         self._key = key
         self._holder = holder
+        self._source: Source | None = None
         self._pending: list[Chunk] = []
         self._published = 0
         self._whole = True
         self._more = asyncio.Event()
         self._task = asyncio.create_task(self._tend())
 
-    def show(self, chunk: Chunk) -> None:
-        """Publishes a piece of the answer, soon."""
+    def show(self, chunk: Chunk, source: Source) -> None:
+        """Publishes a piece of the answer, soon; before the first one, whose it is."""
+        self._source = source
         self._pending.append(chunk)
         self._more.set()
 
@@ -66,14 +69,14 @@ class Lease:
             self._whole = self._whole and (renewed or not pieces)
 
     def _encoded(self, chunks: list[Chunk]) -> list[bytes]:
-        first = self._published
-        self._published += len(chunks)
-        encode = self._cache.codec.encode_chunk
-        pieces: list[bytes] = []
-        for i, chunk in enumerate(chunks):
-            piece = encode(self._key, first + i, chunk)
+        codec, pieces = self._cache.codec, list[bytes]()
+        if chunks and not self._published and self._source is not None:
+            pieces.append(codec.encode_source(self._key, self._source))
+        for chunk in chunks:
+            piece = codec.encode_chunk(self._key, self._published + len(pieces), chunk)
             if piece is None:
                 self._whole = False
                 break
             pieces.append(piece)
+        self._published += len(pieces)
         return pieces

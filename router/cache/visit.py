@@ -31,7 +31,7 @@ from router.cache.lease import Lease
 from router.cache.resume import Resume
 from router.cache.store import Watched
 from router.core.answer import Answer, Chunk
-from router.core.caching import CacheKind, Entry, Hit, hit_of
+from router.core.caching import CacheKind, Entry, Hit, Source, hit_of
 from router.core.machine import NeedLookup
 
 Unusable = Callable[[Answer], str | None]
@@ -54,6 +54,7 @@ class Visit:
         hit: what was looked at last; None where nothing was found.
         entry: what the hit was made of.
         found: whether it counts.
+        rest: what of it the caller of a stream has not seen.
     """
 
     def __init__(self, cache: Cache, *, streamed: bool, unusable: Unusable) -> None:
@@ -69,6 +70,7 @@ class Visit:
         self.hit: Hit | None = None
         self.entry: Entry | None = None
         self.found = False
+        self.rest: tuple[Chunk, ...] = ()
 
     @property
     def parted(self) -> bool:
@@ -94,6 +96,14 @@ class Visit:
 
     async def look(self, state: NeedLookup) -> AsyncGenerator[Chunk]:
         """Yields what followed streams show, until something is found or this request is to ask."""
+        async with aclosing(self._pieces(state)) as chunks:
+            async for chunk in chunks:
+                for piece in self._fresh(chunk):
+                    yield piece
+        if self.found and self._resume is not None and self.entry is not None and self.entry.answer is not None:
+            self.rest = self._resume.rest(self.entry.answer)
+
+    async def _pieces(self, state: NeedLookup) -> AsyncGenerator[Chunk]:
         given = state.course.given
         if self._boarded is None and (self.recall(state) or await self.arrive(state) or given.caching.mode == "only"):
             return
@@ -105,26 +115,21 @@ class Visit:
             chunks = self._lead(state, flight, until) if leads else self._follow(state, flight, until)
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    for piece in self._fresh(chunk):
-                        yield piece
+                    yield chunk
             if self._resume is not None and not self.found:
                 self._resume.restart()
 
-    def show(self, chunk: Chunk) -> tuple[Chunk, ...]:
+    def show(self, chunk: Chunk, source: Source) -> tuple[Chunk, ...]:
         """Shows a piece of the answer to those who follow; returns what of it the request's own caller has not seen."""
         if self._flight is not None:
-            self._flight.show(chunk)
+            self._flight.show(chunk, source)
         if self._lease is not None:
-            self._lease.show(chunk)
+            self._lease.show(chunk, source)
         return self._fresh(chunk)
 
     def finish(self) -> tuple[Chunk, ...]:
         """Returns what was held back of an answer that has ended well; one with less than was shown has `parted`."""
         return () if self._resume is None else self._resume.finish()
-
-    def rest(self, answer: Answer) -> tuple[Chunk, ...]:
-        """Returns what of a whole answer the caller has not seen."""
-        return () if self._resume is None else self._resume.rest(answer)
 
     async def land(self, entry: Entry, *, keep: bool) -> None:
         """Ends the flight with what came of it.
@@ -140,9 +145,8 @@ class Visit:
         lease, self._lease = self._lease, None
         if lease is not None:
             await lease.stop()
-        if value is not None:
-            holder, self._holder = self._holder, None
-            await self._cache.send(entry, value, self._patience, holder=holder)
+        if value is not None and await self._cache.send(entry, value, Patience(), holder=self._holder):
+            self._holder = None  # given up with it
         await self._give_up_lease(entry.key)
 
     async def leave(self, key: str) -> None:
@@ -180,7 +184,8 @@ class Visit:
             if self._streamed:
                 async with aclosing(flight.follow(timeout_s=timeout_s)) as chunks:
                     async for chunk in chunks:
-                        yield chunk
+                        if state.lives(flight.source):
+                            yield chunk
             else:
                 await flight.wait(timeout_s=timeout_s)
         except TimeoutError:
@@ -222,7 +227,8 @@ class Visit:
         loop, key, codec = asyncio.get_running_loop(), state.course.given.key, self._cache.codec
         leader: str | None = None
         looked_at: bytes | None = None
-        pause_s, seen, readable = _POLL_FIRST_S, 0, True
+        source: Source | None = None
+        pause_s, seen = _POLL_FIRST_S, 0
         while loop.time() < until:
             watched: Watched | None = await guard.watch(key, since=seen, patience=Patience())
             if watched is None and not seen:
@@ -238,12 +244,14 @@ class Visit:
             if watched.holder is None or watched.holder != leader:
                 return
             for piece in watched.pieces:
-                chunk = codec.decode_chunk(key, seen, piece) if readable else None
+                chunk = codec.decode_chunk(key, seen, piece) if source is not None else None
+                # After one that cannot be read none is shown: the whole will come.
+                source = codec.decode_source(key, piece) if seen == 0 else source if chunk is not None else None
                 seen += 1
-                readable = chunk is not None  # after one that is not, none is shown: the whole will come
-                if chunk is not None:
-                    flight.show(chunk)
-                    yield chunk
+                if chunk is not None and source is not None:
+                    flight.show(chunk, source)
+                    if state.lives(source):
+                        yield chunk
             await asyncio.sleep(min(pause_s, max(0.0, until - loop.time())))
             pause_s = _POLL_FIRST_S * 2 if watched.pieces else min(pause_s * 1.5, _POLL_MOST_S)
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from router.core.answer import Answer, Usage
+from router.core.answer import Answer, Choice, ToolCall, Usage
 from router.core.failure import Failure
 
 CacheMode = Literal["use", "refresh", "only", "off"]
 """Take a stored answer and store new ones; ask, then store; take a stored answer or fail; neither."""
 
 CacheKind = Literal["memory", "shared", "flight", "none"]
-"""Where an answer came from: this process's memory, a store that others share, an equal request that was in flight;
-"none" is a provider."""
+"""Where an answer came from, or the refusal of an invalid request: this process's memory, a store that others share,
+an equal request that was in flight; "none" is a provider."""
+
+Source = tuple[str, str]
+"""Name and id of the model whose answer is shown."""
 
 DAY_S = 86_400.0
 
@@ -45,6 +48,7 @@ class Caching:
         mode, ttl_s, max_age_s, sampled: as in `CacheHint`, decided.
         invalid_ttl_s: for how long a request that a provider called `invalid` fails at once when it comes again; 0 is
             not at all.
+        takes: False where only a stored answer is wanted and none may be taken: it was drawn, and `sampled` is False.
     """
 
     mode: CacheMode = "off"
@@ -52,11 +56,12 @@ class Caching:
     max_age_s: float | None = None
     sampled: bool = True
     invalid_ttl_s: float = 0.0
+    takes: bool = True
 
     @property
     def looks(self) -> bool:
         """Whether stored answers are taken."""
-        return self.mode in ("use", "only")
+        return self.takes and self.mode in ("use", "only")
 
     @property
     def stores(self) -> bool:
@@ -74,9 +79,10 @@ class Caching:
         if hint is not None:
             stated = {name: value for name in _STATED if (value := getattr(hint, name)) is not None}
             terms = replace(self, **stated)
-        if terms.stores and not terms.sampled and params.get("temperature") != 0:
-            return replace(terms, mode="off")
-        return terms
+        if terms.sampled or params.get("temperature") == 0:
+            return terms
+        # "only" stays what it is: who wants a stored answer or none is not to pay for another.
+        return replace(terms, takes=False) if terms.mode == "only" else replace(terms, mode="off")
 
 
 _STATED = ("mode", "ttl_s", "max_age_s", "sampled")
@@ -182,3 +188,45 @@ def hit_of(entry: Entry, kind: CacheKind, now_s: float, /, *, unusable: str | No
         failure=entry.failure,
         unusable=unusable,
     )
+
+
+def own_copy(answer: Answer, /) -> Answer:
+    """Returns an answer that shares nothing with another caller's that this one could change.
+
+    Provider fields and logprobs are JSON as the client read it, dicts and lists that a caller may write into. An answer
+    without them is returned as it is; so is one that is nested too deep to be copied.
+    """
+    if not any(map(_changeable, answer.choices)):
+        return answer
+    try:
+        return replace(answer, choices=tuple(map(_own_choice, answer.choices)))
+    except RecursionError:
+        return answer
+
+
+def _changeable(choice: Choice) -> bool:
+    message = choice.message
+    if message.extra or choice.logprobs is not None:
+        return True
+    return message.tool_calls is not None and any(call.extra for call in message.tool_calls)
+
+
+def _own_choice(choice: Choice) -> Choice:
+    message, calls = choice.message, choice.message.tool_calls
+    own = replace(
+        message,
+        extra=_own_json(message.extra),
+        tool_calls=None if calls is None else tuple(map(_own_call, calls)),
+    )
+    return replace(choice, message=own, logprobs=_own_json(choice.logprobs))
+
+
+def _own_call(call: ToolCall) -> ToolCall:
+    return replace(call, extra=_own_json(call.extra))
+
+
+def _own_json(value: Any) -> Any:
+    """Returns a copy of what JSON holds; whatever else a client left there is nobody's to copy."""
+    if isinstance(value, dict):
+        return {name: _own_json(part) for name, part in value.items()}
+    return [_own_json(part) for part in value] if isinstance(value, list) else value

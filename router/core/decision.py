@@ -195,7 +195,12 @@ class Decision:
         return total(a.cost_usd if self._lost(a) else a.waste_usd for a in self.attempts)
 
     def _lost(self, attempt: Attempt) -> bool:
-        """Returns whether an answer came too late in a race, so that it was paid for and not used."""
+        """Returns whether an attempt was paid for and not used.
+
+        An answer that came too late in a race, or that was not what the caller of a stream had seen the beginning of.
+        """
+        if attempt.outcome == "cancelled":
+            return self.ending == "committed"
         return attempt.outcome == "answer" and attempt.model != self.model
 
     def to_dict(self) -> dict[str, Any]:

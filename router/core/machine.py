@@ -26,7 +26,7 @@ from decimal import Decimal
 
 from router.core.applied import able_of, applied
 from router.core.bounds import Bound, backoff_s, worst_case_usd
-from router.core.caching import Hit, Lookup
+from router.core.caching import Hit, Lookup, Source
 from router.core.course import Course, Given
 from router.core.decision import Attempt, Decision, Ending, total
 from router.core.failure import FOLLOW, Follow
@@ -75,10 +75,14 @@ class NeedLookup:
         oldest_s = self.course.given.caching.max_age_s
         if oldest_s is not None and hit.age_s > oldest_s:
             return f"it is {hit.age_s:g} s old, and max_age_s is {oldest_s:g}"
-        ids = [candidate.model.id for candidate in self.course.slate.live if candidate.model.name == hit.model]
-        if hit.model_id not in ids:
+        if not self.lives((hit.model, hit.model_id)):
+            ids = [candidate.model.id for candidate in self.course.slate.live if candidate.model.name == hit.model]
             return f"{hit.model} is {ids[0]} now, not {hit.model_id}" if ids else f"{hit.model} is not live"
         return hit.unusable
+
+    def lives(self, source: Source | None, /) -> bool:
+        """Returns whether the model that an answer comes from is live for this request."""
+        return any((candidate.model.name, candidate.model.id) == source for candidate in self.course.slate.live)
 
     def next(self, hit: Hit | None, now_s: float, /) -> Served | NeedCall | Exhausted:
         """Returns what follows what was found, `now_s` seconds after the request's arrival."""
@@ -247,6 +251,9 @@ def plan(given: Given, /) -> NeedLookup | NeedCall | Exhausted:
         return Exhausted(course=course, now_s=now_s, ending="no_candidate", why=_nobody(slate, given.hints.model))
     if given.caching.looks:
         return NeedLookup(course=course, timeout_s=max(0.0, given.bounds.deadline_s - now_s))
+    if given.caching.mode == "only":
+        why = "only a stored answer is wanted, and its answer would be drawn: none is stored or taken (sampled = false)"
+        return Exhausted(course=course, now_s=now_s, ending="not_cached", why=why)
     return _try(course, slate.live, now_s) or _give_up(course, now_s, course.bound(slate.live[0], now_s))
 
 

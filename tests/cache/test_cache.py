@@ -23,6 +23,7 @@ from router.core.caching import Entry
 from router.testing.scripted import answer
 
 KEY = "0f" * 32
+SOURCE = ("small", "simulated/small")
 ENTRY = Entry(
     key=KEY,
     model="small",
@@ -109,14 +110,16 @@ async def test_a_lease_publishes_pieces_until_one_cannot_be_written(store: Sqlit
     lease = Lease(cache, cache.guard, KEY, "me")
     good, odd = (Chunk(choices=(ChunkChoice(delta=said(extra)),)) for extra in ("fine", object()))
     for chunk in (good, odd, good):
-        lease.show(chunk)
+        lease.show(chunk, SOURCE)
     while not (seen := await store.watch(KEY)).pieces:
         await asyncio.sleep(0.01)
-    lease.show(good)
+    lease.show(good, SOURCE)
     await asyncio.sleep(0.2)
     seen = await store.watch(KEY)
     assert seen.holder == "me"
-    assert [Codec().decode_chunk(KEY, i, piece) for i, piece in enumerate(seen.pieces)] == [good]
+    first, *pieces = seen.pieces
+    assert Codec().decode_source(KEY, first) == SOURCE
+    assert [Codec().decode_chunk(KEY, i, piece) for i, piece in enumerate(pieces, 1)] == [good]
     await lease.stop()
 
 
@@ -125,7 +128,7 @@ async def test_a_lease_that_was_lost_publishes_no_more(store: SqliteStore) -> No
     cache = Cache(near=Near(max_bytes=10_000), now=lambda: 1_000.0, store=store, lease_s=0.05)
     assert (await store.join(KEY, "other", lease_s=600.0)).held
     lease = Lease(cache, Guard(store), KEY, "me")
-    lease.show(Chunk(choices=()))
+    lease.show(Chunk(choices=()), SOURCE)
     await asyncio.sleep(0.2)
     assert (await store.watch(KEY)).pieces == ()
     await lease.stop()

@@ -467,3 +467,82 @@ async def test_a_caller_that_reads_slowly_holds_up_nobody() -> None:
     assert [d.ending for d in kept.decisions] == ["answer", "answer"]
     assert first + "".join([chunk.text async for chunk in leader]) == TEXT
     assert provider.calls == 1
+
+
+async def half_way(router: Any, provider: Provider, **request: Any) -> tuple[Any, Any, str]:
+    """Returns a streaming leader's task, a stream that follows it, and the half that the follower has seen."""
+    leader = asyncio.create_task(asked(router, streamed=True))
+    await provider.begun.wait()
+    stream = router.astream("hi", **request)
+    seen = ""
+    while len(seen) < 20:
+        seen += (await anext(stream)).text
+    return leader, stream, seen
+
+
+async def test_a_stored_answer_that_begins_otherwise_does_not_end_a_stream_well() -> None:
+    """A follower has seen a half; another answer is stored, and its leader is gone: that is an error, no mixture."""
+    kept, provider = Kept(), Provider(answer(TEXT), answer("Something else."), held_at=4)
+    router = routed(provider, kept)
+    leader, stream, _ = await half_way(router, provider)
+    provider.go.set()
+    provider.go = asyncio.Event()  # the leader stays where it is
+    refreshed = asyncio.create_task(asked(router, cache="refresh"))
+    while provider.calls < 2:
+        await asyncio.sleep(0)
+    leader.cancel()
+    provider.go.set()
+    assert (await refreshed).text == "Something else."
+    with pytest.raises(ProviderError, match="nobody went on"):
+        [_ async for _ in stream]
+    assert kept.decisions[-1].ending == "committed"
+
+
+async def test_who_does_not_have_the_model_live_sees_nothing_of_its_stream() -> None:
+    """Such a follower waits for the end, finds that it does not count, and asks on its own."""
+    client = Provider(answer(TEXT), answer("large says"), held_at=4)
+    policies = {"default": {"kind": "min_quality", "quality": 0.1}}
+    models = {
+        name: {
+            "id": f"simulated/{name}",
+            "client": "simulated",
+            "input_usd_per_mtok": price,
+            "output_usd_per_mtok": price,
+            "context_window_tokens": 10_000,
+            "quality": quality,
+        }
+        for name, price, quality in (("small", "1", 0.5), ("large", "3", 0.95))
+    }
+    router = routed(client, models=models, policies=policies)
+    leader = asyncio.create_task(asked(router, streamed=True))
+    await client.begun.wait()
+    follower = asyncio.create_task(asked(router, streamed=True, min_quality=0.9))
+    await asyncio.sleep(0.01)
+    client.go.set()
+    assert (await leader).model == "small"
+    reply = await follower
+    assert (reply.text, reply.model) == ("large says", "large")
+    assert reply.decision.lookup is not None
+    assert reply.decision.lookup.refused == "small is not live"
+
+
+async def test_an_attempt_that_said_something_else_is_waste() -> None:
+    """Its caller had nothing of it."""
+    kept, provider = Kept(), Provider(answer(TEXT), answer(f"X{TEXT}"), held_at=4)
+    leader, stream, _ = await half_way(routed(provider, kept), provider)
+    leader.cancel()
+    provider.go.set()
+    with pytest.raises(ProviderError):
+        await anext(stream)
+    assert kept.decisions[-1].waste_usd == kept.decisions[-1].cost_usd
+    assert kept.decisions[-1].cost_usd
+
+
+async def test_what_is_sent_is_what_the_key_was_made_of() -> None:
+    """A caller that changes its arguments before it reads a stream asks for what they are then."""
+    router = routed(Provider())
+    options = {"a": 1}
+    stream = router.astream("hi", x_options=options)
+    options["a"] = 2
+    [_ async for _ in stream]
+    assert stream.reply.decision.key == router.plan("hi", x_options={"a": 2}).key

@@ -24,6 +24,8 @@ KEY = "k" * 64
 LONG_S = 3600.0
 MANY = 1_000
 
+SOURCE = ("small", "simulated/small")
+
 
 def chunk(text: str) -> Chunk:
     """Returns a piece of an answer."""
@@ -103,7 +105,7 @@ async def test_a_flight_ends_once(first: str, second: str) -> None:
     """What ended it first holds; later ends and pieces change nothing, not even for a new flight of the key."""
     flights = Flights()
     flight, _ = flights.board(KEY)
-    flight.show(chunk("a"))
+    flight.show(chunk("a"), SOURCE)
     landed = entry("first")
     for end, result in ((first, landed), (second, entry("second"))):
         if end == "land":
@@ -111,7 +113,7 @@ async def test_a_flight_ends_once(first: str, second: str) -> None:
         else:
             flight.crash()
         new, _ = flights.board(KEY)
-    flight.show(chunk("b"))
+    flight.show(chunk("b"), SOURCE)
     assert flight.entry is (landed if first == "land" else None)
     assert await flight.wait(timeout_s=LONG_S) is flight.entry
     assert await followed(flight) == ["a"]
@@ -126,7 +128,7 @@ async def test_a_follower_gets_what_came_and_then_the_rest() -> None:
     for number in range(5):
         followers.append(asyncio.create_task(followed(flights.board(KEY)[0])))
         await rest(number)
-        flight.show(chunk(str(number)))
+        flight.show(chunk(str(number)), SOURCE)
     await rest(2)
     assert flight.followers == 5
     flight.land(entry())
@@ -144,7 +146,7 @@ async def test_of_those_whose_leader_crashed_one_leads() -> None:
         return await followed(flight), flights.board(KEY)[1]
 
     tasks = [asyncio.create_task(again()) for _ in range(10)]
-    flight.show(chunk("half"))
+    flight.show(chunk("half"), SOURCE)
     await rest(3)
     flight.crash()
     seen = await asyncio.gather(*tasks)
@@ -159,7 +161,7 @@ async def test_who_wants_the_end_alone_sleeps_through_the_pieces() -> None:
     await rest(1)
     before = list(flight._for_end)  # noqa: SLF001 - that nobody was woken shows nowhere else
     for _ in range(10):
-        flight.show(chunk("a"))
+        flight.show(chunk("a"), SOURCE)
         await rest(1)
     assert list(flight._for_end) == before  # noqa: SLF001 - as above
     done = entry()
@@ -170,7 +172,7 @@ async def test_who_wants_the_end_alone_sleeps_through_the_pieces() -> None:
 async def test_a_flight_that_is_too_long_is_left() -> None:
     """A follower's own time counts, whatever came until then; the flight goes on without it."""
     flight, _ = Flights().board(KEY)
-    flight.show(chunk("a"))
+    flight.show(chunk("a"), SOURCE)
     async with aclosing(flight.follow(timeout_s=0.01)) as chunks:
         assert (await anext(chunks)).text == "a"
         with pytest.raises(TimeoutError, match=r"^an equal request that is under way did not end within 0\.0 s$"):
@@ -185,8 +187,8 @@ async def test_a_flight_that_is_too_long_is_left() -> None:
 async def test_time_runs_while_a_follower_dawdles() -> None:
     """One who reads slowly what has come is told only when there is no more of it."""
     flight, _ = Flights().board(KEY)
-    flight.show(chunk("a"))
-    flight.show(chunk("b"))
+    flight.show(chunk("a"), SOURCE)
+    flight.show(chunk("b"), SOURCE)
     async with aclosing(flight.follow(timeout_s=0.001)) as chunks:
         assert (await anext(chunks)).text == "a"
         await asyncio.sleep(0.02)
@@ -198,10 +200,10 @@ async def test_time_runs_while_a_follower_dawdles() -> None:
 async def test_time_runs_while_pieces_come() -> None:
     """Pieces that come so fast that the loop gets no turn do not keep a follower past its time."""
     flight, _ = Flights().board(KEY)
-    flight.show(chunk("a"))
+    flight.show(chunk("a"), SOURCE)
     async with aclosing(flight.follow(timeout_s=0.0)) as chunks:
         assert (await anext(chunks)).text == "a"
-        flight.show(chunk("b"))
+        flight.show(chunk("b"), SOURCE)
         with pytest.raises(TimeoutError):
             await anext(chunks)
 
@@ -209,13 +211,13 @@ async def test_time_runs_while_pieces_come() -> None:
 async def test_an_end_counts_although_the_time_is_up() -> None:
     """Where both come together, the follower takes the result."""
     flight, _ = Flights().board(KEY)
-    flight.show(chunk("a"))
+    flight.show(chunk("a"), SOURCE)
     done = entry()
     task = asyncio.create_task(flight.wait(timeout_s=0.01))
     stream = asyncio.create_task(followed(flight, timeout_s=0.01))
     await rest(2)
     threading.Event().wait(0.05)  # the loop gets no turn, so that nobody learns that the time is up
-    flight.show(chunk("b"))
+    flight.show(chunk("b"), SOURCE)
     flight.land(done)
     assert await task is done
     assert await stream == ["a", "b"]
@@ -232,7 +234,7 @@ async def test_who_is_cancelled_leaves_nothing_behind(streamed: bool) -> None:
     await rest(2)
     assert (flight.followers, waiting(flight)) == (2, 2)
     gone.cancel()
-    flight.show(chunk("a"))  # it may be woken and cancelled at once
+    flight.show(chunk("a"), SOURCE)  # it may be woken and cancelled at once
     with pytest.raises(asyncio.CancelledError):
         await gone
     await rest(2)
@@ -244,7 +246,7 @@ async def test_who_is_cancelled_leaves_nothing_behind(streamed: bool) -> None:
 async def test_who_leaves_between_two_pieces_leaves_nothing_behind() -> None:
     """A stream that is closed early, and one that nobody read at all, are not counted."""
     flight, _ = Flights().board(KEY)
-    flight.show(chunk("a"))
+    flight.show(chunk("a"), SOURCE)
     unread = flight.follow(timeout_s=LONG_S)
     async with aclosing(flight.follow(timeout_s=LONG_S)) as chunks:
         await anext(chunks)
@@ -261,7 +263,7 @@ async def test_a_slow_follower_holds_up_nobody() -> None:
     await rest(2)
     texts = [str(number) for number in range(50)]
     for text in texts:
-        flight.show(chunk(text))
+        flight.show(chunk(text), SOURCE)
     flight.land(entry())
     assert await quick == texts
     assert not slow.done()
@@ -313,7 +315,7 @@ def test_what_comes_as_one_lies_down_wakes_it(streamed: bool) -> None:
         assert isinstance(loop, Interrupted)
 
         async def follow() -> list[str]:
-            loop.happens = lambda: flight.show(chunk("a"))
+            loop.happens = lambda: flight.show(chunk("a"), SOURCE)
             async with aclosing(flight.follow(timeout_s=LONG_S)) as chunks:
                 seen = [(await anext(chunks)).text]
                 loop.happens = lambda: flight.land(entry())
@@ -344,7 +346,7 @@ async def test_a_thousand_tasks_share_one_call() -> None:
         calls += 1
         await rest(3)
         for text in texts:
-            flight.show(chunk(text))
+            flight.show(chunk(text), SOURCE)
             await rest(1)
         flight.land(entry())
         return texts
@@ -366,7 +368,7 @@ def test_eight_threads_share_one_call() -> None:
         for number, text in enumerate(texts):
             while number == 100 and flight.followers < MANY:
                 threading.Event().wait(0.001)
-            flight.show(chunk(text))
+            flight.show(chunk(text), SOURCE)
         flight.land(entry())
         for task in tasks:
             assert task.result() == [texts] * (MANY // 8)
@@ -460,7 +462,7 @@ class World:
         planned = self.plan[number] if number < len(self.plan) else Lead(turns=(), end="land")
         try:
             for piece, turns in enumerate(planned.turns):
-                flight.show(chunk(f"{number}.{piece} "))
+                flight.show(chunk(f"{number}.{piece} "), SOURCE)
                 await rest(turns)
             if planned.end == "land":
                 flight.land(entry("".join(self.texts(flight))))
@@ -512,3 +514,18 @@ def test_whatever_happens_nobody_waits_for_ever(plan: list[Lead], callers: list[
         assert all(flight.ended and not flight.followers and not waiting(flight) for flight in world.flown)
 
     asyncio.run(play())
+
+
+def test_a_loop_that_was_closed_under_a_leader_holds_up_nobody() -> None:
+    """Nobody will end its flight, so whoever comes next finds it crashed, and leads."""
+    flights = Flights()
+
+    async def board() -> tuple[Flight, bool]:
+        return flights.board(KEY)
+
+    stranded, leads = asyncio.run(board())
+    assert leads
+    mine, leads = asyncio.run(board())
+    assert leads
+    assert mine is not stranded
+    assert stranded.ended

@@ -151,7 +151,7 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
 
 async def test_a_store_that_is_well_is_asked(guard: Guard, store: Scripted) -> None:
     """Each call reaches the store as it was made, and its answer comes back."""
-    assert await every(guard) == [b"value", None, b"value", b"value", b"value", None]
+    assert await every(guard) == [b"value", True, b"value", b"value", b"value", None]
     assert store.calls == [
         ("get", KEY),
         ("put", KEY, b"v", b"l", 9.0, "me"),
@@ -180,7 +180,7 @@ async def test_a_store_that_fails_does_not_help(
         return await down()
 
     store.act = fail
-    assert await every(guard) == [None] * 6
+    assert await every(guard) == [None, False, None, None, None, None]
     clock.advance(1.0)
     assert await ask(guard) is None
     assert told(recwarn) == [DOWN]
@@ -716,3 +716,24 @@ def test_a_forked_child_knows_of_the_outage(
             os._exit(0 if fine else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert state(guard) == "open"
+
+
+async def test_a_slow_store_is_not_taken_for_one_that_is_down(guard: Guard, store: Scripted) -> None:
+    """A call that had only what others left of the patience is given up, and nothing is held against the store."""
+    never = asyncio.Event()
+
+    async def slow() -> bytes:
+        await asyncio.sleep(0.02)
+        return b"value"
+
+    async def hang() -> bytes:
+        await never.wait()
+        return b"value"
+
+    patience = Patience()
+    store.act = slow
+    assert await guard.get(KEY, patience=patience) == b"value"
+    assert not patience.whole
+    store.act = hang
+    assert await guard.join(KEY, "me", lease_s=5.0, patience=patience) is None
+    assert (state(guard), guard.failures) == ("closed", 0)

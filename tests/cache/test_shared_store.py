@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -346,7 +349,8 @@ class Failing(SqliteStore):
             raise ConnectionResetError
         seen = await super().watch(key, since=since)
         if self.garbled and seen.pieces:
-            return Watched(holder=seen.holder, value=seen.value, pieces=(seen.pieces[0], b"spoilt", *seen.pieces[2:]))
+            pieces = [b"spoilt" if number == 2 else piece for number, piece in enumerate(seen.pieces, since)]
+            return Watched(holder=seen.holder, value=seen.value, pieces=tuple(pieces))
         return seen
 
 
@@ -387,3 +391,50 @@ async def test_a_piece_that_cannot_be_read_ends_the_pieces_and_not_the_answer(pa
         assert seen == TEXT == (await leader).text
         assert second.calls == 0
         await two.aclose()
+
+
+class Slow(SqliteStore):
+    """A store that is well, and far away."""
+
+    async def get(self, key: str, /) -> bytes | None:
+        await asyncio.sleep(0.018)
+        return await super().get(key)
+
+    async def join(self, key: str, holder: str, /, *, lease_s: float) -> Joined:
+        await asyncio.sleep(0.018)
+        return await super().join(key, holder, lease_s=lease_s)
+
+    async def put(self, key: str, value: bytes, /, *, label: bytes, ttl_s: float, holder: str | None = None) -> None:
+        await asyncio.sleep(0.018)
+        await super().put(key, value, label=label, ttl_s=ttl_s, holder=holder)
+
+
+async def test_a_store_that_is_slow_keeps_answers_too(path: str) -> None:
+    """What its look took is not taken off the time that the answer has to be stored in."""
+    async with opened(path, Provider()) as (other,):
+        router = routed(Provider(), store=Slow(path))
+        await asked(router)
+        assert (await asked(other)).decision.cache == "shared"
+        await router.aclose()
+
+
+def test_closing_a_router_with_requests_in_flight_leaves_nothing_open(path: str) -> None:
+    """The store is closed after those who use it have ended."""
+    before = {thread.name for thread in threading.enumerate()}
+    router = routed(provider := Provider(held_at=0), cache={"backend": "sqlite", "path": path})
+    ended: list[type[BaseException]] = []
+
+    def call() -> None:
+        try:
+            router.complete("hi")
+        except BaseException as error:  # noqa: BLE001 - which one is told below
+            ended.append(type(error))
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    while not provider.calls:
+        time.sleep(0.01)
+    router.close()
+    caller.join()
+    assert ended == [CancelledError]
+    assert {thread.name for thread in threading.enumerate()} == before
