@@ -209,6 +209,16 @@ def key(
 @app.command()
 def check(
     config: Config = None,
+    *,
+    expect: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with more expectations; without it config.expect.toml beside config.toml, if there is one.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(help="Most tokens of the answers whose worst case is shown.", min=1, show_default=False),
@@ -216,10 +226,10 @@ def check(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when there are warnings.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Load the configuration; print its models, policies, worst cases, and what somebody will regret."""
+    """Load the configuration; prove what is expected of it; print worst cases, and what somebody will regret."""
     from router.cli import check as command
 
-    command.run(config=config, strict=strict, max_tokens=max_tokens, as_json=as_json)
+    command.run(config=config, expect=expect, strict=strict, max_tokens=max_tokens, as_json=as_json)
 
 
 cache_app = typer.Typer(no_args_is_help=True)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from router.analytics.dominance import dominated
 from router.cli.asking import open_router, settings_of
+from router.cli.check_proofs import print_expectations, print_notes, warned_of
 from router.cli.ending import FAILED, ending
 from router.cli.lookup import age
 from router.cli.models import as_values, figures
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from router.router import Router
     from router.setup import Setup
     from router.setup_cache import PlannedCache
+    from router.testing.config import Report
 
 SIZES = (100, 1_000, 10_000, 100_000)
 """Input tokens of the requests whose worst case is shown: a question, a page, a report, a book."""
@@ -55,21 +57,26 @@ class Warned:
     message: str
 
 
-def run(*, config: Path | None, strict: bool, max_tokens: int | None, as_json: bool) -> None:
-    """Prints what the configuration comes to; a configuration that cannot be loaded is a failed check."""
+def run(*, config: Path | None, expect: Path | None, strict: bool, max_tokens: int | None, as_json: bool) -> None:
+    """Prints what the configuration comes to; one that cannot be loaded, or is not as expected, is a failed check."""
     with ending(as_json=as_json, config_fault=FAILED):
         from router.setup import setup_of
+        from router.testing.config import examine
 
         settings = settings_of(config)
         setup = setup_of(settings)
+        report = examine(settings, setup, expect=expect)
         warned = list(warnings(setup, today=datetime.now(UTC).date()))
+        warned += [Warned(kind=kind, about=about, message=told) for kind, about, told in warned_of(report)]
         with open_router(settings) as router:
             plans = {name: [_plan(router, name, size, max_tokens) for size in SIZES] for name in sorted(setup.policies)}
         if as_json:
-            print_json(_as_values(setup, warned, plans))
+            print_json(_as_values(setup, warned, plans) | report.values())
         else:
-            _print(settings, setup, warned, plans, max_tokens)
-        if warned and strict:
+            _print(settings, setup, report, plans, max_tokens)
+            _print_warnings(warned)
+            print_notes(report, out())
+        if report.failed or (warned and strict):
             raise typer.Exit(FAILED)
 
 
@@ -193,7 +200,7 @@ def _kind(policy: object) -> str:
 
 
 def _print(
-    settings: Settings, setup: Setup, warned: list[Warned], plans: dict[str, list[Decision]], max_tokens: int | None
+    settings: Settings, setup: Setup, report: Report, plans: dict[str, list[Decision]], max_tokens: int | None
 ) -> None:
     console = out()
     console.print(
@@ -212,6 +219,11 @@ def _print(
     if settings.cache is not None and setup.cache is not None:
         console.print(_cache(setup, setup.cache, settings.cache.value()))
         console.print()
+    print_expectations(report, console)
+
+
+def _print_warnings(warned: list[Warned]) -> None:
+    console = out()
     if not warned:
         console.print("No warnings.", style="green")
         return

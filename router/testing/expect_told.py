@@ -92,7 +92,7 @@ def verdict_told(verdict: Verdict, /) -> str:
     """Returns in words what became of an expectation."""
     match verdict.outcome:
         case "proved":
-            return f"proved over {verdict.looked:,} case{'' if verdict.looked == 1 else 's'}"
+            return f"holds for every request ({verdict.looked:,} case{'' if verdict.looked == 1 else 's'})"
         case "searched":
             return f"searched {verdict.looked:,} requests and found none that breaks it; not proved: {verdict.why}"
         case "empty":
