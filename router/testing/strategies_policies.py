@@ -92,11 +92,11 @@ def instances_of(
             drawn[field.name] = options_of.of(hints[field.name], field.name)
         elif options_of.knows(hints[field.name]):
             drawn[field.name] = st.one_of(st.just(_default(field)), options_of.of(hints[field.name], field.name))
-    if cls.__name__ not in _EITHER:
+    either = [name for name in _EITHER.get(cls.__name__, ()) if name in drawn]
+    if not either:
         return st.builds(cls, **drawn, **given)
-    rest = {name: of for name, of in drawn.items() if name not in _EITHER[cls.__name__]}
-    either = [st.builds(cls, **rest, **given, **{n: _set(drawn[n])}) for n in _EITHER[cls.__name__] if n in drawn]
-    return st.one_of(*either)
+    rest = {name: of for name, of in drawn.items() if name not in either} | given
+    return st.one_of(*(st.builds(cls, **rest, **{name: options_of.stated(hints[name], name)}) for name in either))
 
 
 class _Options:
@@ -123,6 +123,12 @@ class _Options:
         if isinstance(origin, type) and issubclass(origin, Mapping):
             return st.dictionaries(self.of(arguments[0], name), self.of(arguments[1], name), max_size=_MOST)
         return self._one(annotation, name, rules)
+
+    def stated(self, annotation: Any, name: str) -> st.SearchStrategy[Any]:
+        """Returns the same without None, which means that nothing is stated."""
+        if get_origin(annotation) not in {Union, UnionType}:
+            return self.of(annotation, name)
+        return st.one_of(*(self.of(a, name) for a in get_args(annotation) if a is not NoneType))
 
     def knows(self, annotation: Any) -> bool:
         """Returns whether it is made of what TOML can state; of other things, the default is a wiser choice."""
@@ -226,10 +232,6 @@ def _ascending(items: list[Any]) -> list[Any]:
     by_limit = {item.up_to_tokens: item for item in reversed(items)}
     last = by_limit.pop(None, None)
     return [*(by_limit[limit] for limit in sorted(by_limit)), *([last] if last is not None else [])]
-
-
-def _set(of: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return of.filter(lambda value: value is not None)
 
 
 def _as_strategy(value: Any) -> st.SearchStrategy[Any]:
