@@ -32,11 +32,12 @@ def test_plug_ins_have_their_groups() -> None:
 
 @pytest.mark.parametrize("group", sorted(project()["project"]["entry-points"]))
 def test_entry_points_load(group: str) -> None:
-    """Every plug-in that ships with lowfare is a class that can be imported, under a name of its own."""
+    """Every plug-in that ships with lowfare can be imported, under a name of its own; ours are classes."""
     points = [point for point in distribution("lowfare").entry_points if point.group == group]
     declared = project()["project"]["entry-points"].get(group, {})
     assert {point.name: point.value for point in points} == declared, "reinstall lowfare: its entry points changed"
-    assert all(isclass(point.load()) for point in points)
+    loaded = [point.load() for point in points]
+    assert all(map(isclass, loaded)) or not group.startswith("lowfare.")
 
 
 def test_every_policy_is_registered() -> None:
