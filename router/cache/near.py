@@ -6,11 +6,16 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+from typing import Final
 
 from cachetools import Cache, LRUCache
 
 from router.core.caching import Entry
 from router.state.process import PerProcess
+
+ENTRY_BYTES: Final = 2_000
+"""What an entry takes beside the bytes of its value: it is a dozen objects, with a place in two tables. For a
+short answer that is 1.2 kB, for one with tool calls more; uncounted, 10 MB of short answers would take 50."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +24,7 @@ class NearStats:
 
     Attributes:
         entries: how many it keeps.
-        size_bytes: of all of them, as they were put.
+        size_bytes: of all of them, `ENTRY_BYTES` for each beside its value.
         max_bytes: the most that may be.
         evicted: how many had to go for want of room since this process began.
     """
@@ -36,7 +41,7 @@ class Near:
     Safe to use from several threads. A forked child starts with a copy of what its parent had.
 
     Args:
-        max_bytes: of all entries, as they are put: the size of their values. As objects they take some 2 kB more each.
+        max_bytes: of all entries: the size of their values, and `ENTRY_BYTES` for each.
     """
 
     def __init__(self, *, max_bytes: int) -> None:
@@ -55,9 +60,8 @@ class Near:
             kept = own.cache.get(key)
             if kept is None:
                 return None
-            entry = kept.entry
-            if now_s < kept.until_s and now_s - entry.stored_s < entry.ttl_s:
-                return entry
+            if kept.lasts(now_s):
+                return kept.entry
             del own.cache[key]
             return None
 
@@ -71,9 +75,20 @@ class Near:
         """
         own = self._own.get()
         with own.lock:
-            own.cache.pop(entry.key, None)  # before, so that what it makes room for is not more than it needs
-            if size_bytes <= self._max_bytes:
-                own.cache[entry.key] = _Kept(entry=entry, size_bytes=size_bytes, until_s=until_s)
+            own.put(_Kept(entry=entry, size_bytes=size_bytes, until_s=until_s))
+
+    def offer(self, entry: Entry, size_bytes: int, now_s: float, /, *, until_s: float) -> None:
+        """Keeps an entry as `put` does, unless one of its key that was stored later may still be found.
+
+        Args:
+            entry, size_bytes, until_s: as for `put`.
+            now_s: the time, in Unix seconds.
+        """
+        own = self._own.get()
+        with own.lock:
+            kept = own.cache.get(entry.key)
+            if kept is None or kept.entry.stored_s <= entry.stored_s or not kept.lasts(now_s):
+                own.put(_Kept(entry=entry, size_bytes=size_bytes, until_s=until_s))
 
     def delete(self, keys: Iterable[str], /) -> None:
         """Takes entries out; those that are not there are passed over."""
@@ -83,7 +98,7 @@ class Near:
                 own.cache.pop(key, None)
 
     def rows(self) -> list[tuple[Entry, int]]:
-        """Returns every entry with its size in bytes, as they stand now, those that are over included."""
+        """Returns every entry with the size of its value in bytes, as they stand now, those that are over included."""
         own = self._own.get()
         with own.lock:
             return [(kept.entry, kept.size_bytes) for kept in own.cache.unread()]
@@ -107,6 +122,10 @@ class _Kept:
     size_bytes: int
     until_s: float
 
+    def lasts(self, now_s: float) -> bool:
+        """Returns whether it may be found still."""
+        return now_s < self.until_s and now_s - self.entry.stored_s < self.entry.ttl_s
+
 
 class _Lru(LRUCache[str, _Kept]):
     """Counts what it drops."""
@@ -125,7 +144,7 @@ class _Lru(LRUCache[str, _Kept]):
 
 
 def _size_of(kept: _Kept) -> int:
-    return kept.size_bytes
+    return kept.size_bytes + ENTRY_BYTES
 
 
 class _Own:
@@ -134,6 +153,13 @@ class _Own:
     def __init__(self, max_bytes: int) -> None:
         self.lock = threading.Lock()
         self.cache = _Lru(max_bytes)
+
+    def put(self, kept: _Kept) -> None:
+        """Puts one in the place of another, if there is room for it at all; the lock is held."""
+        key = kept.entry.key
+        self.cache.pop(key, None)  # before, so that what it makes room for is not more than it needs
+        if _size_of(kept) <= self.cache.maxsize:
+            self.cache[key] = kept
 
 
 def _forked(parent: _Own) -> _Own:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
@@ -81,7 +81,7 @@ class Lines:
         if len(self._lines) < self._most:
             line = loop.create_task(self._run())
             self._lines.add(line)
-            line.add_done_callback(self._lines.discard)
+            line.add_done_callback(self._lines.discard)  # where it is cancelled before it begins
         return await call.answer
 
     async def nodes(self) -> Sequence[ClusterNode | None]:
@@ -106,26 +106,35 @@ class Lines:
         await _close(self._client)
 
     async def _run(self) -> None:
-        while batch := self._taken():
-            client = self._client
-            try:
-                answers = await self._answers(client, batch)
-            except asyncio.CancelledError:
-                _refuse(batch)
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, it goes to those who asked
-                answers = [error] * len(batch)
-            for call, answer in zip(batch, answers, strict=True):
-                if call.answer.done():
-                    continue
-                if isinstance(answer, Exception):
-                    call.answer.set_exception(_own(answer))
-                else:
-                    call.answer.set_result(answer)
-            if isinstance(answers[0], RedisClusterException) and client is self._client:
-                # It has struck the nodes that failed off its list, or they have moved: begin anew where it began.
-                self._client = self._make()
-                await _close(client)
+        try:
+            while batch := self._taken():
+                await self._carry(batch)
+        finally:
+            # In the step that found nothing left: callers whom the last batch woke may ask before any callback runs,
+            # and a line that takes no more must not keep them from beginning one.
+            self._lines.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _carry(self, batch: Sequence[_Call]) -> None:
+        """Sends a batch, and gives each caller its answer."""
+        client = self._client
+        try:
+            answers = await self._answers(client, batch)
+        except asyncio.CancelledError:
+            _refuse(batch)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it goes to those who asked
+            answers = [error] * len(batch)
+        for call, answer in zip(batch, answers, strict=True):
+            if call.answer.done():
+                continue
+            if isinstance(answer, Exception):
+                call.answer.set_exception(_own(answer))
+            else:
+                call.answer.set_result(answer)
+        if isinstance(answers[0], RedisClusterException) and client is self._client:
+            # It has struck the nodes that failed off its list, or they have moved: begin anew where it began.
+            self._client = self._make()
+            await _close(client)
 
     def _taken(self) -> list[_Call]:
         """Takes the next batch; passes over what nobody waits for any more."""

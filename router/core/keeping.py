@@ -33,14 +33,25 @@ def answer_kept(end: Done, answer: Answer, now_s: float, /) -> Entry:
 
 
 def refusal_kept(end: Exhausted, now_s: float, /) -> Entry | None:
-    """Returns the failure of a request that was `invalid`, where its terms say to remember those; else None."""
+    """Returns the failure of a request that was `invalid`, where its terms say to remember those; else None.
+
+    One that came in the midst of a stream tells nothing of the request: a part of an answer had come before.
+    """
     given, attempts = end.course.given, end.course.attempts
     ttl_s = given.caching.invalid_ttl_s
-    if not ttl_s or not given.caching.stores or not attempts or attempts[-1].outcome != "invalid":
+    last = attempts[-1] if attempts else None
+    if not ttl_s or not given.caching.stores or last is None or last.outcome != "invalid" or end.ending != "final":
         return None
-    last = attempts[-1]
     failure = Failure(kind="invalid", message=last.error or "", status=last.status, code=last.code)
-    return _entry(given, failure=failure, model=last.model, model_id=given.catalog[last.model].id, stored_s=now_s, ttl_s=ttl_s)
+    return _entry(
+        given,
+        failure=failure,
+        model=last.model,
+        model_id=given.catalog[last.model].id,
+        cost_usd=last.cost_usd,
+        stored_s=now_s,
+        ttl_s=ttl_s,
+    )
 
 
 def _entry(given: Given, **what: Any) -> Entry:

@@ -129,6 +129,7 @@ def _caching_dict(caching: Caching) -> dict[str, Any] | None:
         return None
     return {
         "mode": caching.mode,
+        "takes": caching.takes,
         "ttl_s": caching.ttl_s,
         "max_age_s": caching.max_age_s,
         "sampled": caching.sampled,
@@ -200,8 +201,8 @@ def _slate_dict(slate: Slate) -> dict[str, Any]:
 
 def features_from(record: Mapping[str, Any], /) -> Features:
     """Returns the features of a record; fields that it lacks (older records) keep their defaults."""
-    known = {f.name: record[f.name] for f in fields(Features) if f.name in record}
-    known["input_tokens"] = TokenCount(**record["input_tokens"])
+    known = _known(Features, record)
+    known["input_tokens"] = TokenCount(**_known(TokenCount, record["input_tokens"]))
     for name in ("needs", "matches"):
         known[name] = frozenset(record.get(name, ()))
     return Features(**known)
@@ -219,12 +220,12 @@ def bounds_from(record: Mapping[str, Any], /) -> Bounds:
 
 def hints_from(record: Mapping[str, Any], /) -> Hints:
     """Returns the hints of a decision's record that routing depends on, with its tags and tenant."""
-    return Hints(tags=record["tags"], tenant=record["tenant"], **record["hints"])
+    return Hints(tags=record["tags"], tenant=record["tenant"], **_known(Hints, record["hints"]))
 
 
 def stats_from(record: Mapping[str, Any], /) -> Stats:
     """Returns the statistics snapshot of a decision's record; empty where it has none."""
-    return {name: ModelStats(**values) for name, values in record.get("stats", {}).items()}
+    return {name: ModelStats(**_known(ModelStats, values)) for name, values in record.get("stats", {}).items()}
 
 
 def hedging_from(record: Mapping[str, Any], /) -> Hedging | None:
@@ -236,7 +237,7 @@ def hedging_from(record: Mapping[str, Any], /) -> Hedging | None:
 def caching_from(record: Mapping[str, Any], /) -> Caching:
     """Returns the terms on which a logged request used the cache."""
     terms = record.get("caching")
-    return NOT_CACHED if terms is None else Caching(**terms)
+    return NOT_CACHED if terms is None else Caching(**_known(Caching, terms))
 
 
 def hit_from(record: Mapping[str, Any], /) -> Hit | None:
@@ -244,29 +245,34 @@ def hit_from(record: Mapping[str, Any], /) -> Hit | None:
     logged = (record.get("lookup") or {}).get("hit")
     if logged is None:
         return None
-    failure = logged["failure"]
-    return Hit(
-        **logged
-        | {
-            "saved_usd": _money(logged["saved_usd"]),
-            "usage": usage_from(logged["usage"]),
-            "failure": None if failure is None else Failure(**failure),
-        }
-    )
+    known, failure = _known(Hit, logged), logged["failure"]
+    known["saved_usd"] = _money(logged["saved_usd"])
+    known["usage"] = usage_from(logged["usage"])
+    known["failure"] = None if failure is None else Failure(**_known(Failure, failure))
+    return Hit(**known)
 
 
 def usage_from(record: Mapping[str, Any] | None, /) -> Usage | None:
     """Returns the usage of a record."""
-    return None if record is None else Usage(**{**record, "billed_usd": _money(record.get("billed_usd"))})
+    if record is None:
+        return None
+    known = _known(Usage, record)
+    known["billed_usd"] = _money(known.get("billed_usd"))
+    return Usage(**known)
 
 
 def attempt_from(record: Mapping[str, Any], /) -> Attempt:
     """Returns one attempt of a record."""
-    known = {f.name: record[f.name] for f in fields(Attempt) if f.name in record}
+    known = _known(Attempt, record)
     known["usage"] = usage_from(known.get("usage"))
     for name in ("cost_usd", "worst_usd"):
         known[name] = _money(known.get(name))
     return Attempt(**known)
+
+
+def _known(kind: type, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a dataclass that a record has; what later versions added to it is passed over."""
+    return {f.name: record[f.name] for f in fields(kind) if f.name in record}
 
 
 def _money(text: str | None) -> Decimal | None:

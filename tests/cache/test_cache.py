@@ -65,6 +65,16 @@ async def test_what_is_put_is_found(store: SqliteStore) -> None:
     assert await Cache(near=Near(max_bytes=1), now=lambda: now_s, store=store).get(KEY) is None
 
 
+async def test_a_look_that_was_overtaken_brings_no_older_answer_back(store: SqliteStore) -> None:
+    """A value read before a refresh here and looked at after it is returned, but the refreshed one stays in memory."""
+    cache = Cache(near=Near(max_bytes=10_000), now=lambda: 1_010.0, store=store)
+    older = cache.codec.encode(ENTRY)
+    refreshed = replace(ENTRY, answer=answer("newer"), stored_s=1_005.0)
+    assert cache.remember(refreshed) is not None
+    assert cache.read(KEY, older) == ENTRY
+    assert await cache.get(KEY) is refreshed
+
+
 async def test_what_is_no_json_is_kept_nowhere() -> None:
     """A client of somebody else's may bring anything; its answer reaches the caller and goes no further."""
     cache = Cache(near=Near(max_bytes=10_000), now=lambda: 1_000.0)

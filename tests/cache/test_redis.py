@@ -201,6 +201,48 @@ async def test_errors_quote_no_value(server: RedisServer) -> None:
     await lines.aclose()
 
 
+class _Gated:
+    """A client of Redis whose answers come when they are let."""
+
+    def __init__(self) -> None:
+        self.gates: list[asyncio.Future[bytes]] = []
+
+    async def execute_command(self, *_: Any) -> bytes:
+        self.gates.append(asyncio.get_running_loop().create_future())
+        return await self.gates[-1]
+
+    async def aclose(self) -> None:
+        """Has nothing open."""
+
+
+async def _turns() -> None:
+    """Lets everything run that is ready, and what that makes ready."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_line_that_has_ended_keeps_no_other_from_beginning() -> None:
+    """When all lines end at one moment, whoever asks next, in that very moment, is not left waiting for one of them."""
+    client: Any = _Gated()
+    lines = Lines(lambda: client, answer_s=60.0)
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            await lines.ask("GET", b"key")
+
+    async with asyncio.TaskGroup() as tasks:
+        for busy in range(1, 9):
+            tasks.create_task(ask(2 if busy == 1 else 1))
+            await _turns()
+            assert len(client.gates) == busy
+        for gate in client.gates:
+            gate.set_result(b"")
+        await _turns()
+        assert len(client.gates) == 9
+        client.gates[-1].set_result(b"")
+    await lines.aclose()
+
+
 async def test_a_look_is_one_command(server: RedisServer, store: RedisStore) -> None:
     """A value is found in one round trip, and so is every other step."""
     key = new_key()

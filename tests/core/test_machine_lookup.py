@@ -10,9 +10,20 @@ import pytest
 from hypothesis import given as over
 from hypothesis import strategies as st
 
-from router.core.answer import Answer, Usage
+from router.core.answer import Answer, Choice, Function, Message, ToolCall, Usage
 from router.core.bounds import Bounds
-from router.core.caching import NOT_CACHED, CacheHint, CacheKind, CacheMode, Caching, Entry, Hit, Lookup, hit_of
+from router.core.caching import (
+    NOT_CACHED,
+    CacheHint,
+    CacheKind,
+    CacheMode,
+    Caching,
+    Entry,
+    Hit,
+    Lookup,
+    hit_of,
+    own_copy,
+)
 from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.failure import Failure
@@ -138,8 +149,10 @@ def test_who_wants_a_stored_answer_only_asks_nobody(found: Hit | None) -> None:
 def test_a_remembered_refusal_fails_at_once() -> None:
     """A request that was invalid a moment ago gets the provider's error without being sent."""
     failure = Failure(kind="invalid", message="no such field", status=400, code="bad")
-    end = look().next(hit(failure=failure, usage=None, saved_usd=None), 0.0)
+    end = look().next(hit(failure=failure, usage=None, saved_usd=Decimal(0)), 0.0)
     assert isinstance(end, Exhausted)
+    decision = end.decision
+    assert (decision.cache, decision.saved_usd, decision.model) == ("memory", Decimal(0), None)
     error = error_of(end)
     assert isinstance(error, ProviderError)
     assert error.failure == failure
@@ -193,6 +206,20 @@ def test_the_preview_tells_of_the_look() -> None:
     assert "the cache would be asked, then a" in look().planned.why
 
 
+@pytest.mark.parametrize(("takes", "kind"), [(True, NeedLookup), (False, Exhausted)])
+def test_who_wants_a_stored_answer_only_gets_no_drawn_one_where_none_is_shared(takes: bool, kind: type) -> None:
+    """With `sampled = false` and the mode "only", a request whose answer would be drawn finds nothing, and is free."""
+    terms = Caching(mode="only", sampled=False).asked(None, {"temperature": 0 if takes else 1})
+    assert (terms.mode, terms.takes, terms.looks) == ("only", takes, takes)
+    end = plan(given(model("a"), model("b"), caching=terms))
+    assert isinstance(end, kind)
+    if isinstance(end, Exhausted):
+        assert isinstance(error_of(end), NotCached)
+        assert "sampled = false" in end.why
+        assert end.decision.lookup is None
+        assert replays(end.decision)
+
+
 @over(
     hint=st.none()
     | st.builds(
@@ -215,7 +242,10 @@ def test_a_hint_goes_before_the_policy(hint: CacheHint | None, temperature: floa
     assert terms.max_age_s == (50.0 if stated.max_age_s is None else stated.max_age_s)
     wanted = sampled if stated.sampled is None else stated.sampled
     mode = stated.mode or "use"
-    assert terms.mode == (mode if wanted or mode == "only" or temperature == 0 else "off")
+    shared = wanted or temperature == 0
+    assert terms.mode == (mode if shared or mode == "only" else "off")
+    assert terms.looks == (shared and mode in {"use", "only"})
+    assert terms.stores == (shared and mode in {"use", "refresh"})
 
 
 @pytest.mark.parametrize("kind", get_args(CacheKind))
@@ -264,7 +294,7 @@ def test_only_invalid_requests_are_remembered_and_only_where_wanted(outcome: str
     state = plan(given(model("a"), caching=caching))
     call = state.next(None, 0.0) if isinstance(state, NeedLookup) else state
     assert isinstance(call, NeedCall)
-    end = call.next(attempt("a", outcome, error="bad", status=400))
+    end = call.next(attempt("a", outcome, error="bad", status=400, cost_usd=Decimal("0.5")))
     assert isinstance(end, Exhausted)
     entry = refusal_kept(end, 5.0)
     assert (entry is not None) == kept
@@ -274,6 +304,17 @@ def test_only_invalid_requests_are_remembered_and_only_where_wanted(outcome: str
             None,
             3.0,
         )
+        assert entry.cost_usd == Decimal("0.5")
+
+
+def test_a_failure_in_the_midst_of_a_stream_is_not_remembered() -> None:
+    """A provider that had begun to answer had taken the request: that it calls it `invalid` then is its own fault."""
+    call = look(replace(USE, invalid_ttl_s=3.0)).next(None, 0.0)
+    assert isinstance(call, NeedCall)
+    end = call.next(attempt("a", "invalid", committed=True))
+    assert isinstance(end, Exhausted)
+    assert end.ending == "committed"
+    assert refusal_kept(end, 5.0) is None
 
 
 def test_a_request_that_failed_before_any_attempt_leaves_nothing() -> None:
@@ -281,6 +322,60 @@ def test_a_request_that_failed_before_any_attempt_leaves_nothing() -> None:
     end = plan(given(caching=replace(USE, invalid_ttl_s=3.0)))
     assert isinstance(end, Exhausted)
     assert refusal_kept(end, NOON.timestamp()) is None
+
+
+def test_a_plain_answer_is_nobodys_to_change() -> None:
+    """Text and tool calls without fields of the provider's are shared as they are."""
+    call = ToolCall(id="c", function=Function(name="f", arguments="{}"))
+    for said in (answer("ok"), Answer(choices=(Choice(message=Message(tool_calls=(call,))),)), Answer(choices=())):
+        assert own_copy(said) is said
+
+
+NESTED = {"a": [{"b": 1}, None, "text"]}
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Choice(message=Message(content="hi", extra=NESTED)),
+        Choice(
+            message=Message(tool_calls=(ToolCall(id="c", function=Function(name="f", arguments=""), extra=NESTED),))
+        ),
+        Choice(message=Message(content="hi"), logprobs=NESTED),
+    ],
+)
+def test_callers_share_nothing_that_one_could_change(choice: Choice) -> None:
+    """Provider fields of a message and of its calls, and logprobs, are copied to their depth, and equal."""
+    original = Answer(choices=(Choice(message=Message(content="other")), choice), id="x")
+    before = repr(_parts(original))
+    copied = own_copy(original)
+    assert copied == original
+    for part in _parts(copied):
+        for inner in part["a"][:1]:
+            inner["b"] = "mine"
+        part["a"].append("mine")
+        part["c"] = "mine"
+    assert repr(_parts(original)) == before
+    assert copied != original
+
+
+def _parts(said: Answer) -> list[Any]:
+    """Returns what of an answer can be changed."""
+    message = said.choices[1].message
+    parts = (message.extra, *(call.extra for call in message.tool_calls or ()), said.choices[1].logprobs)
+    return [part for part in parts if part]
+
+
+def test_what_cannot_be_copied_is_shared() -> None:
+    """What no JSON holds stays what it is, and nesting without end costs nobody an answer."""
+    odd = object()
+    assert (
+        own_copy(Answer(choices=(Choice(message=Message(extra={"odd": odd})),))).choices[0].message.extra["odd"] is odd
+    )
+    endless: list[Any] = []
+    endless.append(endless)
+    said = Answer(choices=(Choice(message=Message(), logprobs=endless),))
+    assert own_copy(said) is said
 
 
 def test_an_answer_is_not_in_the_repr_of_a_record() -> None:

@@ -11,18 +11,23 @@ from hypothesis import strategies as st
 
 from router.core.answer import Usage
 from router.core.bounds import Bounds
+from router.core.caching import Caching, Hit, Lookup
 from router.core.decision import Attempt, Decision, total
+from router.core.failure import Failure
 from router.core.machine import Done, NeedCall, plan
 from router.core.money import usd
 from router.core.record import (
     attempt_dict,
     attempt_from,
     bounds_from,
+    caching_from,
     decision_dict,
     features_from,
     hints_from,
+    hit_from,
     stats_from,
     usage_dict,
+    usage_from,
 )
 from router.core.request import Features, Hints, TokenCount
 from router.core.stats import ModelStats
@@ -103,6 +108,47 @@ def test_a_record_names_every_field_of_the_values_it_holds() -> None:
     hidden = {f.name for f in dataclasses.fields(Features) if not f.compare}
     assert record["features"].keys() == {f.name for f in dataclasses.fields(Features)} - hidden
     assert record["attempts"][0].keys() == {f.name for f in dataclasses.fields(Attempt)}
+
+
+HIT = Hit(
+    kind="shared",
+    model="a",
+    model_id="simulated/a",
+    trace_id="e" * 32,
+    age_s=5.0,
+    saved_usd=Decimal("0.01"),
+    usage=Usage(input_tokens=3, reasoning_tokens=2),
+    failure=Failure(kind="invalid", message="bad", status=400),
+)
+
+
+def test_the_look_into_the_cache_is_read_back_as_it_was() -> None:
+    """Terms and hit survive the log, with every field that they have."""
+    terms = Caching(mode="only", ttl_s=9.0, max_age_s=1.0, sampled=False, invalid_ttl_s=2.0, takes=False)
+    lookup = Lookup(ended_s=0.5, hit=HIT)
+    record = orjson.loads(orjson.dumps(decision_dict(dataclasses.replace(decision(), caching=terms, lookup=lookup))))
+    assert (caching_from(record), hit_from(record)) == (terms, HIT)
+    assert record["caching"].keys() == {f.name for f in dataclasses.fields(Caching)}
+    assert record["lookup"]["hit"].keys() == {f.name for f in dataclasses.fields(Hit)}
+
+
+def test_fields_of_later_versions_are_passed_over() -> None:
+    """A new field raises no `schema`, so what this version does not know must not keep it from reading the rest."""
+    terms, stats = Caching(mode="use"), {"a": ModelStats(attempts=3)}
+    one = dataclasses.replace(decision(), caching=terms, lookup=Lookup(ended_s=0.5, hit=HIT), stats=stats)
+    record = orjson.loads(orjson.dumps(decision_dict(one)))
+    hit = record["lookup"]["hit"]
+    usage, tokens = record["attempts"][0]["usage"], record["features"]["input_tokens"]
+    for place in (record["caching"], hit, hit["failure"], hit["usage"], usage, tokens, *record["stats"].values()):
+        place["later"] = 1
+    for place in (record["hints"], record["features"], record["attempts"][0], record["bounds"]):
+        place["later"] = 1
+    assert (caching_from(record), hit_from(record), stats_from(record)) == (terms, HIT, stats)
+    assert usage_from(usage) == Usage(input_tokens=10, output_tokens=5)
+    assert features_from(record["features"]) == one.features
+    assert hints_from(record) == one.hints
+    assert attempt_from(record["attempts"][0]) == one.attempts[0]
+    assert bounds_from(record["bounds"]) == one.bounds
 
 
 def test_a_record_has_the_documented_fields() -> None:
