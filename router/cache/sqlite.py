@@ -1,7 +1,7 @@
 """The store of one host: SQLite in one file that many processes and threads share.
 
-Reads run in the caller's thread, writes in one thread of the process (`router.cache.sqlite_thread`); each is one
-statement, so that each sees and changes all at one moment (`router.cache.sqlite_schema`).
+Reads run in the caller's thread, writes in one thread of the process (`router.cache.sqlite_thread`), many at once where
+many are queued; each is one statement, so that each sees and changes all at one moment (`router.cache.sqlite_schema`).
 
 Values are stored with a checksum over key and value. No disk is waited for, so that after a power cut parts of one
 answer could stand in another (as they could by the WAL-reset bug of SQLite before 3.51.3); the checksum tells, and the
@@ -130,7 +130,7 @@ class SqliteStore:
         def work(execute: Execute) -> list[Any]:
             return execute(_SCAN, (last, self._now()))
 
-        while page := await self._own.get().work(work):
+        while page := await self._own.get().work(work, writes=False):
             for key, label, size_bytes in page:
                 yield Row(key=key, label=label, size_bytes=size_bytes)
             last = page[-1][0]

@@ -1,7 +1,8 @@
 """The schema of a cache's file, with what each write does.
 
 A write inserts one row into a view; the view's trigger does the rest. So it is one statement to SQLite: nobody holds
-the file while a thread waits for Python's lock, which may take longer than the whole write.
+the file while a thread waits for Python's lock, which may take longer than the whole write. Only where many writes are
+queued do they share a transaction, which is kept short (`router.cache.sqlite_thread`).
 """
 
 from __future__ import annotations

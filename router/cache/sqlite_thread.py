@@ -1,7 +1,9 @@
 """What one process has of a cache's file: a connection that reads, one that writes, and the thread that writes.
 
 Reading takes microseconds and waits for nobody, so the caller's own thread does it. Whatever may wait (a write, another
-process's lock, a file that must be opened, or renamed because it is corrupt) is done by one other thread.
+process's lock, a file that must be opened, or renamed because it is corrupt) is done by one other thread. What many
+callers want to write at once it writes in one transaction: that costs little more than one write, so that nobody waits
+long behind a thousand others.
 
 A fork and SQLite do not go together: a child inherits what SQLite knows of locks but not the locks, and may lose what
 it writes even on connections of its own (https://sqlite.org/howtocorrupt.html, 2.6). So all are closed before a fork,
@@ -14,22 +16,60 @@ import asyncio
 import os
 import sqlite3
 import threading
+import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from router.cache.sqlite_file import CacheFile, Opened, is_corrupt, patiently
 
 T = TypeVar("T")
 
 Execute = Callable[[str, Sequence[Any]], list[Any]]
-"""Runs one statement, which is a transaction of its own, and returns its rows."""
+"""Runs one statement, which is done as a whole or not at all, and returns its rows."""
 
 Work = Callable[[Execute], T]
 
-_OPENING_S = 5.0
+_OPENING_S: Final = 5.0
 """How long a store that is made waits for others that make or mend the file."""
+
+_TOGETHER_S: Final = 0.01
+"""How long one transaction goes on to take in what is queued; other processes wait for its end. It would last far
+longer where the other threads are busy, since each statement may wait for Python's lock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Task:
+    """What a caller wants to have done in the thread.
+
+    Attributes:
+        work: does it.
+        writes: whether it may be done in one transaction with others that write.
+        future: what comes of it.
+        given_up: set when the caller waits for it no more.
+    """
+
+    work: Work[Any]
+    writes: bool
+    future: Future[Any] = field(default_factory=Future)
+    given_up: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def wanted(self) -> bool:
+        return not self.given_up.is_set()
+
+    def settle(self, work: Callable[[], Any]) -> None:
+        """Does the work, and tells the caller what came of it."""
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
 
 
 class SqliteThread:
@@ -45,6 +85,7 @@ class SqliteThread:
         self._busy_s = busy_s
         self._opened: Opened | None = None
         self._executor: ThreadPoolExecutor | None = None
+        self._queue: deque[_Task] = deque()
         # Always taken in this order, as far as they are.
         self._starting, self._working, self._reading = self._locks = (
             threading.Lock(),
@@ -66,10 +107,13 @@ class SqliteThread:
         try:
             return self._read(work)
         except sqlite3.DatabaseError:
-            return await self.work(work)
+            return await self.work(work, writes=False)
 
-    async def work(self, work: Work[T]) -> T:
+    async def work(self, work: Work[T], *, writes: bool = True) -> T:
         """Returns what comes of reading or writing in the thread that may wait.
+
+        What several callers want to write at the same time is done in one transaction, in the order in which they came,
+        and where that fails each by itself. So work may be done twice, of which once in vain.
 
         When the caller gives up, what has not begun is never done, and nothing is waited for any more.
 
@@ -77,16 +121,18 @@ class SqliteThread:
             sqlite3.Error: it cannot be done, or another process has held it up for `busy_s`.
             OSError: the file cannot be opened.
         """
-        loop, wanted = asyncio.get_running_loop(), threading.Event()
-        wanted.set()
+        loop, task = asyncio.get_running_loop(), _Task(work=work, writes=writes)
         with self._starting:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="lowfare-sqlite")
-            future = self._executor.submit(self._work, work, wanted.is_set)
+            self._queue.append(task)
+            # One turn for each, though a turn may do many: so whatever is queued is done before what comes after it.
+            self._executor.submit(self._turn)
         try:
-            return await asyncio.wrap_future(future, loop=loop)
+            result: T = await asyncio.wrap_future(task.future, loop=loop)
         finally:
-            wanted.clear()
+            task.given_up.set()
+        return result
 
     async def close(self) -> None:
         """Closes the connections and ends the thread; whoever comes later opens them again."""
@@ -105,22 +151,80 @@ class SqliteThread:
                 raise _NotOpen("the file is not open")
             return work(lambda sql, values: opened.reader.execute(sql, values).fetchall())
 
-    def _work(self, work: Work[T], wanted: Callable[[], bool]) -> T:
+    def _turn(self) -> None:
+        """Does what is queued first, with all that can be written together with it."""
         with self._working:
+            first = self._next()
+            if first is None:
+                return
+            if not (first.writes and self._queue and self._queue[0].writes):
+                first.settle(partial(self._alone, first))
+                return
+            begun = [first]
             try:
-                return work(self._execute_on(self._open_again(), wanted))
-            except sqlite3.DatabaseError as error:
-                opened = self._opened
-                if opened is None or not is_corrupt(error):
-                    raise
-                self._file.set_aside(opened.identity, error, patience_s=self._busy_s)
-            return work(self._execute_on(self._open_again(), wanted))
+                results = self._mended(partial(self._together, begun))
+            except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
+                if len(begun) == 1:
+                    first.future.set_exception(error)
+                    return
+                for task in begun:
+                    task.settle(partial(self._alone, task))
+            else:
+                for task, result in zip(begun, results, strict=True):
+                    task.future.set_result(result)
 
-    def _execute_on(self, opened: Opened, wanted: Callable[[], bool]) -> Execute:
+    def _next(self) -> _Task | None:
+        """Takes the next one that is still wanted out of the queue."""
+        while self._queue:
+            task = self._queue.popleft()
+            if task.wanted and task.future.set_running_or_notify_cancel():
+                return task
+            task.future.cancel()
+        return None
+
+    def _together(self, begun: list[_Task], opened: Opened) -> list[Any]:
+        """Returns what comes of those that have begun, and of more that write, which are added to them."""
+
         def execute(sql: str, values: Sequence[Any]) -> list[Any]:
-            return patiently(lambda: opened.writer.execute(sql, values).fetchall(), self._busy_s, wanted=wanted)
+            return opened.writer.execute(sql, values).fetchall()
 
-        return execute
+        patiently(lambda: execute("BEGIN IMMEDIATE", ()), self._busy_s, wanted=lambda: begun[0].wanted)
+        try:
+            end = time.monotonic() + _TOGETHER_S
+            results = [task.work(execute) for task in begun]
+            while self._queue and self._queue[0].writes and time.monotonic() < end:
+                task = self._next()
+                if task is not None:
+                    begun.append(task)
+                    results.append(task.work(execute))
+            execute("COMMIT", ())
+        except BaseException:
+            opened.writer.rollback()
+            raise
+        return results
+
+    def _alone(self, task: _Task) -> Any:
+        """Returns what comes of one, each statement of which is a transaction of its own."""
+
+        def work(opened: Opened) -> Any:
+            def execute(sql: str, values: Sequence[Any]) -> list[Any]:
+                run = partial(opened.writer.execute, sql, values)
+                return patiently(lambda: run().fetchall(), self._busy_s, wanted=lambda: task.wanted)
+
+            return task.work(execute)
+
+        return self._mended(work)
+
+    def _mended(self, work: Callable[[Opened], T]) -> T:
+        """Returns what comes of working on the file; where that is corrupt, on a new one."""
+        try:
+            return work(self._open_again())
+        except sqlite3.DatabaseError as error:
+            opened = self._opened
+            if opened is None or not is_corrupt(error):
+                raise
+            self._file.set_aside(opened.identity, error, patience_s=self._busy_s)
+        return work(self._open_again())
 
     def _open_again(self) -> Opened:
         """Returns what is open of the file that has the name now."""
