@@ -1,0 +1,83 @@
+"""Does the kit raise false alarms? Every invariant, over every policy that ships, for many random cases.
+
+    python benchmarks/kit.py [--examples 200000] [--seed 0] [--each 20]
+
+A case is one policy with options drawn at random, one slate and one context; all invariants are tried on it, those of
+the promises that the policy makes and of "quality", which all of ours keep, too. Policies are drawn of each kind by
+itself, and inside each other. Exit code 1 where an invariant was broken, with the counterexample as code.
+
+To draw a case takes longer than to try it, so each policy drawn is tried on `--each` slates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from router import Context, Policy, Slate
+from router.registry import installed
+from router.testing.invariants import Counterexample, invariants_of, promises_of
+from router.testing.strategies import instances_of, policies, situations
+
+
+def drawn_policies() -> Iterator[tuple[str, st.SearchStrategy[Policy]]]:
+    """Yields each kind of policy that is installed, and all of them inside each other, as a strategy."""
+    registry = installed("lowfare.policies")
+    for kind in registry.kinds:
+        yield kind, instances_of(registry.load(kind))
+    yield "composed", policies(max_leaves=8)
+
+
+def try_all(name: str, of: st.SearchStrategy[Policy], *, examples: int, each: int, first_seed: int) -> int:
+    """Tries all invariants on so many cases; prints what was found, and returns how many alarms that is."""
+    found: list[Counterexample] = []
+    tried = 0
+
+    @seed(first_seed)
+    @settings(
+        max_examples=max(1, examples // each),
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(of, st.lists(situations(), min_size=each, max_size=each))
+    def case(policy: Policy, asked: list[tuple[Slate, Context]]) -> None:
+        nonlocal tried
+        for slate, context in asked:
+            tried += 1
+            for rule in invariants_of(promises_of(policy) | {"quality"}):
+                try:
+                    rule(policy, slate, context)
+                except Counterexample as error:
+                    found.append(error)
+
+    started = time.process_time()
+    case()
+    print(f"{name:14} {tried:>8,} cases  {len(found):>4} alarms  {time.process_time() - started:>6.0f} s", flush=True)
+    for error in found[:3]:
+        print(error)
+    return len(found)
+
+
+def main() -> None:
+    """Tries and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--each", type=int, default=20)
+    options = parser.parse_args()
+    kinds = list(drawn_policies())
+    share = -(-options.examples // len(kinds))
+    alarms = sum(try_all(name, of, examples=share, each=options.each, first_seed=options.seed) for name, of in kinds)
+    print(f"false alarms over at least {options.examples:,} cases: {alarms}")
+    sys.exit(1 if alarms else 0)
+
+
+if __name__ == "__main__":
+    main()
