@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from router.config_errors import said
-from router.config_secrets import ADVICE, checked_key_env, checked_options
+from router.config_secrets import ADVICE, checked_key_env, checked_options, is_secret
 from router.config_values import STRICT, Real, Seconds, Spelt, Whole
 from router.core.caching import CacheMode, Caching
 from router.core.key import Drop
@@ -110,13 +110,14 @@ def _read(value: Any) -> Any:
     if not isinstance(value, Spelt):
         return value
     try:
-        return json.loads(value)
+        return json.loads(value.lower() if value.lower() in ("true", "false") else value)
     except ValueError:
         return str(value)
 
 
 def _has_password(url: str) -> bool:
     try:
-        return urlsplit(url).password is not None
+        parts = urlsplit(url)
     except ValueError:
         return False
+    return parts.password is not None or any(is_secret(name, None) for name, _ in parse_qsl(parts.query))

@@ -71,7 +71,7 @@ def pattern_fault(pattern: str, /) -> str | None:
     except re.error as error:
         return f"{pattern!r} is not a regular expression: {error}"
     if (part := runaway(pattern)) is not None:
-        return f"{part!r} repeats a repetition, which can take hours on a line of text; {ADVICE}"
+        return f"{part!r} repeats what can match in several ways, which can take hours on a line of text; {ADVICE}"
     return None
 
 
