@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-STATES_MOST: Final = 20_000
+STATES_MOST: Final = 2_000
 """Places in the walk above which patterns are too entangled to be told apart."""
 _READABLE: Final = ("other", "another")
 """Tried first where nothing is to match."""
@@ -46,7 +46,7 @@ def witnesses(patterns: Iterable[str], /, *, empty: bool = True) -> tuple[str, .
     for text in _READABLE:
         if text not in taken and not any(fnmatchcase(text, p) for p in wild):
             found.setdefault(tuple(False for _ in wild), text)
-    for text in _walk([_tokens(p) for p in wild], _signs(wild, beyond), len(plain) + 1):
+    for text in _walk([_tokens(p) for p in wild], _signs(wild, beyond), len(plain) + 1 + (not empty)):
         if text not in taken and (text or empty):
             found.setdefault(tuple(fnmatchcase(text, p) for p in wild), text)
     return (*plain, *found.values())

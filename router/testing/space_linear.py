@@ -66,8 +66,8 @@ Bound = Line | bool
 
 def line(axis: Axis, a: int, b: int, most: int, /) -> Bound:
     """Returns the bound a·axis + b·m <= most in its simplest form."""
-    if a == 0:
-        axis = "m"
+    if axis == "m" or a == 0:
+        axis, a = "m", 0
     shared = gcd(a, b)
     if shared == 0:
         return most >= 0
