@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, assert_never, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
 from router.cache.cache import CacheStats, Purged, Selector
@@ -41,6 +41,8 @@ from router.state.statistics import Statistics
 
 if TYPE_CHECKING:
     from router.config import Settings
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,16 +181,25 @@ class Router:
         return self._gate.snapshot()
 
     async def apurge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
-        """Takes out the stored answers that a selector means; on a dry run, which is the default, only counts them."""
-        return await self._cache.purge(selector, dry_run=dry_run)
+        """Takes out the stored answers that a selector means; on a dry run, which is the default, only counts them.
+
+        Raises:
+            RequestError: nothing is selected, and it is no dry run.
+            RouterError: the store is down.
+        """
+        return await _told(self._cache.purge(selector, dry_run=dry_run))
 
     def purge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
         """`apurge` for code without an event loop."""
         return self._thread.run(self.apurge(selector, dry_run=dry_run))
 
     async def acache_stats(self) -> CacheStats:
-        """Returns how full the cache is."""
-        return await self._cache.stats()
+        """Returns how full the cache is.
+
+        Raises:
+            RouterError: the store is down.
+        """
+        return await _told(self._cache.stats())
 
     def cache_stats(self) -> CacheStats:
         """`acache_stats` for code without an event loop."""
@@ -414,3 +425,13 @@ class Router:
                 sink.emit(decision)
             except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
                 warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
+
+
+async def _told(asked: Coroutine[Any, Any, T]) -> T:
+    """Returns what a cache says; what its store's library raises may hold an address, and that a password."""
+    try:
+        return await asked
+    except RouterError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        raise RouterError(f"the cache's store does not help ({type(error).__name__})") from None

@@ -82,6 +82,9 @@ def test_a_store_is_made_with_its_options(tmp_path: Path) -> None:
         ('backend = "none"\n', ("cache", "backend"), "memory"),
         ('backend = "refusing"\n', ("cache", "url"), "is missing"),
         ('backend = "refusing"\nurl = "x"\ntrys = 3\n', ("cache", "trys"), "did you mean 'tries'?"),
+        ('backend = "refusing"\nurl = "x"\ntries = "three"\n', ("cache", "tries"), "a whole number"),
+        ('backend = "refusing"\nurl = "x"\ntries = true\n', ("cache", "tries"), "a whole number"),
+        ('backend = "refusing"\nurl = 5\n', ("cache", "url"), "a string"),
     ],
 )
 def test_what_is_wrong_with_a_backend_is_said(text: str, place: tuple[str, ...], told: str) -> None:
@@ -121,7 +124,7 @@ def test_an_address_with_a_password_comes_from_the_environment(tmp_path: Path) -
     """There it may stand; it is in no repr."""
     path = tmp_path / "config.toml"
     path.write_text(f'[cache]\nbackend = "redis"\n{MODELS}')
-    environ = {"LOWFARE_CACHE__URL": "redis://:hunter2@localhost:1", "LOWFARE_CACHE__CLUSTER": "true"}
+    environ = {"LOWFARE_CACHE__URL": "redis://:hunter2@localhost:1", "LOWFARE_CACHE__CLUSTER": "True"}
     loaded = load(path, environ=environ)
     assert loaded.cache is not None
     assert loaded.cache.options == {"url": "redis://:hunter2@localhost:1", "cluster": True}

@@ -16,7 +16,7 @@ from router.cache.guard import Guard, Patience
 from router.cache.near import Near
 from router.cache.store import Store
 from router.core.caching import Entry
-from router.errors import warn
+from router.errors import RequestError, warn
 
 LEASE_S: Final = 5.0
 MEMORY_TTL_S: Final = 5.0
@@ -35,6 +35,7 @@ class Selector:
         tenant: of that request.
         model: name of the model that answered.
         older_than_s: stored before so many seconds.
+        everything: stated where all of them are meant: a selector that states nothing takes nothing out.
     """
 
     key: str | None = None
@@ -42,6 +43,7 @@ class Selector:
     tenant: str | None = None
     model: str | None = None
     older_than_s: float | None = None
+    everything: bool = False
 
     def takes(self, key: str, label: Label, now_s: float, /) -> bool:
         """Returns whether an answer is meant."""
@@ -150,7 +152,7 @@ class Cache:
 
         What memory has stays where it is newer: a refresh here may have overtaken the look into the store.
         """
-        entry = self.codec.decode(key, value) if value is not None else None
+        entry = self.codec.decode(key, value) if isinstance(value, bytes) else None
         if entry is None or value is None:
             return None
         now_s = self.now()
@@ -189,8 +191,11 @@ class Cache:
         Other processes may answer from their memory for `memory_ttl_s` more seconds.
 
         Raises:
+            RequestError: nothing is selected, and it is no dry run.
             Exception: whatever the store raises; who purges must know that it was not done.
         """
+        if not dry_run and selector == Selector():
+            raise RequestError("a selector that states nothing takes nothing out; Selector(everything=True) does")
         keys: list[str] = []
         size_bytes = 0
         now_s = self.now()

@@ -248,8 +248,9 @@ def _selector(chosen: Chosen) -> Selector:
     )
     if (selector == Selector()) is not chosen.everything:
         told = "--all is everything: leave it out, or the others" if chosen.everything else "say what is to be purged"
-        raise RequestError(f"{told}; allowed: --key, --tag, --tenant, --model, --older-than, all of which must hold")
-    return selector
+        ways = "--key, --tag, --tenant, --model, --older-than, all of which must hold; or --all"
+        raise RequestError(f"{told}; allowed: {ways}")
+    return replace(selector, everything=chosen.everything)
 
 
 def _as_values(selector: Selector) -> dict[str, Any]:

@@ -90,7 +90,7 @@ async def test_values_of_others_are_counted_and_never_purged(store: SqliteStore)
     await cache.put(ENTRY)
     stats = await cache.stats()
     assert (stats.entries, stats.unreadable, stats.by_model, stats.oldest_s) == (2, 1, {"small": 1}, 0.0)
-    assert (await cache.purge(Selector(), dry_run=False)).entries == 1
+    assert (await cache.purge(Selector(everything=True), dry_run=False)).entries == 1
     assert await store.get("ab" * 32) == b"?"
 
 

@@ -434,7 +434,9 @@ def test_purges_and_figures_without_a_loop() -> None:
     with routed(Provider()) as router:
         router.complete("hi")
         assert router.cache_stats().memory_entries == 1
-        assert router.purge(Selector(), dry_run=False).entries == 1
+        with pytest.raises(RequestError, match="everything"):
+            router.purge(Selector(tenant=None), dry_run=False)
+        assert router.purge(Selector(everything=True), dry_run=False).entries == 1
         assert router.cache_stats().oldest_s is None
 
 
