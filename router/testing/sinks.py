@@ -251,11 +251,14 @@ class _Trial:
 
     def breach(self, says: str) -> Breach:
         patience = f", {self.bench.patience_s:g}" if self.bench.patience_s != PATIENCE_S else ""
+        thing, given = (f"SinkBench(make, read{patience})", "make, read")
+        if self.bench.read is None:
+            thing, given = (f"SinkBench(make, None{patience})" if patience else "SinkBench(make)"), "make"
         return Breach(
             self.rule.__name__,
             says,
             promise=f"{self.rule.__doc__} (router/sinks/sink.py)",
-            code=shown_call(self.rule.__name__, __name__, thing=f"SinkBench(make, read{patience})", told=self.told),
+            code=shown_call(self.rule.__name__, __name__, thing=thing, given=given, told=self.told),
         )
 
     def called(self, name: str, call: Callable[[], T], when: str = "") -> T:

@@ -161,25 +161,21 @@ def smallest(
     return None
 
 
-def shown_call(rule: str, module: str, /, *, thing: str, **values: Any) -> str:
+def shown_call(rule: str, module: str, /, *, thing: str, given: str, **values: Any) -> str:
     """Returns statements that call a rule again.
 
     Args:
         rule: its name.
         module: where it is imported from.
-        thing: the expression for what is tried, as "SinkBench(make)"; its arguments are those of the check.
+        thing: the expression for what is tried, as "SinkBench(make)"; its class is in the same module.
+        given: the names in it that stand for arguments of the check.
         **values: the case, by the names that it gets.
     """
-    name, _, arguments = thing.rstrip(")").partition("(")
-    script = as_script(**values) if values else ""
-    lines = script.splitlines()
     ours = f"from {module} import "
-    needed = {rule} | ({name} if arguments else set())
-    needed |= {word for line in lines if line.startswith(ours) for word in line.removeprefix(ours).split(", ")}
-    rest = "\n".join(line for line in lines if not line.startswith(ours)).strip("\n")
-    given = arguments or name
+    lines = as_script(**values).splitlines()
+    needed = {rule, thing.partition("(")[0]}
+    needed |= {name for line in lines if line.startswith(ours) for name in line.removeprefix(ours).split(", ")}
+    others = [line for line in lines if line.startswith("from ") and not line.startswith(ours)]
+    case = [line for line in lines if line and not line.startswith("from ")]
     call = f"{rule}({', '.join([thing, *values])})  # {given}: as the check got {'them' if ',' in given else 'it'}"
-    imported = ours + ", ".join(sorted(needed))
-    if rest.startswith(("from ", "import ")):
-        return f"{rest.partition(chr(10) * 2)[0]}\n{imported}\n\n{rest.partition(chr(10) * 2)[2]}\n{call}"
-    return "\n\n".join([imported, f"{rest}\n{call}" if rest else call])
+    return "\n".join([*others, ours + ", ".join(sorted(needed)), "", *case, call])
