@@ -11,16 +11,18 @@ file is set aside as corrupt.
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, ClassVar, Final
 
 import orjson
 
-from router.cache.sqlite_file import CacheFile, Garbled
+from router.cache.sqlite_file import CacheFile, Garbled, why_not_opened
 from router.cache.sqlite_thread import Execute, SqliteThread
 from router.cache.store import Joined, Row, Watched
+from router.errors import ConfigError
 from router.state.process import PerProcess
 
 MAX_BYTES: Final = 1_000_000_000
@@ -61,6 +63,7 @@ DELETE FROM answers WHERE id IN (
   ) WHERE before < ?
 )
 """
+_RECOUNT = "UPDATE total SET bytes = (SELECT coalesce(sum(size), 0) FROM answers)"
 
 
 class SqliteStore:
@@ -73,33 +76,39 @@ class SqliteStore:
         max_bytes: of all values. When they are more, those that lapsed go first, then those that were stored first.
             The file is somewhat larger, and does not shrink: what is freed is used again.
         busy_s: how long a write waits for those of other processes, unless its caller gives up before.
-        now: tells the time, in Unix seconds, to all processes of the host alike.
 
     Raises:
-        sqlite3.Error: the file cannot be opened, or is another program's database.
-        OSError: the same, from the system.
+        ConfigError: an option is of no use, or the file cannot be opened or is another program's; says which and why.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        max_bytes: int = MAX_BYTES,
-        busy_s: float = BUSY_S,
-        now: Callable[[], float] = time.time,
-    ) -> None:
+    _must_exist: ClassVar = False
+
+    def __init__(self, path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES, busy_s: float = BUSY_S) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise ConfigError(f"cache: path is {path!r}; write the path of a file")
+        for name, value, kinds in (("max_bytes", max_bytes, (int,)), ("busy_s", busy_s, (int, float))):
+            if not isinstance(value, kinds) or isinstance(value, bool) or not value > 0:
+                raise ConfigError(f"cache: {name} is {value!r}; write a number greater than 0")
         file = CacheFile(path)
+        if self._must_exist and not file.path.exists():
+            raise ConfigError(f"cache: there is no file {file.path}, so no answer is stored in it; is the path right?")
         first = SqliteThread(file, busy_s=busy_s)
-        first.open()
+        try:
+            first.open(replace=not self._must_exist)
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigError(f"cache: {why_not_opened(file.path, error)}") from error
         self._own = PerProcess(first, lambda _: SqliteThread(file, busy_s=busy_s))
         self._max_bytes = max_bytes
-        self._now = now
+
+    def now(self) -> float:
+        """Returns the time in Unix seconds, which is the same for all processes of the host."""
+        return time.time()
 
     async def get(self, key: str, /) -> bytes | None:
         """Returns the value; None where there is none, or its time is over."""
 
         def work(execute: Execute) -> bytes | None:
-            for value, checksum in execute(_GET, (key, self._now())):
+            for value, checksum in execute(_GET, (key, self.now())):
                 return _checked(key, value, checksum)
             return None
 
@@ -109,7 +118,7 @@ class SqliteStore:
         """Stores the value, over any other, for so many seconds; gives up the lease of `holder`, if it holds one."""
 
         def work(execute: Execute) -> None:
-            now = self._now()
+            now = self.now()
             if len(value) > self._max_bytes:
                 execute(_DELETE, (orjson.dumps([key]),))
                 execute(_LEAVE, (key, holder))
@@ -128,7 +137,7 @@ class SqliteStore:
         last = ""
 
         def work(execute: Execute) -> list[Any]:
-            return execute(_SCAN, (last, self._now()))
+            return execute(_SCAN, (last, self.now()))
 
         while page := await self._own.get().work(work, writes=False):
             for key, label, size_bytes in page:
@@ -139,7 +148,7 @@ class SqliteStore:
         """Takes the lease where it is free, lapsed, or the holder's own already."""
 
         def work(execute: Execute) -> Joined:
-            now = self._now()
+            now = self.now()
             execute(_JOIN, (key, holder, now + lease_s, now))
             [[held, value, checksum]] = execute(_HELD, (key, now, holder))
             return Joined(held=bool(held), value=None if value is None else _checked(key, value, checksum))
@@ -150,7 +159,7 @@ class SqliteStore:
         """Lengthens the lease to so many seconds from now, and publishes pieces after those before."""
 
         def work(execute: Execute) -> bool:
-            now = self._now()
+            now = self.now()
             execute(_RENEW, (key, holder, now + lease_s, len(pieces), _packed(pieces), now))
             return bool(execute(_RENEWED, (key, holder, now + lease_s)))
 
@@ -160,7 +169,7 @@ class SqliteStore:
         """Returns how the key stands, with the pieces from number `since` (from 0) on, at one moment."""
 
         def work(execute: Execute) -> Watched:
-            return _watched(key, since, execute(_WATCH, (key, self._now(), since)))
+            return _watched(key, since, execute(_WATCH, (key, self.now(), since)))
 
         return await self._own.get().read(work)
 
@@ -181,6 +190,20 @@ class SqliteStore:
                 lapsed = execute(_CHANGES, ())[0][0] > 0
             else:
                 execute(_DROP_OLDEST, (excess,))
+                if execute(_CHANGES, ())[0][0] == 0:
+                    # There are no more values, so the total is wrong; to go on would be to go on for ever.
+                    execute(_RECOUNT, ())
+                    return
+
+
+class ExistingSqliteStore(SqliteStore):
+    """The store in a file that is there already; makes none, and leaves one of another version alone.
+
+    Raises:
+        ConfigError: as the other does, or there is no such file.
+    """
+
+    _must_exist = True
 
 
 def _watched(key: str, since: int, rows: list[Any]) -> Watched:

@@ -135,9 +135,7 @@ class CacheFile:
             for sql in ("PRAGMA application_id", "PRAGMA user_version", "SELECT 1 FROM sqlite_master LIMIT 1")
         )
         if tables and application != APPLICATION:
-            raise sqlite3.DatabaseError(
-                f"{self.path} is a database of another program; [cache] needs a path of its own"
-            )
+            raise _Foreign(f"{self.path} is a database of another program; [cache] needs a path of its own")
         if tables and version != VERSION:
             raise _OtherVersion(f"{self.path} was made by another version of lowfare")
         writer.execute("PRAGMA journal_mode = WAL")
@@ -184,6 +182,24 @@ class _OtherVersion(sqlite3.DatabaseError):
     """The file has another schema."""
 
 
+class _Foreign(sqlite3.DatabaseError):
+    """The file is another program's."""
+
+
+def why_not_opened(path: Path, error: sqlite3.Error | OSError) -> str:
+    """Returns why a cache's file could not be opened, and how to mend that."""
+    if isinstance(error, _Foreign | _OtherVersion):
+        return str(error)
+    if path.is_dir():
+        return f"{path} is a folder; write the path of a file in it"
+    if _is_busy(error):
+        return f"{path} cannot be opened ({error}): another process holds it; end that, or try again"
+    return (
+        f"{path} cannot be opened ({error}); write the path of a file that this user can read and write, in a folder "
+        "where it can make files, since others stand beside it (-wal, -shm, .lock)"
+    )
+
+
 def patiently(attempt: Callable[[], T], patience_s: float, *, wanted: Callable[[], bool] = lambda: True) -> T:
     """Returns what comes of an attempt, which is repeated for so long while somebody else holds it up and it is wanted.
 
@@ -208,7 +224,7 @@ def is_corrupt(error: sqlite3.Error) -> bool:
 
 
 def _is_busy(error: Exception) -> bool:
-    return not isinstance(error, sqlite3.Error) or _code(error) & _PRIMARY in _BUSY
+    return _code(error) & _PRIMARY in _BUSY if isinstance(error, sqlite3.Error) else isinstance(error, BlockingIOError)
 
 
 def _code(error: sqlite3.Error) -> int:

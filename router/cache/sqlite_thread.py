@@ -97,10 +97,10 @@ class SqliteThread:
             before=lambda: _call(before), after_in_parent=lambda: _call(after), after_in_child=lambda: _call(after)
         )
 
-    def open(self) -> None:
-        """Opens the file, in the calling thread."""
+    def open(self, *, replace: bool = True) -> None:
+        """Opens the file, in the calling thread; where it is another version's, makes a new one if it may `replace`."""
         with self._working:
-            self._open(patience_s=_OPENING_S, replace=True)
+            self._open(patience_s=_OPENING_S, replace=replace)
 
     async def read(self, work: Work[T]) -> T:
         """Returns what comes of reading: at once and without suspending, unless something is in the way."""

@@ -19,7 +19,7 @@ import pytest
 
 from router.cache.sqlite import SqliteStore
 from router.cache.sqlite_file import CacheFile
-from router.errors import RouterWarning
+from router.errors import ConfigError, RouterWarning
 from router.testing.store_promises import LONG_S
 from router.testing.store_stress import Stressed, value_for
 from tests.cache.sqlite_processes import (
@@ -216,7 +216,7 @@ def test_other_peoples_data_are_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE precious (thing)")
     before = path.read_bytes()
-    with pytest.raises(sqlite3.DatabaseError, match="another program"):
+    with pytest.raises(ConfigError, match=r"precious\.db is a database of another program"):
         SqliteStore(path)
     assert path.read_bytes() == before
     assert aside(path) == []
