@@ -103,6 +103,23 @@ def test_a_store_that_cannot_be_made_shows_no_address() -> None:
     assert "hunter2" not in repr(planned)
 
 
+def test_a_store_that_says_why_it_cannot_be_made_is_heard(tmp_path: Path) -> None:
+    """What a store tells of its configuration reaches the caller: the path, and what is wrong with it."""
+    planned, faults = planned_cache(settings(f'[cache]\nbackend = "sqlite"\npath = "{tmp_path}"\n'))
+    assert not faults
+    with pytest.raises(ConfigError, match="is a folder; write the path of a file in it") as caught:
+        made_cache(planned, now)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_clock_is_no_option(tmp_path: Path) -> None:
+    """What a table cannot say is refused as an option, by name."""
+    text = f'[cache]\nbackend = "sqlite"\npath = "{tmp_path / "cache.db"}"\nnow = 5\n'
+    _, [fault] = planned_cache(settings(text))
+    assert fault.path == ("cache", "now")
+    assert "max_bytes" in fault.message
+
+
 def test_a_key_that_is_missing_or_no_key_is_an_error() -> None:
     """Nobody believes that answers are sealed when they are not."""
     planned = PlannedCache(key_env="SEAL_KEY")

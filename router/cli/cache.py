@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from router.cache.cache import Cache, CacheStats, Purged, Selector
+from router.cache.sqlite import ExistingSqliteStore, SqliteStore
 from router.cache.store import Store
 from router.cli.asking import pairs, settings_of
 from router.cli.entry import answer_values, entry_table, entry_values, said
@@ -174,7 +175,9 @@ def _shared(config: Path | None) -> _Shared:
             'sees it; the program itself may ask Router.cache_stats() and purge(). backend = "sqlite" (one host) and '
             '"redis" (many) are shared, and can be asked here'
         )
-    return _Shared(planned=planned, opened=partial(planned.make, **planned.options))
+    # A store that a command made would be empty: whoever mistyped the path would be told that there are no answers.
+    make = ExistingSqliteStore if planned.make is SqliteStore else planned.make
+    return _Shared(planned=planned, opened=partial(make, **planned.options))
 
 
 def _asked(shared: _Shared, ask: Callable[[Cache, Store], Awaitable[T]], *, unseal: bool = False) -> T:
@@ -186,6 +189,7 @@ def _asked(shared: _Shared, ask: Callable[[Cache, Store], Awaitable[T]], *, unse
         unseal: whether answers are to be read. Without that the key which they are sealed with need not be there.
 
     Raises:
+        ConfigError: the store's options are of no use, or there is no store yet.
         RouterError: the store cannot be opened or asked, or does not have what was asked for.
     """
     planned = shared.planned if unseal else replace(shared.planned, key_env=None)

@@ -36,6 +36,7 @@ def configured(folder: Path, more: str = "", *, backend: str = "sqlite") -> Path
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """Gives a configuration whose store is empty."""
+    store(tmp_path)
     return configured(tmp_path)
 
 
@@ -335,6 +336,7 @@ def test_a_wrong_table(tmp_path: Path, command: list[str]) -> None:
 
 def test_no_api_key_is_needed(tmp_path: Path) -> None:
     """Only the store is opened: models without keys are no obstacle."""
+    store(tmp_path)
     config = configured(tmp_path)
     config.write_text(config.read_text() + '[models.real]\nid = "openai/gpt-4.1"\nkey_env = "LOWFARE_NO_SUCH_KEY"\n')
     assert lowfare("cache", "stats", "--config", config).exit_code == 0
@@ -369,13 +371,32 @@ def test_a_store_that_is_held_up(asked: tuple[Path, list[str]], tmp_path: Path) 
     assert left(config) == 3
 
 
-def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
-    """A file where a folder should be is told by the kind of error."""
+@EACH
+def test_a_store_that_cannot_be_opened(tmp_path: Path, command: list[str]) -> None:
+    """A folder where a file should be, or a file that is another program's, is told with its path and what to do."""
+    config, path = configured(tmp_path), tmp_path / "cache.sqlite"
+    path.mkdir()
+    result = lowfare("cache", *command, "--config", config)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{path} is a folder; write the path of a file in it" in words(result.stderr)
+    path.rmdir()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE precious (thing)")
+    result = lowfare("cache", *command, "--config", config)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{path} is a database of another program; [cache] needs a path of its own" in words(result.stderr)
+
+
+@EACH
+def test_a_file_that_is_not_there(tmp_path: Path, command: list[str]) -> None:
+    """A command makes no store: a path that is mistyped is told, and nothing stands there afterwards."""
     config = configured(tmp_path)
-    (tmp_path / "cache.sqlite").mkdir()
-    result = lowfare("cache", "stats", "--config", config)
-    assert result.exit_code == 1
-    assert "cannot be asked: " in words(result.stderr)
+    before = sorted(tmp_path.iterdir())
+    result = lowfare("cache", *command, "--config", config)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"there is no file {tmp_path / 'cache.sqlite'}" in words(result.stderr)
+    assert parsed(lowfare("cache", *command, "--json", "--config", config))["error"]["type"] == "ConfigError"
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @EACH
