@@ -20,7 +20,7 @@ from router.cache.visit import Visit
 from router.clients.client import Client
 from router.clock import Clock, SystemClock
 from router.core.answer import Answer, Chunk
-from router.core.caching import Entry
+from router.core.caching import Entry, own_copy
 from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.keeping import answer_kept, refusal_kept
@@ -375,12 +375,12 @@ class Router:
         rest = tuple(piece for chunk in tap.withheld for piece in drive.visit.show(chunk, source))
         caching = state.course.given.caching
         if caching.mode != "off":
-            await drive.visit.land(answer_kept(state, answer, self._now_s()), keep=caching.stores)
+            await drive.visit.land(answer_kept(state, own_copy(answer), self._now_s()), keep=caching.stores)
         return rest, self._reply(drive, answer, decision)
 
     def _served(self, drive: _Drive, state: Served) -> Reply:
         """Records the end of a request that the cache answered."""
-        answer = cast("Answer", cast("Entry", drive.visit.entry).answer)
+        answer = own_copy(cast("Answer", cast("Entry", drive.visit.entry).answer))
         return self._reply(drive, answer, self._finish(state, drive.request, answer))
 
     async def _failed(self, drive: _Drive, state: Exhausted) -> RouterError:

@@ -31,7 +31,7 @@ from router.cache.lease import Lease
 from router.cache.resume import Resume
 from router.cache.store import Watched
 from router.core.answer import Answer, Chunk
-from router.core.caching import CacheKind, Entry, Hit, Source, hit_of
+from router.core.caching import CacheKind, Entry, Hit, Source, hit_of, own_copy
 from router.core.machine import NeedLookup
 
 Unusable = Callable[[Answer], str | None]
@@ -101,7 +101,7 @@ class Visit:
                 for piece in self._fresh(chunk):
                     yield piece
         if self.found and self._resume is not None and self.entry is not None and self.entry.answer is not None:
-            self.rest = self._resume.rest(self.entry.answer)
+            self.rest = self._resume.rest(own_copy(self.entry.answer))
 
     async def _pieces(self, state: NeedLookup) -> AsyncGenerator[Chunk]:
         given = state.course.given

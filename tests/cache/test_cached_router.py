@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from router import BoundsExceeded, Failure, NotCached, ProviderError, RequestError, RouterError
+from router import Answer, BoundsExceeded, Choice, Failure, Message, NotCached, ProviderError, RequestError, RouterError
 from router.cache.cache import Selector
 from router.core.caching import CacheHint
 from router.testing.clock import VirtualClock
@@ -548,3 +548,15 @@ async def test_what_is_sent_is_what_the_key_was_made_of() -> None:
     options["a"] = 2
     [_ async for _ in stream]
     assert stream.reply.decision.key == router.plan("hi", x_options={"a": 2}).key
+
+
+@STREAMED
+async def test_what_a_caller_does_to_its_reply_reaches_no_other(streamed: bool) -> None:
+    """Provider fields are the caller's own, also those of the request that paid."""
+    message = Message(content="hi", extra={"annotations": [{"at": 1}]})
+    said = Answer(choices=(Choice(message=message, finish_reason="stop"),))
+    router = routed(ScriptedClient({"small": said}))
+    for _ in range(3):
+        reply = await asked(router, streamed=streamed)
+        assert reply.choices[0].message.extra == {"annotations": [{"at": 1}]}
+        reply.choices[0].message.extra["annotations"].append("mine")
