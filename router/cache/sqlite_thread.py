@@ -20,7 +20,8 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -49,27 +50,27 @@ class _Task:
     Attributes:
         work: does it.
         writes: whether it may be done in one transaction with others that write.
-        future: what comes of it.
+        awaited: what the caller waits for, in its own event loop.
         given_up: set when the caller waits for it no more.
     """
 
     work: Work[Any]
     writes: bool
-    future: Future[Any] = field(default_factory=Future)
+    awaited: asyncio.Future[Any]
     given_up: threading.Event = field(default_factory=threading.Event)
 
     @property
     def wanted(self) -> bool:
         return not self.given_up.is_set()
 
-    def settle(self, work: Callable[[], Any]) -> None:
-        """Does the work, and tells the caller what came of it."""
-        try:
-            result = work()
-        except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What came of a task: its result, or the error that it raised."""
+
+    task: _Task
+    result: Any = None
+    error: BaseException | None = None
 
 
 class SqliteThread:
@@ -121,7 +122,7 @@ class SqliteThread:
             sqlite3.Error: it cannot be done, or another process has held it up for `busy_s`.
             OSError: the file cannot be opened.
         """
-        loop, task = asyncio.get_running_loop(), _Task(work=work, writes=writes)
+        task = _Task(work=work, writes=writes, awaited=asyncio.get_running_loop().create_future())
         with self._starting:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="lowfare-sqlite")
@@ -129,7 +130,7 @@ class SqliteThread:
             # One turn for each, though a turn may do many: so whatever is queued is done before what comes after it.
             self._executor.submit(self._turn)
         try:
-            result: T = await asyncio.wrap_future(task.future, loop=loop)
+            result: T = await task.awaited
         finally:
             task.given_up.set()
         return result
@@ -157,29 +158,34 @@ class SqliteThread:
             first = self._next()
             if first is None:
                 return
-            if not (first.writes and self._queue and self._queue[0].writes):
-                first.settle(partial(self._alone, first))
-                return
-            begun = [first]
-            try:
-                results = self._mended(partial(self._together, begun))
-            except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
-                if len(begun) == 1:
-                    first.future.set_exception(error)
-                    return
-                for task in begun:
-                    task.settle(partial(self._alone, task))
+            if first.writes and self._queue and self._queue[0].writes:
+                outcomes = self._outcomes([first])
             else:
-                for task, result in zip(begun, results, strict=True):
-                    task.future.set_result(result)
+                outcomes = [self._outcome(first)]
+        _tell(outcomes)
+
+    def _outcomes(self, begun: list[_Task]) -> list[_Outcome]:
+        """Returns what came of those that have begun, and of others that were written with them."""
+        try:
+            results = self._mended(partial(self._together, begun))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
+            if len(begun) == 1:
+                return [_Outcome(task=begun[0], error=error)]
+            return [self._outcome(task) for task in begun]
+        return [_Outcome(task=task, result=result) for task, result in zip(begun, results, strict=True)]
+
+    def _outcome(self, task: _Task) -> _Outcome:
+        try:
+            return _Outcome(task=task, result=self._alone(task))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the work is awaited
+            return _Outcome(task=task, error=error)
 
     def _next(self) -> _Task | None:
         """Takes the next one that is still wanted out of the queue."""
         while self._queue:
             task = self._queue.popleft()
-            if task.wanted and task.future.set_running_or_notify_cancel():
+            if task.wanted:
                 return task
-            task.future.cancel()
         return None
 
     def _together(self, begun: list[_Task], opened: Opened) -> list[Any]:
@@ -261,6 +267,30 @@ class SqliteThread:
 
 class _NotOpen(sqlite3.DatabaseError):
     """The calling thread cannot read without waiting."""
+
+
+def _tell(outcomes: Sequence[_Outcome]) -> None:
+    """Hands the outcomes to those that wait for them, each event loop being woken once.
+
+    To wake one takes a system call, after which this thread may have to wait for Python's lock.
+    """
+    loops: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for outcome in outcomes:
+        loops.setdefault(outcome.task.awaited.get_loop(), []).append(outcome)
+    for loop, told in loops.items():
+        with suppress(RuntimeError):  # the loop is closed, so that nobody waits
+            loop.call_soon_threadsafe(_settle, told)
+
+
+def _settle(outcomes: Sequence[_Outcome]) -> None:
+    for outcome in outcomes:
+        awaited = outcome.task.awaited
+        if awaited.done():
+            continue
+        if outcome.error is not None:
+            awaited.set_exception(outcome.error)
+        else:
+            awaited.set_result(outcome.result)
 
 
 def _call(method: weakref.WeakMethod[Callable[[], None]]) -> None:
