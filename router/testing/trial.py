@@ -157,7 +157,7 @@ def smallest(
         case()
     except (Breach, Flaky):
         # What breaks a promise only now and then is Flaky to Hypothesis, and a breach all the same.
-        return min(found, key=lambda breach: len(breach.code))
+        return min(reversed(found), key=lambda breach: len(breach.code))
     return None
 
 
