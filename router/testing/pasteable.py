@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from types import FunctionType, MappingProxyType
@@ -136,6 +136,9 @@ class _Writer:
                 return f'{self._name(Decimal)}("{value}")'
             case datetime():
                 return self._moment(value)
+            case date() | timedelta():
+                self._name(type(value))
+                return repr(value).removeprefix("datetime.")
             case FunctionType() if value.__name__ == "<lambda>":
                 return "..."  # has no name to be imported by
             case type() | FunctionType():
@@ -153,7 +156,8 @@ class _Writer:
                 parts = tuple((f"{as_code(key)}: ", item) for key, item in value.items())
                 return _Shape("{", parts, "}")
             case MappingProxyType():
-                return _Shape(f"{self._name(MappingProxyType)}(", (("", dict(value)),), ")")
+                self._need("types", "MappingProxyType")  # by its own account it is called otherwise
+                return _Shape("MappingProxyType(", (("", dict(value)),), ")")
             case set() if value:
                 return _Shape("{", _plain(_ordered(value)), "}")
             case set() | frozenset():

@@ -106,7 +106,7 @@ FAULTS: Final = (
     Fault(("log",), {"content": "all"}, "full, none", ".content"),
     Fault(("log",), {"redact": [{}]}, "one of them", ".redact[0]"),
     Fault(("log",), {"redact": [{"pattern": "(a+)+b"}]}, "repeats a repetition", ".redact[0].pattern"),
-    Fault(("sinks",), {"audit": {"kind": "jsnl"}}, "did you mean 'jsonl'?", ".audit"),
+    Fault(("sinks",), {"audit": {"kind": "jsnl"}}, "did you mean 'jsonl'?", ".audit.kind"),
     Fault(("trace",), {"headers": "maybe"}, "true or false", ".headers"),
     _policy({}, "is missing", ".kind"),
     _policy({"kind": "cheapst"}, "did you mean 'cheapest'?", ".kind"),

@@ -81,7 +81,7 @@ _SAID: Final = _said()
 
 @st.composite
 def answers(draw: st.DrawFn) -> Answer:
-    """Draws an answer of use to who asked for text: one choice or several, with usage or without."""
+    """Draws an answer of use to who offered the tools `look_up` and `sum`: one choice or two, with usage or without."""
     choices = [
         Choice(index=index, message=message, finish_reason=ended)
         for index, (message, ended) in enumerate(draw(st.lists(_SAID, min_size=1, max_size=2)))

@@ -150,7 +150,8 @@ class _Options:
         most = min((rule.max_length for rule in rules if isinstance(rule, MaxLen)), default=max(_MOST, least))
         if kind in {frozenset, set}:
             return st.frozensets(item, min_size=least, max_size=most).map(kind)
-        return st.lists(item, min_size=least, max_size=most, unique_by=repr).map(_ascending).map(kind)
+        several = st.lists(item, min_size=least, max_size=most)
+        return several.map(lambda items: kind(_ascending(_distinct(items, least))))
 
     def _one(self, annotation: Any, name: str, rules: tuple[Any, ...]) -> st.SearchStrategy[Any]:
         if annotation is Policy:
@@ -223,6 +224,15 @@ def _keeps(value: Any, rule: Any) -> bool:
             return bool(value < bound)
         case _:
             return True
+
+
+def _distinct(items: list[Any], least: int) -> list[Any]:
+    """Returns each item once, if that leaves as many as there must be.
+
+    Hypothesis could draw again until all differ, but writes all of a strategy's repr into its report each time.
+    """
+    once = list({repr(item): item for item in items}.values())
+    return once if len(once) >= least else items
 
 
 def _ascending(items: list[Any]) -> list[Any]:

@@ -92,7 +92,8 @@ _MEDIA_PARTS: Final = st.sampled_from(
         {"type": "a_kind_of_next_year", "value": 1},
     ]
 )
-_CONTENTS: Final = st.one_of(prompts(), texts(), st.lists(_TEXT_PARTS | _MEDIA_PARTS, max_size=3))
+_PARTS: Final = st.lists(st.one_of(_TEXT_PARTS, _MEDIA_PARTS, _MEDIA_PARTS), max_size=3)
+_CONTENTS: Final = st.one_of(prompts(), texts(), *[_PARTS] * 4)
 
 
 @st.composite

@@ -39,18 +39,16 @@ _PHRASES: Final = (
     "https://example.com/a?b=c#d",
 )
 _COMMON: Final = st.sampled_from(_PHRASES)
+_COMMON_OR_NONE: Final = st.sampled_from((*_PHRASES, "", ""))
 _ANY: Final = st.text(max_size=40)
+_HUGE: Final = st.builds(lambda phrase, times: phrase * times, _COMMON, st.sampled_from([2, 100, 5000]))
 
 
 def texts() -> st.SearchStrategy[str]:
     """Returns a strategy of texts: empty, in every script, with signs that nobody sees, and now and then huge."""
-    return st.one_of(_COMMON, st.just(""), _ANY, st.builds(_repeated, _COMMON, st.sampled_from([2, 100, 5000])))
+    return st.one_of(_COMMON_OR_NONE, _ANY, _HUGE)
 
 
 def prompts() -> st.SearchStrategy[str]:
     """Returns the same without the empty text, which no request may be."""
-    return st.one_of(_COMMON, _ANY.filter(bool), st.builds(_repeated, _COMMON, st.sampled_from([2, 100, 5000])))
-
-
-def _repeated(phrase: str, times: int) -> str:
-    return phrase * times
+    return st.one_of(_COMMON, _ANY.filter(bool), _HUGE)

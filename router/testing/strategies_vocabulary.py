@@ -62,7 +62,7 @@ class Vocabulary:
 
     names: tuple[str, ...] = NAMES
     tokens: tuple[int, ...] = (1, 500, 501, 2000, 2001, 100_000)
-    words: tuple[str, ...] = ("x", "y")
+    words: tuple[str, ...] = ("x", "y", "z")
     patterns: tuple[str, ...] = ("x", "y")
     providers: tuple[str, ...] = ("openai", "anthropic")
     regions: tuple[str, ...] = ("eu-1", "us-1")
