@@ -81,7 +81,7 @@ def small_points(world: World) -> Iterator[Point]:
     for values in product(*(space.questions[question] for question in open_)):
         answers = {**plain, **dict(zip(open_, values, strict=True))}
         if answers[TOOLS] and not answers[need("tools")]:
-            continue
+            answers[need("web_search")] = True  # what is offered then is the provider's own search
         for n, m in product(range(1, LONGEST), range(LONGEST)):
             yield Point({**answers, STATED: m > 0}, (n, n, m))
 
