@@ -53,6 +53,7 @@ def test_a_hedge_is_planned_exactly_where_there_is_room_for_both(
     if isinstance(state, Exhausted):
         assert most is not None
         return
+    assert isinstance(state, NeedCall)
     hedge, delay_s = state.hedge, p95_s if after_s is None else after_s
     both_usd = sum((c.worst_usd or Decimal(0) for c in state.course.slate.live), Decimal(0))
     room = attempts > 1 and all(limit is None or both_usd <= limit for limit in limits)

@@ -52,6 +52,7 @@ def drive(state: State, outcomes: list[dict[str, Any]]) -> tuple[State, float]:
             now_s = round(now_s + state.seconds, 6)
             state = state.next(now_s)
             continue
+        assert isinstance(state, NeedCall)
         fields = dict(outcomes[min(index, len(outcomes) - 1)])
         if (share := fields.pop("share", None)) is not None:
             worst = state.candidate.worst_usd

@@ -85,7 +85,7 @@ def test_a_hit_that_counts_is_the_reply_and_costs_nothing() -> None:
     assert isinstance(end, Served)
     decision = end.decision
     assert (decision.model, decision.cache, decision.ending, decision.attempts) == ("a", "memory", "answer", ())
-    assert (decision.cost_usd, decision.waste_usd, decision.saved_usd) == (0, 0, Decimal("0.01"))
+    assert (decision.cost_usd, decision.waste_usd, decision.saved_usd) == (Decimal(0), Decimal(0), Decimal("0.01"))
     assert decision.baseline_usd is not None
     assert decision.lookup == Lookup(ended_s=0.001, hit=hit())
     assert "5 s before" in decision.why
@@ -112,7 +112,8 @@ def test_a_hit_that_does_not_count_is_passed_over(found: Hit, caching: Caching, 
     assert lookup is not None
     assert lookup.refused is not None
     assert told in lookup.refused
-    assert (end.decision.cache, end.decision.saved_usd) == ("none", 0)
+    assert end.decision.cache == "none"
+    assert end.decision.saved_usd == 0
     assert replays(end.decision)
 
 
