@@ -174,7 +174,7 @@ class Decision:
 
     @property
     def cache(self) -> CacheKind:
-        """Where the answer, or the remembered refusal of an invalid request, came from; "none" is a provider, or neither."""
+        """Where the answer, or a remembered refusal, came from; "none" is a provider, or neither."""
         return self.lookup.kind if self.lookup is not None else "none"
 
     @property

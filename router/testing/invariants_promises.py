@@ -45,7 +45,8 @@ def promises_of(policy: Policy, /) -> frozenset[Promise]:
         ValueError: it promises something that nobody knows.
     """
     stated: Iterable[str] = getattr(policy, "promises", ())
-    return known_promises(stated) | (frozenset({"tiers"}) if tiers_of(policy) else frozenset())
+    tiers: frozenset[Promise] = frozenset({"tiers"} if tiers_of(policy) else ())
+    return known_promises(stated) | tiers
 
 
 def known_promises(names: Iterable[str], /) -> frozenset[Promise]:
@@ -58,8 +59,7 @@ def known_promises(names: Iterable[str], /) -> frozenset[Promise]:
     found = frozenset(names)
     for name in sorted(found - set(known)):
         raise ValueError(f"{name!r} is no promise of a policy; {allowed(name, known)}")
-    promises = {name for name in known if name in found}
-    return frozenset(promises | ({"priced"} if "cheapest" in promises else set()))
+    return frozenset(name for name in known if name in found or (name == "priced" and "cheapest" in found))
 
 
 def only_drops(policy: Policy, slate: Slate, context: Context) -> None:

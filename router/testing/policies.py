@@ -197,7 +197,7 @@ def _explore(
         database=None,
         deadline=None,
         phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=tuple(HealthCheck.__members__.values()),
         report_multiple_bugs=False,
         verbosity=Verbosity.quiet,
     )

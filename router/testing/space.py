@@ -146,10 +146,10 @@ class Cell:
         Raises:
             Split: there are several.
         """
-        left = self.answers(question)
-        if len(left) > 1:
-            raise Split(Among(question, frozenset(left[:1])))
-        return left[0]
+        first, *others = self.answers(question)
+        if others:
+            raise Split(Among(question, frozenset({first})))
+        return first
 
     def decides(self, condition: Condition, /) -> bool | None:
         """Returns whether a condition holds of all its requests; None where of some, or where that is not clear."""

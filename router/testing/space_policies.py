@@ -334,6 +334,7 @@ class Reader:
         return order if policy.otherwise is None else self.read(policy.otherwise, order, cell)
 
     def _weighted(self, policy: Any, order: Order, cell: Cell) -> Order:
+        chosen, inside, drawn = 0, self, order
         for chosen, within in sequence([share.weight for share in policy.split], self.draw):
             inside = replace(self, draw=within)
             drawn = inside.share(policy.split[chosen], order, cell)

@@ -167,7 +167,7 @@ class _Options:
             return _within((*self._words.qualities, *numbers), rules, annotation)
         if annotation is Decimal:
             return _within(map(Decimal, _AMOUNTS), rules, annotation)
-        if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
             return instances_of(annotation, vocabulary=self._words, inner=self._inner)
         return st.from_type(annotation)
 

@@ -48,7 +48,7 @@ QUIET = settings(
     derandomize=True,
     database=None,
     phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=tuple(HealthCheck.__members__.values()),
     deadline=None,
 )
 SHRINKING = settings(QUIET, phases=[Phase.generate, Phase.shrink])

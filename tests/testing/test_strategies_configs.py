@@ -106,7 +106,8 @@ def test_tables_are_read_as_they_were_written(tables: dict[str, Any]) -> None:
 
 def test_what_toml_cannot_hold_is_refused_or_left_out() -> None:
     """None is no value, amounts are strings, sets are lists in order, NaN has its own name."""
-    tables: dict[str, Any] = {"a": None, "b": Decimal("0.10"), "c": frozenset({"y", "x"}), "d": (1,), "e": {"f": None, "g": {}}}
+    inner: dict[str, Any] = {"f": None, "g": {}}
+    tables: dict[str, Any] = {"a": None, "b": Decimal("0.10"), "c": frozenset({"y", "x"}), "d": (1,), "e": inner}
     assert tomllib.loads(as_toml(tables)) == {"b": "0.10", "c": ["x", "y"], "d": [1], "e": {"g": {}}}
     assert math.isnan(tomllib.loads(as_toml({"a": math.nan}))["a"])
     assert tomllib.loads(as_toml({"a": -math.inf})) == {"a": -math.inf}
