@@ -32,9 +32,9 @@ CACHE_WRITE: Final = ("", "cache_write")
 
 NEEDS: Final = (
     "tools",
+    "vision",
     "json_object",
     "json_schema",
-    "vision",
     "audio_input",
     "audio_output",
     "file_input",
@@ -300,7 +300,7 @@ def walk(start: Cell | None, read: Callable[[Cell], Found | None], /) -> Iterato
         TooManyCells: there are more than can be looked at.
     """
     order = count()
-    waiting: list[tuple[tuple[int, ...], int, Cell]] = []
+    waiting: list[tuple[Any, int, Cell]] = []
 
     def wait(cell: Cell | None) -> None:
         point = None if cell is None else cell.smallest() if cell.without else cell.least()
@@ -324,10 +324,11 @@ def walk(start: Cell | None, read: Callable[[Cell], Found | None], /) -> Iterato
             yield cell, found
 
 
-def simplicity(point: Point, /) -> tuple[int, int, int, int]:
+def simplicity(point: Point, /) -> tuple[int, int, int, int, tuple[int, ...]]:
     """Returns what to sort requests by for the plainest and smallest first."""
     n, h, m = point.sizes
-    return sum(answer not in {None, False} for answer in point.answers.values()), m, n, h
+    asked = tuple(place for place, answer in enumerate(point.answers.values()) if answer not in {None, False})
+    return len(asked), m, n, h, asked
 
 
 def _holds(condition: Parting, point: Point) -> bool:

@@ -201,3 +201,85 @@ def test_the_cache_as_json(tmp_path: Path) -> None:
     out = parsed(lowfare("check", "--json", "--config", config))["cache"]
     assert (out["backend"], out["key_env"]) == ("memory", None)
     assert {name: terms["ttl_s"] for name, terms in out["policies"].items()} == {"default": 5, "none": 86_400}
+
+
+EXPECTED = """
+[[expect]]
+name = "short and cheap"
+when = { tokens = "<= 500", needs_only = [], max_tokens = "none" }
+then = { model = "small", cost_usd = "< 0.001" }
+"""
+
+
+def test_expectations_that_hold(tmp_path: Path) -> None:
+    """Each expectation is told with its outcome, its line and how many cases it took."""
+    config = write_config(tmp_path, POLICIES + EXPECTED)
+    result = lowfare("check", "--config", config)
+    assert result.exit_code == 0
+    assert "short and cheap: holds for every request (1 case)" in words(result.stdout)
+    (told,) = parsed(lowfare("check", "--json", "--config", config))["expectations"]
+    assert (told["name"], told["outcome"], told["file"]) == ("short and cheap", "proved", str(config))
+    assert config.read_text().splitlines()[told["line"] - 1] == "[[expect]]"
+
+
+def test_an_expectation_that_does_not_hold(tmp_path: Path) -> None:
+    """The smallest request that breaks it is shown with the decision that it gets, and the exit code is 1."""
+    config = write_config(tmp_path, POLICIES + EXPECTED.replace("<= 500", "<= 501"))
+    result = lowfare("check", "--config", config)
+    text = words(result.stdout)
+    assert result.exit_code == 1
+    for told in ("large is asked first, not small", "request: 501 tokens", "decision: large is asked; dropped: small"):
+        assert told in text
+    out = parsed(lowfare("check", "--json", "--config", config))
+    assert out["expectations"][0]["counterexample"]["request"] == {"tokens": 501, "tokens_most": 501}
+
+
+def test_an_expectation_that_is_searched(tmp_path: Path) -> None:
+    """What goes by statistics is searched, which is said."""
+    policy = '[policies.default]\nkind = "max_latency"\np95_s = 8\n'
+    config = write_config(tmp_path, policy + '[[expect]]\nwhen = { tokens = "< 9" }\nthen = { fallbacks = "<= 1" }\n')
+    result = lowfare("check", "--config", config)
+    assert result.exit_code == 0
+    assert "searched 1,000 requests and found none that breaks it" in words(result.stdout)
+
+
+def test_expectations_beside_the_configuration(tmp_path: Path) -> None:
+    """They may stand in config.expect.toml, or in the file after --expect."""
+    config = write_config(tmp_path, POLICIES)
+    other = tmp_path / "other.toml"
+    other.write_text(EXPECTED.replace("<= 500", "<= 501"))
+    assert lowfare("check", "--config", config).exit_code == 0
+    assert lowfare("check", "--config", config, "--expect", other).exit_code == 1
+    (tmp_path / "config.expect.toml").write_text(EXPECTED)
+    assert "short and cheap" in words(lowfare("check", "--config", config).stdout)
+    other.write_text(EXPECTED.replace("model =", "mdel ="))
+    wrong = lowfare("check", "--config", config, "--expect", other)
+    assert wrong.exit_code == 1
+    assert "did you mean 'model'" in words(wrong.stderr)
+
+
+def test_findings(tmp_path: Path) -> None:
+    """Gaps and their like are warnings with their line; what may be meant so is told behind them."""
+    config = write_config(tmp_path, POLICIES.replace("{ models", "{ up_to_tokens = 9000, models"))
+    result = lowfare("check", "--config", config)
+    text = words(result.stdout)
+    assert result.exit_code == 0
+    assert "1 warning ! policies.default" in text
+    assert "leaves requests between 9,001 and 99,436 tokens to nobody, though large could serve them" in text
+    assert "Worth knowing" in text
+    assert lowfare("check", "--strict", "--config", config).exit_code == 1
+    out = parsed(lowfare("check", "--json", "--config", config))
+    (gap,) = [found for found in out["findings"] if found["severity"] == "warning"]
+    assert (gap["kind"], gap["about"], gap["request"]["tokens"]) == ("gap", "policies.default", 9001)
+    assert [warning["kind"] for warning in out["warnings"]] == ["gap"]
+
+
+def test_nothing_worth_knowing(tmp_path: Path) -> None:
+    """Settings without a file have findings without lines; where there are none, none are told."""
+    every = "tools json_object json_schema vision audio_input audio_output file_input video_input reasoning web_search"
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[models.one]\nid = "simulated/one"\ninput_usd_per_mtok = "1"\noutput_usd_per_mtok = "1"\n'
+        f"capabilities = {every.split()}\n"
+    )
+    assert "Worth knowing" not in lowfare("check", "--config", config).stdout
