@@ -44,7 +44,7 @@ def try_all(name: str, of: st.SearchStrategy[Policy], *, examples: int, each: in
         database=None,
         deadline=None,
         phases=[Phase.generate],
-        suppress_health_check=tuple(HealthCheck.__members__.values()),
+        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] - it takes the metaclass for the members
     )
     @given(of, st.lists(situations(), min_size=each, max_size=each))
     def case(policy: Policy, asked: list[tuple[Slate, Context]]) -> None:

@@ -197,7 +197,7 @@ def _explore(
         database=None,
         deadline=None,
         phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-        suppress_health_check=tuple(HealthCheck.__members__.values()),
+        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] - it takes the metaclass for the members
         report_multiple_bugs=False,
         verbosity=Verbosity.quiet,
     )

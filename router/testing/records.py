@@ -45,7 +45,7 @@ def decision_of(
 
     Example:
         >>> decision_of(outcomes=["server_error", "answer"]).model
-        'm1'
+        'm2'
         >>> decision_of(outcomes=[]).ending
         'no_candidate'
 

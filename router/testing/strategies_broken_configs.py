@@ -105,7 +105,9 @@ FAULTS: Final = (
     Fault(("per_policy",), {"nobody": {"hedge": True}}, "no policy is named 'nobody'", ".nobody"),
     Fault(("log",), {"content": "all"}, "full, none", ".content"),
     Fault(("log",), {"redact": [{}]}, "one of them", ".redact[0]"),
-    Fault(("log",), {"redact": [{"pattern": "(a+)+b"}]}, "repeats a repetition", ".redact[0].pattern"),
+    Fault(
+        ("log",), {"redact": [{"pattern": "(a+)+b"}]}, "repeats what can match in several ways", ".redact[0].pattern"
+    ),
     Fault(("sinks",), {"audit": {"kind": "jsnl"}}, "did you mean 'jsonl'?", ".audit.kind"),
     Fault(("trace",), {"headers": "maybe"}, "true or false", ".headers"),
     _policy({}, "is missing", ".kind"),

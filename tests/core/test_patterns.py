@@ -50,6 +50,7 @@ def test_a_repeated_repetition_is_found(pattern: str, part: str) -> None:
         r"(abc)+",
         r"(?:\w++\s?+)*",
         r"(?:foo|bar)+",
+        r"(a+)++b",
         r"(\.|,)+x",
         r"(?>a|ab)*c",
         r"(?:a{3})+",

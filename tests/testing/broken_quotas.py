@@ -160,14 +160,6 @@ class KeepsOneBack(PlainQuotas):
         return self.left(model, now_s) >= 2.0 and super().withdrawn(model, now_s)
 
 
-@noticed_by("grants_no_more_than_allowed")
-class MixesModelsUp(PlainQuotas):
-    """Counts the asks of all for the first of them."""
-
-    def deposit(self, model: str, now_s: float, /) -> None:
-        super().deposit("a", now_s)
-
-
 @noticed_by("takes_nothing_when_it_refuses")
 class PaysAnyway(PlainQuotas):
     """Takes from the model before it looks whether all together have one left."""

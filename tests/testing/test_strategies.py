@@ -48,7 +48,7 @@ QUIET = settings(
     derandomize=True,
     database=None,
     phases=[Phase.generate],
-    suppress_health_check=tuple(HealthCheck.__members__.values()),
+    suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] - it takes the metaclass for the members
     deadline=None,
 )
 SHRINKING = settings(QUIET, phases=[Phase.generate, Phase.shrink])
