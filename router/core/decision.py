@@ -50,6 +50,7 @@ class Attempt:
 
     Attributes:
         model: the candidate's name.
+        model_id, provider, window_tokens: whom that name meant, and its context window; None in older records.
         served: the model that answered as the provider names it, where it says.
         started_s: seconds from the request's arrival to the attempt's start.
         latency_s: seconds from its start to its end.
@@ -66,6 +67,9 @@ class Attempt:
     """
 
     model: str
+    model_id: str | None = None
+    provider: str | None = None
+    window_tokens: int | None = None
     served: str | None = None
     span_id: str
     started_s: float

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from router.core.media import part_media
+from router.core.prefix import prefix_of
 from router.core.request import Features, Request, TokenCount
 from router.core.tokens import NO_TOKENS, Content, Count, measure
 
@@ -63,10 +64,11 @@ def features_of(
         _read_params(params, tools, found)
     choices = params.get("n", 1)
     output_tokens = choices * (expected_output_tokens if most is None else most)
+    definitions = _definitions(params, tools) if params else ""
     measured = measure(
         Content(
             texts=tuple(found.texts),
-            definitions=_definitions(params, tools) if params else "",
+            definitions=definitions,
             media=found.media,
             messages=len(request.messages),
             tool_calls=found.tool_calls,
@@ -89,6 +91,7 @@ def features_of(
         tools=len(tools),
         stream=request.stream,
         matches=_matches(request.messages, patterns),
+        prefix=prefix_of(definitions, request.messages),
     )
 
 

@@ -84,6 +84,9 @@ def attempt_dict(attempt: Attempt, /) -> dict[str, Any]:
     """Returns one attempt as JSON values."""
     return {
         "model": attempt.model,
+        "model_id": attempt.model_id,
+        "provider": attempt.provider,
+        "window_tokens": attempt.window_tokens,
         "served": attempt.served,
         "span_id": attempt.span_id,
         "started_s": attempt.started_s,
@@ -189,6 +192,7 @@ def _features_dict(features: Features) -> dict[str, Any]:
         "tools": features.tools,
         "stream": features.stream,
         "matches": sorted(features.matches),
+        "prefix": [list(mark) for mark in features.prefix],
     }
 
 
@@ -205,6 +209,7 @@ def features_from(record: Mapping[str, Any], /) -> Features:
     known["input_tokens"] = TokenCount(**_known(TokenCount, record["input_tokens"]))
     for name in ("needs", "matches"):
         known[name] = frozenset(record.get(name, ()))
+    known["prefix"] = tuple((digest, size) for digest, size in record.get("prefix", ()))
     return Features(**known)
 
 

@@ -84,6 +84,7 @@ class Features:
         needs: capabilities that a model must have to serve the request at all.
         cache_write: the longest prompt-cache time the request asks to write for: "5m", "1h"; None where it asks none.
         matches: which of the policies' regular expressions match the last user message.
+        prefix: what the request begins with, as digests; see `router.core.prefix`.
     """
 
     input_tokens: TokenCount
@@ -98,6 +99,7 @@ class Features:
     tools: int = 0
     stream: bool = False
     matches: frozenset[str] = frozenset()
+    prefix: tuple[tuple[str, int], ...] = ()
     memo: dict[str, TokenCount] = field(default_factory=dict, init=False, repr=False, compare=False)
     """Token counts by family of models, each derived from the fields above when `tokens_at` is first asked for it."""
 

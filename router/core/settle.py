@@ -100,8 +100,12 @@ def settle(
     else:
         failure, answer, usage = result, None, None
         priced = _price_failure(call.candidate, failure, seen)
+    model = call.candidate.model
     return Attempt(
-        model=call.candidate.model.name,
+        model=model.name,
+        model_id=model.id,
+        provider=model.provider,
+        window_tokens=model.context_window_tokens,
         served=answer.model if answer is not None else None,
         span_id=call.span_id,
         started_s=seen.started_s,

@@ -48,6 +48,8 @@ USAGES = st.builds(
 ATTEMPTS = st.builds(
     Attempt,
     model=st.text(),
+    provider=st.none() | st.text(),
+    window_tokens=st.none() | COUNTS,
     span_id=st.just("d" * 16),
     started_s=st.floats(0, 100).map(lambda s: round(s, 6)),
     latency_s=st.floats(0, 100).map(lambda s: round(s, 6)),
@@ -67,6 +69,7 @@ FEATURES = st.builds(
     output_tokens_most=st.none() | COUNTS,
     needs=st.frozensets(st.sampled_from(["tools", "vision"])),
     matches=st.frozensets(st.text()),
+    prefix=st.lists(st.tuples(st.text(), COUNTS), max_size=3).map(tuple),
     stream=st.booleans(),
 )
 STATS = st.dictionaries(st.text(), st.builds(ModelStats, attempts=COUNTS, latency_p95_s=st.none() | st.floats(0, 9)))
