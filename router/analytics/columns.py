@@ -1,0 +1,140 @@
+"""A decision's record as columns: what reports read, named and typed once, for JSONL and Parquet alike.
+
+The columns of the view `decisions`, one row for each request; `record` beside them is the whole line, so that nothing
+is lost: what a column does not have, `explain` and the backtest find there.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+USD: Final = "DECIMAL(38, 18)"
+"""Exact for every price in use: a rate has at most 12 decimals, and tokens are whole."""
+
+_USAGE: Final[dict[str, Any]] = {
+    "input_tokens": "BIGINT",
+    "output_tokens": "BIGINT",
+    "cached_input_tokens": "BIGINT",
+    "cache_write_tokens": "BIGINT",
+    "reasoning_tokens": "BIGINT",
+}
+_ATTEMPT: Final[dict[str, Any]] = {
+    "model": "VARCHAR",
+    "model_id": "VARCHAR",
+    "provider": "VARCHAR",
+    "window_tokens": "BIGINT",
+    "started_s": "DOUBLE",
+    "latency_s": "DOUBLE",
+    "first_token_s": "DOUBLE",
+    "outcome": "VARCHAR",
+    "status": "INTEGER",
+    "code": "VARCHAR",
+    "error": "VARCHAR",
+    "held": "VARCHAR",
+    "hedge": "BOOLEAN",
+    "finish_reason": "VARCHAR",
+    "usage": _USAGE,
+    "cost_usd": USD,
+    "billing": "VARCHAR",
+    "worst_usd": USD,
+}
+_SHAPE: Final[dict[str, Any]] = {
+    "schema": "INTEGER",
+    "trace_id": "VARCHAR",
+    "request_id": "VARCHAR",
+    "time": "TIMESTAMPTZ",
+    "tenant": "VARCHAR",
+    "tags": "MAP(VARCHAR, VARCHAR)",
+    "policy": "VARCHAR",
+    "key": "VARCHAR",
+    "model": "VARCHAR",
+    "ending": "VARCHAR",
+    "cache": "VARCHAR",
+    "cost_usd": USD,
+    "worst_case_usd": USD,
+    "waste_usd": USD,
+    "baseline": "VARCHAR",
+    "baseline_usd": USD,
+    "saved_usd": USD,
+    "latency_s": "DOUBLE",
+    "lookup": {"hit": {"model_id": "VARCHAR", "usage": _USAGE}},
+    "features": {
+        "input_tokens": {"likely": "BIGINT"},
+        "output_tokens_most": "BIGINT",
+        "choices": "INTEGER",
+        "stream": "BOOLEAN",
+        "prefix": ["JSON"],
+    },
+    "attempts": [_ATTEMPT],
+    "source": "VARCHAR",
+    "repeated_tokens": {"previous": "BIGINT", "any": "BIGINT"},
+}
+"""Where in a record each column comes from, as DuckDB's `json_transform` takes it."""
+
+SHAPE: Final = json.dumps(_SHAPE)
+
+_ANSWERED: Final = "list_filter(r.attempts, lambda a: a.outcome = 'answer' AND a.model = r.model)[-1]"
+
+COLUMNS: Final[dict[str, str]] = {
+    "schema": "r.schema",
+    "trace_id": "r.trace_id",
+    "request_id": "r.request_id",
+    "time": "r.time",
+    "tenant": "r.tenant",
+    "session": "r.tags['session']",
+    "tags": "r.tags",
+    "policy": "r.policy",
+    "key": "r.key",
+    "model": "r.model",
+    "model_id": "coalesce(answered.model_id, r.lookup.hit.model_id)",
+    "provider": "coalesce(answered.provider, nullif(split_part(r.lookup.hit.model_id, '/', 1), ''))",
+    "window_tokens": "answered.window_tokens",
+    "ending": "r.ending",
+    "cache": "coalesce(r.cache, 'none')",
+    "cost_usd": "r.cost_usd",
+    "worst_case_usd": "r.worst_case_usd",
+    "waste_usd": "r.waste_usd",
+    "baseline": "r.baseline",
+    "baseline_usd": "r.baseline_usd",
+    "saved_usd": "r.saved_usd",
+    "latency_s": "r.latency_s",
+    "first_token_s": "answered.started_s + answered.first_token_s",
+    "input_tokens": "got.input_tokens",
+    "output_tokens": "got.output_tokens",
+    "cached_input_tokens": "got.cached_input_tokens",
+    "cache_write_tokens": "got.cache_write_tokens",
+    "reasoning_tokens": "got.reasoning_tokens",
+    "input_tokens_likely": "r.features.input_tokens.likely",
+    "output_tokens_most": "r.features.output_tokens_most",
+    "choices": "r.features.choices",
+    "stream": "r.features.stream",
+    "prefix": "list_transform(r.features.prefix, lambda m: {'digest': ('0x' || (m->>0))::UBIGINT, 'size': (m->>1)::BIGINT})",
+    "repeated_previous_tokens": "r.repeated_tokens.previous",
+    "repeated_any_tokens": "r.repeated_tokens.any",
+    "attempts": "r.attempts",
+    "source": "r.source",
+    "record": "line",
+}
+"""By name, how a column is made of `r`, the record; `answered`, the attempt whose answer the caller got; and `got`, the
+usage of that answer, or of the stored one that came out of the cache."""
+
+
+def projection(lines: str, /) -> str:
+    """Returns the query that makes the columns of lines.
+
+    Args:
+        lines: SQL of a relation with a column `line`, each the JSON of a decision.
+    """
+    columns = ",\n  ".join(f"{expression} AS {name}" for name, expression in COLUMNS.items())
+    return f"""
+SELECT
+  {columns}
+FROM (
+  SELECT line, r, answered, CASE WHEN answered IS NULL THEN r.lookup.hit.usage ELSE answered.usage END AS got
+  FROM (
+    SELECT line, r, {_ANSWERED} AS answered
+    FROM (SELECT line, json_transform(line, '{SHAPE}') AS r FROM {lines})
+  )
+)
+"""  # noqa: S608 - made of the constants above
