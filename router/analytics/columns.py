@@ -109,7 +109,8 @@ COLUMNS: Final[dict[str, str]] = {
     "output_tokens_most": "r.features.output_tokens_most",
     "choices": "r.features.choices",
     "stream": "r.features.stream",
-    "prefix": "list_transform(r.features.prefix, lambda m: {'digest': ('0x' || (m->>0))::UBIGINT, 'size': (m->>1)::BIGINT})",
+    "prefix": "list_transform(r.features.prefix, lambda m: "
+    "{'digest': ('0x' || (m->>0))::UBIGINT, 'size': (m->>1)::BIGINT})",
     "repeated_previous_tokens": "r.repeated_tokens.previous",
     "repeated_any_tokens": "r.repeated_tokens.any",
     "attempts": "r.attempts",
