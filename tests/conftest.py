@@ -16,7 +16,7 @@ IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 # Neither profile knows time: a busy machine must not turn a test red.
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # In CI the examples follow from the test's source alone, so that a red run can be repeated.
-settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=200, print_blob=True)
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=100, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
 
 network_guard.install()

@@ -171,7 +171,10 @@ def test_a_brown_out_wastes_little() -> None:
 
 def test_an_outage_is_not_made_worse() -> None:
     """While one model is dead, calls stay near the requests that are offered, and nearly none goes to the dead one."""
-    report = simulate(load_scenario(SCENARIOS / "outage.toml"), 1)
+    scenario = load_scenario(SCENARIOS / "outage.toml")
+    dead = scenario.troubles[0].model_copy(update={"start_s": 120.0, "duration_s": 120.0})
+    traffic = scenario.traffic.model_copy(update={"duration_s": 360.0})  # a fifth of the whole, which takes long
+    report = simulate(scenario.model_copy(update={"traffic": traffic, "troubles": (dead,)}), 1)
     kept(report, replay_command(str(SCENARIOS / "outage.toml"), 1))
     (load,) = report.loads
     assert load.calls <= 1.1 * load.offered

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Callable, Set
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Any, get_args
 
 import pytest
@@ -64,7 +65,11 @@ ALL: dict[str, Callable[[], st.SearchStrategy[Any]]] = {
 
 
 def seen(
-    strategy: st.SearchStrategy[Any], what: Callable[[Any], Any], wanted: Set[Any] = frozenset(), *, rounds: int = 20
+    strategy: st.SearchStrategy[Any],
+    what: Callable[[Any], Any],
+    wanted: AbstractSet[Any] = frozenset(),
+    *,
+    rounds: int = 20,
 ) -> set[Any]:
     """Returns what is found in many draws; each draw may show several things.
 
