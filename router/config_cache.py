@@ -39,6 +39,7 @@ class CacheTable(BaseModel):
     memory_ttl_s: Seconds = 5.0
     max_entry_bytes: Bytes = 1_000_000
     lease_s: Annotated[Real, Ge(0.1), Le(600)] = 5.0
+    store_wait_s: Annotated[Real, Ge(0.001), Le(60)] = 0.05
     key_env: str | None = None
 
     _check_key_env = field_validator("key_env")(checked_key_env)

@@ -37,7 +37,7 @@ class PlannedCache:
         make: the store's class; None for memory alone.
         options: what that class is called with, by keyword.
         key_env: name of the variable that holds the key which values are sealed with; None leaves them open.
-        memory_bytes, memory_ttl_s, max_entry_bytes, lease_s: as in `CacheTable`.
+        memory_bytes, memory_ttl_s, max_entry_bytes, lease_s, store_wait_s: as in `CacheTable`.
     """
 
     backend: str = MEMORY
@@ -48,6 +48,7 @@ class PlannedCache:
     memory_ttl_s: float = 5.0
     max_entry_bytes: int = 1_000_000
     lease_s: float = 5.0
+    store_wait_s: float = 0.05
 
 
 def planned_cache(settings: Settings, *, registry: Registry | None = None) -> tuple[PlannedCache | None, list[Fault]]:
@@ -87,6 +88,7 @@ def planned_cache(settings: Settings, *, registry: Registry | None = None) -> tu
         memory_ttl_s=table.memory_ttl_s,
         max_entry_bytes=table.max_entry_bytes,
         lease_s=table.lease_s,
+        store_wait_s=table.store_wait_s,
     )
     return planned, faults
 
@@ -124,6 +126,7 @@ def made_cache(
         memory_ttl_s=planned.memory_ttl_s,
         max_entry_bytes=planned.max_entry_bytes,
         lease_s=planned.lease_s,
+        store_wait_s=planned.store_wait_s,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from router.cache.codec import Codec, Label, label_of
 from router.cache.flights import Flights
-from router.cache.guard import Guard, Patience
+from router.cache.guard import BUDGET_S, Guard, Patience
 from router.cache.near import Near
 from router.cache.store import Store
 from router.core.caching import Entry
@@ -112,9 +112,10 @@ class Cache:
             elsewhere is noticed. Without a store it does not matter.
         max_entry_bytes: larger answers are not kept.
         lease_s: how long a process that died is taken to be still asking.
+        store_wait_s: how long the calls of one request may wait for the store, all together.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each option of `[cache]`
         self,
         *,
         near: Near,
@@ -125,6 +126,7 @@ class Cache:
         memory_ttl_s: float = MEMORY_TTL_S,
         max_entry_bytes: int = MAX_ENTRY_BYTES,
         lease_s: float = LEASE_S,
+        store_wait_s: float = BUDGET_S,
     ) -> None:
         self.near = near
         self.now = now
@@ -132,7 +134,7 @@ class Cache:
         self.codec = Codec() if codec is None else codec
         self.lease_s = lease_s
         self.flights = Flights()
-        self.guard = Guard(store) if store is not None else None
+        self.guard = Guard(store, budget_s=store_wait_s) if store is not None else None
         self._store = store
         self._memory_ttl_s = memory_ttl_s if store is not None else math.inf
         self._max_entry_bytes = max_entry_bytes
