@@ -191,12 +191,12 @@ class Decision:
     @property
     def cost_usd(self) -> Decimal | None:
         """What all attempts together cost; None when one of them is unknown."""
-        return total(a.cost_usd for a in self.attempts)
+        return total([a.cost_usd for a in self.attempts])
 
     @property
     def waste_usd(self) -> Decimal | None:
         """What the attempts cost that gave the caller nothing; None when one of them is unknown."""
-        return total(a.cost_usd if self._lost(a) else a.waste_usd for a in self.attempts)
+        return total([a.cost_usd if self._lost(a) else a.waste_usd for a in self.attempts])
 
     def _lost(self, attempt: Attempt) -> bool:
         """Returns whether an attempt was paid for and not used.

@@ -37,6 +37,9 @@ class WrittenAsString:
         return core_schema.no_info_before_validator_function(refuse, amount)
 
 
+_spelt: Final = EXACT.to_sci_string
+"""As `str`, whose exponent the thread's own context may spell with a small letter."""
+
 Usd = Annotated[Decimal, WrittenAsString()]
 """US dollars, 0 or more; the type of a policy's option that is an amount of money."""
 
@@ -45,5 +48,7 @@ def usd(amount: Decimal | None, /) -> str | None:
     """Returns dollars as a plain decimal string, without exponent or trailing zeros; None stays None."""
     if not amount:
         return None if amount is None else "0"
-    text = format(amount, "f")
+    text = _spelt(amount)
+    if "E" in text:  # only then by `format`, which takes twice as long
+        text = format(amount, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

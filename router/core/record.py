@@ -6,10 +6,10 @@ Money stands as decimal strings, so that no reader rounds it; a None is null and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from router.core.answer import Usage
 from router.core.bounds import Bounds
@@ -24,20 +24,39 @@ from router.core.stats import ModelStats, Stats
 
 SCHEMA = 1
 
+T = TypeVar("T")
+
 _USAGE_PARTS = tuple(f.name for f in fields(Usage) if f.name not in ("input_tokens", "output_tokens", "billed_usd"))
-_REPLAYED_HINTS = ("model", "min_quality", "baseline")
 
 
-def decision_dict(decision: Decision, /) -> dict[str, Any]:
-    """Returns the record as JSON values."""
+class Parts(Protocol):
+    """Puts those parts of a record that equal requests have in common: features, bounds, terms, usage."""
+
+    def __call__(self, made: Callable[[T], Any], of: T, /) -> Any:
+        """Returns `made(of)`, or what stands for it with whoever writes the record."""
+        ...
+
+
+def _anew(made: Callable[[T], Any], of: T, /) -> Any:
+    return made(of)
+
+
+def decision_dict(decision: Decision, /, *, parts: Parts = _anew) -> dict[str, Any]:
+    """Returns the record as JSON values.
+
+    Args:
+        decision: what it is the record of.
+        parts: puts the parts that equal requests have in common; made anew where it is not given.
+    """
+    ids, hints = decision.ids, decision.hints
     out: dict[str, Any] = {
         "schema": SCHEMA,
-        "trace_id": decision.ids.trace_id,
-        "span_id": decision.ids.span_id,
-        "request_id": decision.ids.request_id,
+        "trace_id": ids.trace_id,
+        "span_id": ids.span_id,
+        "request_id": ids.request_id,
         "time": decision.time.isoformat(timespec="microseconds"),
-        "tenant": decision.tenant,
-        "tags": dict(decision.tags),
+        "tenant": hints.tenant,
+        "tags": dict(hints.tags),
         "policy": decision.policy,
         "key": decision.key,
         "model": decision.model,
@@ -51,15 +70,15 @@ def decision_dict(decision: Decision, /) -> dict[str, Any]:
         "key_without": list(decision.key_without),
         "cache": decision.cache,
         "saved_usd": usd(decision.saved_usd),
-        "caching": _caching_dict(decision.caching),
-        "lookup": _lookup_dict(decision.lookup),
+        "caching": parts(_caching_dict, decision.caching),
+        "lookup": _lookup_dict(decision.lookup, parts),
         "latency_s": decision.latency_s,
         "started_s": decision.started_s,
         "unpriced": decision.unpriced,
         "draw": decision.draw,
-        "hints": {name: getattr(decision.hints, name) for name in _REPLAYED_HINTS},
-        "bounds": _bounds_dict(decision.bounds),
-        "features": _features_dict(decision.features),
+        "hints": {"model": hints.model, "min_quality": hints.min_quality, "baseline": hints.baseline},
+        "bounds": parts(_bounds_dict, decision.bounds),
+        "features": parts(_features_dict, decision.features),
         "expected_output_tokens": decision.expected_output_tokens,
         "prefer_wait_s": decision.prefer_wait_s,
         "hedge_after_s": hedge_after(decision.hedging),
@@ -140,7 +159,7 @@ def _caching_dict(caching: Caching) -> dict[str, Any] | None:
     }
 
 
-def _lookup_dict(lookup: Lookup | None) -> dict[str, Any] | None:
+def _lookup_dict(lookup: Lookup | None, parts: Parts) -> dict[str, Any] | None:
     if lookup is None:
         return None
     hit = lookup.hit
@@ -156,7 +175,7 @@ def _lookup_dict(lookup: Lookup | None) -> dict[str, Any] | None:
             "trace_id": hit.trace_id,
             "age_s": hit.age_s,
             "saved_usd": usd(hit.saved_usd),
-            "usage": usage_dict(hit.usage),
+            "usage": parts(usage_dict, hit.usage),
             "unusable": hit.unusable,
             "failure": None if hit.failure is None else failure_dict(hit.failure),
         },

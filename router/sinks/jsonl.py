@@ -9,17 +9,24 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from router.core.decision import Decision
 from router.core.record import decision_dict
 
+T = TypeVar("T")
+
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 _OWNER_ONLY = 0o600
 """Decisions name tenants and costs, and with `content = "full"` they hold prompts."""
+
+_WRITTEN_MOST: Final = 4_000
+"""Parts of records that are kept as text: some two for each request that came before, of half a kilobyte."""
 
 
 class JsonlSink:
@@ -33,6 +40,7 @@ class JsonlSink:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
+        self._written = _Written()
         self._fd: int | None = None
         self._pid = os.getpid()
         self._torn = False  # whether the file may end within a line, so that the next record must not be glued to it
@@ -43,7 +51,9 @@ class JsonlSink:
         Raises:
             OSError: the file cannot be written (disk full, no permission).
         """
-        line = orjson.dumps(decision_dict(decision), option=orjson.OPT_APPEND_NEWLINE, default=str)
+        # Without a look into the cache nothing was remembered of an equal request, so that all parts are new.
+        record = decision_dict(decision) if decision.lookup is None else decision_dict(decision, parts=self._written)
+        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE, default=str)
         if self._pid != os.getpid():  # after a fork, whoever held the lock is not here to let go of it
             self._lock, self._pid, self._fd = threading.Lock(), os.getpid(), None
         with self._lock:
@@ -72,6 +82,25 @@ class JsonlSink:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._torn = _ends_torn(file)
         return os.open(file, _FLAGS, _OWNER_ONLY)
+
+
+class _Written:
+    """Writes parts of records, and remembers what it wrote: the same frozen value is the same text.
+
+    It begins anew when it is full, and is safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[object, orjson.Fragment]] = {}
+
+    def __call__(self, made: Callable[[T], Any], of: T, /) -> orjson.Fragment:
+        kept = self._kept.get(id(of))
+        if kept is None:
+            if len(self._kept) >= _WRITTEN_MOST:
+                self._kept.clear()
+            # The value is kept beside its text, so that no other one can get its id.
+            kept = self._kept[id(of)] = of, orjson.Fragment(orjson.dumps(made(of)))
+        return kept[1]
 
 
 def _own_name() -> str:

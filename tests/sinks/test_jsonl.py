@@ -9,27 +9,33 @@ import resource
 import signal
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from subprocess import PIPE, Popen
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given as over
+from hypothesis import strategies as st
 
+from router.core.answer import Usage
+from router.core.bounds import Bounds
+from router.core.caching import Caching, Hit, Lookup
 from router.core.decision import Decision
 from router.core.machine import Exhausted, plan
 from router.sinks.jsonl import JsonlSink
-from tests.core.builders import given
+from tests.core.builders import features, given
 
 
 def decision(trace_id: str = "b" * 32) -> Decision:
     """Returns the shortest decision there is: nobody to ask."""
-    from dataclasses import replace
-
     end = plan(given())
     assert isinstance(end, Exhausted)
     return replace(end.decision, ids=replace(end.decision.ids, trace_id=trace_id))
 
 
-def records(path: Path) -> list[dict[str, object]]:
+def records(path: Path) -> list[dict[str, Any]]:
     """Returns the records of a file."""
     return [json.loads(text) for text in path.read_text().splitlines()]
 
@@ -133,3 +139,47 @@ def test_a_deleted_log_is_begun_anew(tmp_path: Path) -> None:
     sink.emit(decision("2" * 32))
     sink.close()
     assert [r["trace_id"] for r in records(path)] == ["2" * 32]
+
+
+def served(tokens: int, *, usage: Usage | None = None, terms: Caching | None = None) -> Decision:
+    """Returns the decision of a request that looked into the cache and found something."""
+    hit = Hit(kind="memory", model="a", model_id="a", trace_id="e" * 32, age_s=0.5, usage=usage)
+    lookup = Lookup(ended_s=0.25, hit=hit)
+    return replace(
+        decision(), features=features(tokens), caching=terms or Caching(mode="use"), bounds=Bounds(), lookup=lookup
+    )
+
+
+SERVED = st.builds(
+    served,
+    st.integers(0, 9),
+    usage=st.none() | st.builds(Usage, input_tokens=st.integers(0, 9)),
+    terms=st.sampled_from([Caching(mode="use"), Caching(mode="only", ttl_s=1.0), Caching()]),
+)
+LATER = st.builds(lambda one, shared: replace(one, features=shared.features, caching=shared.caching), SERVED, SERVED)
+
+
+@over(first=st.lists(SERVED | LATER, max_size=4), again=st.lists(st.integers(0, 3), max_size=9))
+def test_a_line_is_the_record_of_its_decision(first: list[Decision], again: list[int]) -> None:
+    """Whatever the sink remembers of decisions before, each line says what `to_dict` says of its own."""
+    decisions = [*first, *(replace(first[i], latency_s=i + 0.5) for i in again if i < len(first))]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "log.jsonl"
+        path.touch()
+        sink = JsonlSink(path)
+        for one in decisions:
+            sink.emit(one)
+        sink.close()
+        assert records(path) == [one.to_dict() for one in decisions]
+
+
+def test_a_line_is_right_after_more_requests_than_are_remembered(tmp_path: Path) -> None:
+    """What is remembered has an end, and nothing is taken for what had its place in memory before."""
+    path = tmp_path / "many.jsonl"
+    sink = JsonlSink(path)
+    for tokens in range(4_001):
+        sink.emit(served(tokens, usage=Usage(input_tokens=tokens)))
+    sink.close()
+    seen = [(record["features"], record["lookup"]) for record in records(path)]
+    assert [features["input_tokens"]["low"] for features, _ in seen] == list(range(4_001))
+    assert [lookup["hit"]["usage"]["input_tokens"] for _, lookup in seen] == list(range(4_001))
