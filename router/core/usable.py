@@ -71,7 +71,7 @@ def schema_of(request: Request, /) -> Mapping[str, Any] | None:
     class, it is the class's own: of the model more is asked, but what the class takes is of use.
     """
     asked = request.params.get("response_format")
-    if not isinstance(asked, Mapping) or asked.get("type") != "json_schema":
+    if asked is None or not isinstance(asked, Mapping) or asked.get("type") != "json_schema":
         return None
     wrapper = asked.get("json_schema")
     schema = (wrapper if isinstance(wrapper, Mapping) else asked).get("schema")
@@ -98,8 +98,9 @@ def unusable(
         schema: the check for the request's JSON schema, where the caller keeps one; else it is made anew.
     """
     on = DEFAULT_ON if switches is None else switches
+    plain = _is_plain(answer, request)
     for named in CHECKS if checks is None else checks:
-        if named.name not in on:
+        if named.name not in on or (plain and id(named.check) in _SHIPPED):
             continue
         if named.check is wrong_json and schema is not None:
             reason = _wrong_json(answer, request, schema)
@@ -180,6 +181,23 @@ CHECKS: Final[tuple[NamedCheck, ...]] = (
 
 DEFAULT_ON: Final = frozenset(c.name for c in CHECKS) - {"refusal"}
 """A refusal is an answer, unless the policy says otherwise."""
+
+
+_SHIPPED: Final = frozenset(id(c.check) for c in CHECKS)
+
+
+def _is_plain(answer: Answer, request: Request) -> bool:
+    """Returns whether an answer is a text that ended well, to a request that asked for nothing else.
+
+    Most are, and none of the checks that ship has anything to say of one: nobody need ask them.
+    """
+    if not answer.choices or "tool_choice" in request.params or "response_format" in request.params:
+        return False
+    choice = answer.choices[0]  # of several answers, one that is of use will do
+    message = choice.message
+    if choice.finish_reason != "stop" or message.tool_calls or message.refusal:
+        return False
+    return bool(message.content and not message.content.isspace())
 
 
 def _of_all(answer: Answer, reason: Callable[[Choice], str | None]) -> str | None:

@@ -105,6 +105,15 @@ def test_fewer_checks_find_less(given_: Answer, params: dict[str, Any], on: set[
     assert unusable(given_, request(**params), switches=frozenset()) is None
 
 
+@given(ANSWERS, PARAMS, st.sampled_from([*CHECKS, NamedCheck(name="own", check=lambda answer, _: answer.text or None)]))
+def test_a_check_is_passed_over_only_where_it_has_nothing_to_say(
+    given_: Answer, params: dict[str, Any], one: NamedCheck
+) -> None:
+    """Of each check, one that ships or anyone's own, the judgement is what the check itself says."""
+    failure = unusable(given_, request(**params), switches={one.name}, checks=(one,))
+    assert (failure.message if failure is not None else None) == one.check(given_, request(**params))
+
+
 @given(ANSWERS, PARAMS)
 def test_one_good_choice_will_do(given_: Answer, params: dict[str, Any]) -> None:
     """Of several answers, one that is of use is enough."""
