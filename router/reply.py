@@ -10,9 +10,11 @@ from typing import Any, Self
 
 from router.core.answer import Answer, Choice, Chunk, Usage
 from router.core.decision import Decision
+from router.core.quick import quick
 from router.errors import RouterError
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """An answer with the decision that chose who gives it.

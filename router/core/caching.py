@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from router.core.answer import Answer, Choice, ToolCall, Usage
 from router.core.failure import Failure
+from router.core.quick import quick
 
 CacheMode = Literal["use", "refresh", "only", "off"]
 """Take a stored answer and store new ones; ask, then store; take a stored answer or fail; neither."""
@@ -121,6 +122,7 @@ class Entry:
     ttl_s: float
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
     """What the cache had for a request, as its record tells it.
@@ -147,6 +149,7 @@ class Hit:
     unusable: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
     """What a request's look into the cache came to.

@@ -15,6 +15,7 @@ from router.core.cost import cost_usd
 from router.core.decision import Attempt, Decision, Ending, Ids, total
 from router.core.hedging import Hedging
 from router.core.policy import Policy
+from router.core.quick import quick
 from router.core.request import Features, Hints
 from router.core.slate import Candidate, Slate
 from router.core.stats import Stats
@@ -23,6 +24,7 @@ _GOLDEN = 0.6180339887498949
 """Steps of the golden ratio spread the draws of one request evenly over [0, 1)."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """All that goes into a decision.
@@ -63,6 +65,7 @@ class Given:
     key_without: tuple[str, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
     """One request's way so far.
@@ -219,4 +222,4 @@ class Course:
             everyone = (*self.able.live, *(d.candidate for d in self.able.dropped))
             return next((c for c in everyone if c.model.name == name), None)
         priced = [(c.expected_usd, c.model.name, c) for c in self.able.live if c.expected_usd is not None]
-        return max(priced, key=lambda entry: entry[:2])[2] if priced else None
+        return max(priced)[2] if priced else None  # no two of them have one name, so candidates are never compared

@@ -18,6 +18,7 @@ from router.core.caching import NOT_CACHED, CacheKind, Caching, Lookup
 from router.core.failure import FailureClass
 from router.core.hedging import Hedging
 from router.core.money import EXACT
+from router.core.quick import quick
 from router.core.request import Features, Hints
 from router.core.slate import Slate
 from router.core.stats import Stats
@@ -35,6 +36,7 @@ with a failure after the caller had seen part of the stream; given up by the cal
 contract; without a stored answer where no other was wanted; or not yet, in the preview that `Router.plan` returns."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ids:
     """Names of one request in the log and in traces, in lower-case hex (W3C Trace Context: 32 and 16 digits)."""
@@ -44,6 +46,7 @@ class Ids:
     span_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call to a provider.
@@ -100,6 +103,7 @@ class Attempt:
         return Decimal(0) if gave else self.cost_usd
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The record of one request.

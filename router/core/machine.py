@@ -31,6 +31,7 @@ from router.core.course import Course, Given
 from router.core.decision import Attempt, Decision, Ending, total
 from router.core.failure import FOLLOW, Follow
 from router.core.money import usd
+from router.core.quick import quick
 from router.core.slate import Candidate, Slate
 from router.errors import PolicyError
 
@@ -53,6 +54,7 @@ class Hedge:
     span_id: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedLookup:
     """The cache is to be asked for the request's key, and an equal request in flight to be followed.
@@ -82,7 +84,7 @@ class NeedLookup:
 
     def lives(self, source: Source | None, /) -> bool:
         """Returns whether the model that an answer comes from is live for this request."""
-        return any((candidate.model.name, candidate.model.id) == source for candidate in self.course.slate.live)
+        return source in [(candidate.model.name, candidate.model.id) for candidate in self.course.slate.live]
 
     def next(self, hit: Hit | None, now_s: float, /) -> Served | NeedCall | Exhausted:
         """Returns what follows what was found, `now_s` seconds after the request's arrival."""
@@ -108,6 +110,7 @@ class NeedLookup:
         return _parted(self.course, now_s)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedCall:
     """The candidate is to be asked, once; and its hedge, when it takes too long.
@@ -178,6 +181,7 @@ class NeedSleep:
         return Exhausted(course=self.course, now_s=now_s, ending="cancelled", why="the caller gave up")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """The answer of `answered` is the reply."""
@@ -192,6 +196,7 @@ class Done:
         return self.course.decision(self.now_s, "answer", f"{self.answered.model} answered", self.answered)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """What the cache had is the reply."""
@@ -245,7 +250,7 @@ def plan(given: Given, /) -> NeedLookup | NeedCall | Exhausted:
         broken = Course(given=given, slate=able, able=able, worst_case_usd=None)
         error.decision = broken.decision(now_s, "policy_error", str(error))
         raise
-    worst = worst_case_usd(given.bounds, tuple(c.worst_usd for c in slate.live))
+    worst = worst_case_usd(given.bounds, tuple([c.worst_usd for c in slate.live]))
     course = Course(given=given, slate=slate, able=able, worst_case_usd=worst)
     if not slate.live:
         return Exhausted(course=course, now_s=now_s, ending="no_candidate", why=_nobody(slate, given.hints.model))

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from router.core.quick import quick
 from router.core.request import Features
 from router.core.slate import Slate
 from router.core.stats import Stats
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """All that a policy may know about a request besides its slate.

@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from router.core.caching import CacheHint
+from router.core.quick import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
     """What the application tells the router about a request; none of it reaches a provider.
@@ -45,6 +47,7 @@ class Hints:
     request_id: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One chat request in OpenAI's form.
@@ -72,6 +75,7 @@ class TokenCount:
     high: int
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """Facts about a request; all that policies, prices and the record may know of its content.
