@@ -119,9 +119,11 @@ def worst_case_usd(bounds: Bounds, worst: tuple[Decimal | None, ...], /) -> Deci
         worst: each live candidate's `worst_usd`.
     """
     limit = bounds.max_cost_usd
-    if None in worst:
-        return limit
-    dearest = max((w for w in worst if w is not None), default=Decimal(0))
+    dearest = Decimal(0)
+    for usd in worst:
+        if usd is None:
+            return limit
+        dearest = max(dearest, usd)
     most = EXACT.multiply(bounds.attempts, dearest)
     if bounds.waste_usd is not None:
         most = min(most, EXACT.add(bounds.waste_usd, dearest))

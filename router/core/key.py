@@ -100,7 +100,7 @@ def canonical(request: Request, policy: str, *, drop: Drop = NO_DROP) -> bytes:
     """
     document = _document(request, policy, drop)
     unusual = [message for message in document["messages"] if not _is_plain(message)]
-    if _written_alike(unusual) and _written_alike(document["params"]):
+    if (not unusual or _written_alike(unusual)) and _written_alike(document["params"]):
         try:
             return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
         except TypeError:  # what is no JSON, or a name of a class of its own: `_write` knows
@@ -114,7 +114,7 @@ def _document(request: Request, policy: str, drop: Drop) -> dict[str, Any]:
     unseen = NO_PART | drop.params if drop.params else NO_PART
     said = [_without(m, drop.text) for m in request.messages] if drop.text else request.messages
     document: dict[str, Any] = {
-        "messages": [m if _is_plain(m) else _message(m) for m in said],
+        "messages": [m if type(m.get("content")) is str else _message(m) for m in said],
         "params": {name: _number(value) for name, value in request.params.items() if name not in unseen},
         "policy": policy,
         "scheme": SCHEME,

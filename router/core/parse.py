@@ -103,7 +103,7 @@ def _parse_messages(source: Any) -> tuple[Mapping[str, Any], ...]:
         return ({"role": "user", "content": source},)
     if source is None:
         raise RequestError("nothing is asked: pass a prompt or messages")
-    if isinstance(source, (Mapping, bytes)) or not isinstance(source, Iterable):
+    if type(source) is not list and (isinstance(source, (Mapping, bytes)) or not isinstance(source, Iterable)):
         raise RequestError(f"messages: {_named(source)} is not allowed; a string or a list of messages is")
     messages = tuple([_parse_message(message, i) for i, message in enumerate(source)])
     if not messages:

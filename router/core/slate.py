@@ -96,5 +96,5 @@ class Slate:
     def pick(self, names: Iterable[str], /, *, by: str, reason: str) -> Slate:
         """Returns the slate with only the named candidates live, in the order of `names`; the rest falls."""
         by_name = {c.model.name: c for c in self.live}
-        live = tuple(by_name.pop(n) for n in dict.fromkeys(names) if n in by_name)
-        return Slate(live, self.dropped + tuple(Dropped(c, by, reason) for c in by_name.values()))
+        live = tuple([by_name.pop(n) for n in dict.fromkeys(names) if n in by_name])
+        return Slate(live, self.dropped + tuple([Dropped(c, by, reason) for c in by_name.values()]))
