@@ -11,10 +11,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
+from router.core.quick import quick
+
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "error"]
 """Why an answer ended, in OpenAI's words; clients map their provider's own words to these."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens of one answer as its provider counted them.
@@ -90,6 +93,7 @@ class ToolCall:
         return {"id": self.id, "type": self.type, "function": {"name": name, "arguments": said}} | dict(self.extra)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """What the model said; in a stream, one delta of it."""
@@ -130,6 +134,7 @@ class Message:
         return "".join(filter(None, (self.reasoning_content, self.content, self.refusal, *calls)))
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """One of the `n` answers asked for."""
@@ -141,6 +146,7 @@ class Choice:
     logprobs: Any = field(default=None, repr=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """One attempt's whole answer."""

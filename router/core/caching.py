@@ -92,6 +92,7 @@ _STATED = ("mode", "ttl_s", "max_age_s", "sampled")
 NOT_CACHED = Caching()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One stored answer, or the failure of a request that was `invalid`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from router.core.answer import Usage
@@ -27,10 +28,11 @@ SCHEMA = 1
 T = TypeVar("T")
 
 _USAGE_PARTS = tuple(f.name for f in fields(Usage) if f.name not in ("input_tokens", "output_tokens", "billed_usd"))
+_usage_parts = attrgetter(*_USAGE_PARTS)
 
 
 class Parts(Protocol):
-    """Puts those parts of a record that equal requests have in common: features, bounds, terms, usage."""
+    """Puts those parts of a record that equal requests have in common: features, bounds, terms."""
 
     def __call__(self, made: Callable[[T], Any], of: T, /) -> Any:
         """Returns `made(of)`, or what stands for it with whoever writes the record."""
@@ -71,7 +73,7 @@ def decision_dict(decision: Decision, /, *, parts: Parts = _anew) -> dict[str, A
         "cache": decision.cache,
         "saved_usd": usd(decision.saved_usd),
         "caching": parts(_caching_dict, decision.caching),
-        "lookup": _lookup_dict(decision.lookup, parts),
+        "lookup": _lookup_dict(decision.lookup),
         "latency_s": decision.latency_s,
         "started_s": decision.started_s,
         "unpriced": decision.unpriced,
@@ -136,10 +138,9 @@ def usage_dict(usage: Usage | None, /) -> dict[str, Any] | None:
     if usage is None:
         return None
     out: dict[str, Any] = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
-    for name in _USAGE_PARTS:
-        value = getattr(usage, name)
-        if value:
-            out[name] = value
+    values = _usage_parts(usage)
+    if any(values):
+        out.update((name, value) for name, value in zip(_USAGE_PARTS, values, strict=True) if value)
     if usage.billed_usd is not None:
         out["billed_usd"] = usd(usage.billed_usd)
     return out
@@ -159,7 +160,7 @@ def _caching_dict(caching: Caching) -> dict[str, Any] | None:
     }
 
 
-def _lookup_dict(lookup: Lookup | None, parts: Parts) -> dict[str, Any] | None:
+def _lookup_dict(lookup: Lookup | None) -> dict[str, Any] | None:
     if lookup is None:
         return None
     hit = lookup.hit
@@ -175,7 +176,7 @@ def _lookup_dict(lookup: Lookup | None, parts: Parts) -> dict[str, Any] | None:
             "trace_id": hit.trace_id,
             "age_s": hit.age_s,
             "saved_usd": usd(hit.saved_usd),
-            "usage": parts(usage_dict, hit.usage),
+            "usage": usage_dict(hit.usage),
             "unusable": hit.unusable,
             "failure": None if hit.failure is None else failure_dict(hit.failure),
         },

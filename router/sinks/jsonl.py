@@ -25,8 +25,8 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
 _OWNER_ONLY = 0o600
 """Decisions name tenants and costs, and with `content = "full"` they hold prompts."""
 
-_WRITTEN_MOST: Final = 4_000
-"""Parts of records that are kept as text: some two for each request that came before, of half a kilobyte."""
+_WRITTEN_MOST: Final = 2_000
+"""Parts of records that are kept as text: one for each request that came before, of half a kilobyte."""
 
 
 class JsonlSink:
