@@ -11,7 +11,7 @@ from router.core.catalog import Catalog, Model
 from router.core.money import usd
 from router.core.request import Features, Hints
 from router.core.slate import Candidate, Dropped, Slate
-from router.core.tokens import tokens_at
+from router.core.tokens import tokens_at, tokens_most
 
 BY = "request"
 """Who dropped the candidates that cannot serve: the request itself."""
@@ -41,11 +41,12 @@ def slate_of(
     dropped: list[Dropped] = []
     most = features.output_tokens_most
     wanted = expected_output_tokens if most is None else min(most, expected_output_tokens)
+    input_most = tokens_most(features)
     for model in catalog.values():
         possible = model.max_output_tokens
         output_tokens = wanted if possible is None or wanted < possible else possible
         candidate = Candidate(model=model, features=features, expected_output_tokens=output_tokens)
-        reason = _unable(candidate, hints, max_cost_usd, unpriced=unpriced)
+        reason = _unable(candidate, input_most, hints, max_cost_usd, unpriced=unpriced)
         if reason is None:
             live.append(candidate)
         else:
@@ -53,13 +54,15 @@ def slate_of(
     return Slate(tuple(live), tuple(dropped))
 
 
-def _unable(candidate: Candidate, hints: Hints, max_cost_usd: Decimal | None, *, unpriced: bool) -> str | None:
+def _unable(
+    candidate: Candidate, input_most: int, hints: Hints, max_cost_usd: Decimal | None, *, unpriced: bool
+) -> str | None:
     model, features = candidate.model, candidate.features
     if hints.model is not None and model.name != hints.model:
         return f"the request asks for {hints.model}"
     if not features.needs <= model.capabilities:
         return f"lacks {', '.join(sorted(features.needs - model.capabilities))}"
-    if (reason := _too_small(model, features, candidate.expected_output_tokens)) is not None:
+    if (reason := _too_small(model, features, input_most, candidate.expected_output_tokens)) is not None:
         return reason
     if hints.min_quality is not None and (model.quality is None or model.quality < hints.min_quality):
         quality = "unknown" if model.quality is None else model.quality
@@ -69,13 +72,13 @@ def _unable(candidate: Candidate, hints: Hints, max_cost_usd: Decimal | None, *,
     return None if max_cost_usd is None else _too_dear(candidate, max_cost_usd)
 
 
-def _too_small(model: Model, features: Features, output_tokens: int) -> str | None:
+def _too_small(model: Model, features: Features, input_most: int, output_tokens: int) -> str | None:
     most, possible, window = features.output_tokens_most, model.max_output_tokens, model.context_window_tokens
     if most is not None:
         if possible is not None and most > possible:
             return f"writes at most {possible:,} tokens, the request asks for up to {most:,}"
         output_tokens = most
-    if window is None:
+    if window is None or input_most + output_tokens <= window:
         return None
     high = tokens_at(features, model).high
     if high + output_tokens <= window:

@@ -119,11 +119,10 @@ def worst_case_usd(bounds: Bounds, worst: tuple[Decimal | None, ...], /) -> Deci
         worst: each live candidate's `worst_usd`.
     """
     limit = bounds.max_cost_usd
-    dearest = Decimal(0)
-    for usd in worst:
-        if usd is None:
-            return limit
-        dearest = max(dearest, usd)
+    known = [usd for usd in worst if usd is not None]
+    if len(known) < len(worst):
+        return limit
+    dearest = max(known, default=Decimal(0))
     most = EXACT.multiply(bounds.attempts, dearest)
     if bounds.waste_usd is not None:
         most = min(most, EXACT.add(bounds.waste_usd, dearest))

@@ -54,6 +54,7 @@ class Charges:
 
     Attributes:
         any_input: the dearest class that input may fall into unasked: fresh or cached text.
+        any_written: the same, where it may be written to the prompt cache for its short time.
         any_output: the dearest class that output may fall into unasked: text, reasoning or images.
     """
 
@@ -69,6 +70,7 @@ class Charges:
     input_image: Decimal
     output_image: Decimal
     any_input: Decimal
+    any_written: Decimal
     any_output: Decimal
 
     @classmethod
@@ -93,6 +95,7 @@ class Charges:
             input_image=_per_token(rates.input_image, text),
             output_image=image,
             any_input=max(text, cached),
+            any_written=max(text, cached, write),
             any_output=max(answer, reasoning, image),
         )
 

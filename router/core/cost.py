@@ -26,7 +26,7 @@ def cost_usd(usage: Usage, price: Price) -> Decimal | None:
     What the provider itself says it billed (`usage.billed_usd`) plays no part. Parts that add up to more than their
     total, as some hosts report them, are cut to it: no token is charged twice.
     """
-    charges = _charges_at(_table(price, usage.service_tier), usage.input_tokens)
+    charges = _charges(price, usage.service_tier, usage.input_tokens)
     if charges is None:
         return None
     usd = price.request_usd
@@ -49,7 +49,7 @@ def expected_usd(model: Model, features: Features, output_tokens: int) -> Decima
     if price is None:
         return None
     tokens = tokens_at(features, model).likely
-    charges = _charges_at(_table(price, features.service_tier), tokens)
+    charges = _charges(price, features.service_tier, tokens)
     if charges is None:
         return None
     needs = features.needs
@@ -80,7 +80,7 @@ def worst_usd(model: Model, features: Features) -> Decimal | None:
             return None
         fees = _times_plus(price.search_usd, 1, fees)
     input_tokens, output_tokens = tokens_at(features, model).high, each * features.choices
-    asks_more = features.needs or features.images or features.cache_write is not None or price.writes_unasked
+    asks_more = features.needs or features.images or features.cache_write is not None
     worst: Decimal | None = None
     for tiers in (price.tiers,) if features.service_tier is None else _tables(price, features.service_tier):
         for tier in tiers:
@@ -89,22 +89,20 @@ def worst_usd(model: Model, features: Features) -> Decimal | None:
             charges = tier.charges
             if charges is None:
                 return None
-            rate_in, rate_out = charges.any_input, charges.any_output
             if asks_more:
                 rate_in, rate_out = _dearest_input(charges, price, features), _dearest_output(charges, features)
+            else:
+                rate_in = charges.any_written if price.writes_unasked else charges.any_input
+                rate_out = charges.any_output
             usd = _times_plus(rate_out, output_tokens, _times_plus(rate_in, input_tokens, fees))
             if worst is None or usd > worst:
                 worst = usd
     return worst
 
 
-def _table(price: Price, service_tier: str | None) -> tuple[Tier, ...]:
-    """Returns the tiers of a service tier; those of the standard one where it has none of its own."""
-    return price.tiers if service_tier is None else price.service.get(service_tier, price.tiers)
-
-
-def _charges_at(tiers: tuple[Tier, ...], input_tokens: int) -> Charges | None:
-    for tier in reversed(tiers):
+def _charges(price: Price, service_tier: str | None, input_tokens: int) -> Charges | None:
+    """Returns what holds for an input of this size; a service tier without prices of its own has the standard ones."""
+    for tier in reversed(price.tiers if service_tier is None else price.service.get(service_tier, price.tiers)):
         if input_tokens > tier.above_tokens or not tier.above_tokens:
             return tier.charges
     return None
@@ -168,11 +166,10 @@ _SEES = frozenset({"vision", "file_input", "video_input"})
 
 
 def _dearest_input(charges: Charges, price: Price, features: Features) -> Decimal:
-    dearest = charges.any_input
-    if features.cache_write is not None or price.writes_unasked:
-        dearest = max(dearest, charges.cache_write)
-        if features.cache_write == "1h":
-            dearest = max(dearest, charges.cache_write_1h)
+    writes = features.cache_write is not None or price.writes_unasked
+    dearest = charges.any_written if writes else charges.any_input
+    if features.cache_write == "1h":
+        dearest = max(dearest, charges.cache_write_1h)
     needs = features.needs
     if needs:
         if not needs.isdisjoint(_HEARS):

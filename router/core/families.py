@@ -94,6 +94,9 @@ _FAMILIES: Final[tuple[tuple[re.Pattern[str], Family], ...]] = tuple(
 )
 _OTHER: Final = Family(name="other", plain=Extra(likely=5, most=64), tooled=Extra(likely=60, most=480))
 
+IMAGE_MOST: Final = max(family.image_most for family in (_OTHER, *(family for _, family in _FAMILIES)))
+"""The most tokens of one image in any family."""
+
 
 @lru_cache(maxsize=4096)
 def family_of(model_id: str) -> Family:

@@ -10,8 +10,8 @@ from router.core.catalog import Model
 from router.core.families import family_of
 from router.core.features import features_of
 from router.core.parse import parse_request
-from router.core.request import Features
-from router.core.tokens import Content, Count, Measure, estimate_tokens, measure, tokens_at
+from router.core.request import Features, TokenCount
+from router.core.tokens import Content, Count, Measure, estimate_tokens, measure, tokens_at, tokens_most
 from router.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer()
@@ -180,6 +180,23 @@ def test_a_models_count_is_never_below_the_common_one(text: str, tools: bool, mo
     assert there.likely >= common.input_tokens.likely
     assert there.high >= common.input_tokens.high
     assert tokens_at(common, model(model_id)) is there
+
+
+@given(
+    st.builds(
+        Features,
+        input_tokens=st.integers(0, 100_000).map(lambda n: TokenCount(low=0, likely=n // 2, high=n)),
+        exact_tokens=st.dictionaries(st.sampled_from(["o200k_base", "cl100k_base"]), st.integers(0, 200_000)),
+        images=st.integers(0, 3),
+        needs=st.frozensets(st.sampled_from(["tools", "json_schema", "vision"])),
+    ),
+    st.sampled_from(
+        "gpt-oss-20b gpt-4o-mini gpt-5 gpt-4o gpt-4 claude-4 gemini-3 llama-4 grok-4 mimo deepseek-v3 qwen3 z".split()
+    ),
+)
+def test_no_model_counts_more_than_the_most(asked: Features, model_id: str) -> None:
+    """What fits a window with that many tokens fits it at every family of models."""
+    assert tokens_at(asked, model(model_id)).high <= tokens_most(asked)
 
 
 def test_images_cost_more_where_they_do() -> None:
