@@ -11,6 +11,7 @@ from typing import Final
 from cachetools import Cache, LRUCache
 
 from router.core.caching import Entry
+from router.core.quick import quick
 from router.state.process import PerProcess
 
 ENTRY_BYTES: Final = 2_000
@@ -116,6 +117,7 @@ class Near:
             )
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
     entry: Entry

@@ -76,6 +76,8 @@ class Statistics:
 
         Those that the caller gave up, and turns that were held back, say nothing about the model.
         """
+        if not decision.attempts:
+            return
         kept = self._kept.get()
         with kept.lock:
             for attempt in decision.attempts:
