@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from router.clients.client import Call, Client
+from router.clients.real import RealCallRefused, refuse_if_forbidden
 from router.clock import Clock
 from router.core.answer import Answer, Chunk
 from router.core.bounds import least_useful_s
@@ -276,6 +277,8 @@ class Attempts:
                 return await client.send(call)
             async with asyncio.timeout(_most_s(call)):
                 return await client.send(call)
+        except RealCallRefused:
+            raise
         except TimeoutError:
             return _overtime()
         except Exception as error:  # noqa: BLE001 - a bug in one client must not cost the answer of another
@@ -294,6 +297,8 @@ class Attempts:
                         return
                     for chunk in tap.take(event):
                         yield chunk
+        except RealCallRefused:
+            raise
         except TimeoutError:
             tap.result = _overtime()
         except Exception as error:  # noqa: BLE001 - as in `_answer`
@@ -349,7 +354,10 @@ class Clients:
             made = self._join(loop)
         if kind not in made:
             made[kind] = self._classes[kind]()
-        return made[kind]
+        client = made[kind]
+        if not getattr(client, "asks_nobody", False):
+            refuse_if_forbidden(f"a provider by the client {kind!r}")
+        return client
 
     async def close(self) -> None:
         """Closes the running loop's clients; those that were given close with the first loop that does."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from router.reply import AsyncStream, Reply, Stream
@@ -16,6 +18,8 @@ from router.state.process import PerProcess
 
 _lock = PerProcess(threading.Lock(), lambda _: threading.Lock())
 _made: list[Router] = []
+_standing_in: list[Router] = []
+"""Those that take the place of the default router, the last one first."""
 
 
 def default_router() -> Router:
@@ -24,6 +28,8 @@ def default_router() -> Router:
     Raises:
         ConfigError: there is no configuration and no key, or it is wrong; says what to do.
     """
+    if _standing_in:
+        return _standing_in[-1]
     with _lock.get():
         if not _made:
             from router.config import default_settings
@@ -31,6 +37,16 @@ def default_router() -> Router:
             _made.append(Router(default_settings()))
             atexit.register(_made[0].close)
         return _made[0]
+
+
+@contextmanager
+def stand_in(router: Router) -> Iterator[None]:
+    """Lets the module's functions use another router, in all threads, as long as the block lasts; for tests."""
+    _standing_in.append(router)
+    try:
+        yield
+    finally:
+        _standing_in.remove(router)
 
 
 def complete(prompt: Any = None, /, **request: Any) -> Reply:

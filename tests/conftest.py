@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import network_guard
+from router.testing.guard import loopback_only
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
@@ -19,16 +20,15 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=100, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
 
-network_guard.install()
+_PROCESS = ExitStack()
+_PROCESS.enter_context(loopback_only())  # also where no test runs, for as long as the process lives
 
 
 @pytest.fixture(autouse=True)
 def _loopback_only() -> Iterator[None]:
     """Fails a test that tried to leave this machine, even where the code under test swallowed the refusal."""
-    network_guard.refused.clear()
-    yield
-    refused = tuple(network_guard.refused)
-    network_guard.refused.clear()
+    with loopback_only() as refused:
+        yield
     assert not refused, f"a test may talk to loopback only, this one tried {', '.join(refused)}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PRODUCT = ("router", "policies")
+PRODUCT = ("router", "policies", "lowfare_plugins")
 CODE = (*PRODUCT, "tests", "benchmarks", "examples", ".ci")
 
 

@@ -29,12 +29,13 @@ FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Top-level `await` and `async for` are what a reader types into `python -m asyncio`.
 RUN = """
 import ast, asyncio, inspect, pathlib, sys
-from tests import network_guard
-network_guard.install()
+from router.testing.guard import loopback_only
 code = compile(pathlib.Path(sys.argv[1]).read_text(), sys.argv[2], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-result = eval(code, {"__name__": "__main__", "__file__": sys.argv[1]})
-if inspect.iscoroutine(result):
-    asyncio.run(result)
+with loopback_only() as refused:
+    result = eval(code, {"__name__": "__main__", "__file__": sys.argv[1]})
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
+assert not refused, refused
 """
 
 

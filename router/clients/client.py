@@ -83,7 +83,8 @@ class Client(Protocol):
     connection first.
 
     One whose class has `keeps_time = True` promises never to be at work past `call.timeouts.total_s`; the router
-    watches over the others.
+    watches over the others. One whose class has `asks_nobody = True` promises to call no provider: it answers also
+    where real calls are forbidden (`router.testing.forbid_real_calls`).
     """
 
     async def send(self, call: Call, /) -> Answer | Failure:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from router.clients.real import refuse_if_forbidden
 from router.clients.sse import Decoder, Event
 from router.core.catalog import Timeouts
 from router.core.failure import Failure
@@ -179,8 +180,9 @@ class Http:
         """
         from router.clients import aio
 
-        session = self._open()
         target, proxy, host = self._route(url)
+        refuse_if_forbidden(host)
+        session = self._open()
         payload = aio.Body(body)
         try:
             async with session.post(
@@ -208,8 +210,9 @@ class Http:
         """
         from router.clients import aio
 
-        session = self._open()
         target, proxy, host = self._route(url)
+        refuse_if_forbidden(host)
+        session = self._open()
         payload = aio.Body(body)
         loop = asyncio.get_running_loop()
         begun = loop.time()

@@ -16,6 +16,7 @@ from router.clients import cohere, exchange, litellm_adapter, litellm_results
 from router.clients.client import Call, failure_of
 from router.clients.counts import believable, count_at, table_at
 from router.clients.http import Http
+from router.clients.real import refuse_if_forbidden
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.failure import Failure
 
@@ -38,6 +39,7 @@ class LitellmClient:
         """Returns the whole answer, or what went wrong."""
         if call.model.provider in _COHERE:
             return await exchange.send(self._http, self._cohere, call)
+        refuse_if_forbidden(f"{call.model.provider!r} by litellm")
         await litellm_adapter.ready()
         arguments = litellm_adapter.completion_arguments(call)
         if isinstance(arguments, Failure):
@@ -64,6 +66,7 @@ class LitellmClient:
 
 
 async def _stream(call: Call) -> AsyncGenerator[Chunk | Answer | Failure, None]:
+    refuse_if_forbidden(f"{call.model.provider!r} by litellm")
     await litellm_adapter.ready()
     arguments = litellm_adapter.completion_arguments(call)
     if isinstance(arguments, Failure):

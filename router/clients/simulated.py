@@ -26,7 +26,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, get_args
+from typing import Any, ClassVar, Final, get_args
 
 import orjson
 
@@ -43,7 +43,7 @@ from router.errors import ConfigError
 
 Sleep = Callable[[float], Awaitable[None]]
 
-_STATUS: Final[Mapping[str, int | None]] = {
+STATUS: Final[Mapping[str, int | None]] = {
     "not_sent": None,
     "refused": 429,
     "out_of_quota": 402,
@@ -57,6 +57,7 @@ _STATUS: Final[Mapping[str, int | None]] = {
     "timed_out": None,
     "cut": 200,
 }
+"""The HTTP status that a failure usually comes with; "unusable" is an answer."""
 _SHAPES: Final = frozenset({"ok", "empty", "length", "broken_json", "unusable"})
 OUTCOMES: Final = _SHAPES | frozenset(get_args(FailureClass))
 _OPTIONS: Final = frozenset({"seed", "script", "failure_shares", "latency_s", "tokens_per_s", "output_tokens", "text"})
@@ -82,6 +83,8 @@ class SimulatedClient:
     Args:
         sleep: how to wait; a virtual clock's `sleep` makes latencies take no time.
     """
+
+    asks_nobody: ClassVar[bool] = True
 
     def __init__(self, *, sleep: Sleep = asyncio.sleep) -> None:
         self._sleep = sleep
@@ -193,7 +196,7 @@ def _failure(kind: Any) -> Failure:
     return Failure(
         kind=kind,
         message=f"simulated: {kind}",
-        status=_STATUS[kind],
+        status=STATUS[kind],
         code="simulated",
         sent=kind != "not_sent",
     )

@@ -1,23 +1,73 @@
-"""What tests of programs that use lowfare need: checks of one's own policies, strategies, a scripted client, a clock.
+"""What tests of programs that use lowfare need: checks of one's own code, a router that asks nobody, its parts.
 
 What stands in `__all__` is imported when it is first asked for: only some of it needs Hypothesis or pydantic.
+Strategies for Hypothesis are in `router.testing.strategies`, fixtures for pytest in `lowfare_plugins.pytest`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from router.clients.real import RealCallRefused, allow_real_calls, forbid_real_calls
+    from router.testing.caches import check_cache
+    from router.testing.clients import check_client
+    from router.testing.clock import VirtualClock
+    from router.testing.config import check_config
+    from router.testing.decisions import Decisions
+    from router.testing.guard import NetworkRefused, loopback_only
     from router.testing.pasteable import as_code, as_script
     from router.testing.policies import check_policy
+    from router.testing.prices import check_prices
+    from router.testing.scripted import ScriptedClient, answer, failure
+    from router.testing.simulated import simulated_router
+    from router.testing.sinks import check_sink
+    from router.testing.state import check_state
 
-__all__ = ["as_code", "as_script", "check_policy"]
+__all__ = [
+    "Decisions",
+    "NetworkRefused",
+    "RealCallRefused",
+    "ScriptedClient",
+    "VirtualClock",
+    "allow_real_calls",
+    "answer",
+    "as_code",
+    "as_script",
+    "check_cache",
+    "check_client",
+    "check_config",
+    "check_policy",
+    "check_prices",
+    "check_sink",
+    "check_state",
+    "failure",
+    "forbid_real_calls",
+    "loopback_only",
+    "simulated_router",
+]
 
-_PLACES = {"as_code": "pasteable", "as_script": "pasteable", "check_policy": "policies"}
-"""By name, the module of this package that has it."""
+_PLACES = {
+    "router.clients.real": ("RealCallRefused", "allow_real_calls", "forbid_real_calls"),
+    "router.testing.caches": ("check_cache",),
+    "router.testing.clients": ("check_client",),
+    "router.testing.clock": ("VirtualClock",),
+    "router.testing.config": ("check_config",),
+    "router.testing.decisions": ("Decisions",),
+    "router.testing.guard": ("NetworkRefused", "loopback_only"),
+    "router.testing.pasteable": ("as_code", "as_script"),
+    "router.testing.policies": ("check_policy",),
+    "router.testing.prices": ("check_prices",),
+    "router.testing.scripted": ("ScriptedClient", "answer", "failure"),
+    "router.testing.simulated": ("simulated_router",),
+    "router.testing.sinks": ("check_sink",),
+    "router.testing.state": ("check_state",),
+}
+"""By module, the public names that it has."""
 
 
 def __getattr__(name: str) -> Any:
     """Imports a public name from its module."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

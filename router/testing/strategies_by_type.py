@@ -1,6 +1,6 @@
 """Tells Hypothesis how to draw lowfare's types, so that `st.from_type(Request)` gives requests that could be.
 
-Hypothesis calls `register` by entry point whenever it is imported, in whatever project: so this module imports no more
+Hypothesis calls `register` whenever it is imported, by `lowfare_plugins.hypothesis`: so this module imports no more
 than `router` itself does, and a strategy is made when its type is first asked for.
 """
 

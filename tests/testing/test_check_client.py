@@ -48,18 +48,18 @@ def hosted(provider: str, name: str) -> Any:
 
 def test_the_simulated_client_is_a_client() -> None:
     """`simulated` keeps every promise that needs no host."""
-    check_client(SimulatedClient, SIMULATED)
+    check_client(SimulatedClient, model=SIMULATED)
 
 
 def test_the_scripted_client_is_a_client() -> None:
     """What tests script keeps the promises of what it stands for, whether it answers or fails."""
-    check_client(ScriptedClient, SIMULATED)
-    check_client(lambda: ScriptedClient({"m": answer("")}), SIMULATED, examples=10)
+    check_client(ScriptedClient, model=SIMULATED)
+    check_client(lambda: ScriptedClient({"m": answer("")}), model=SIMULATED, examples=10)
 
 
 def test_openai_is_a_client() -> None:
     """`openai` keeps every promise, whatever its host does."""
-    check_client(OpenAIClient, at, whole=COMPLETION, streamed=sse(*DELTAS, LAST, "[DONE]"))
+    check_client(OpenAIClient, model=at, whole=COMPLETION, streamed=sse(*DELTAS, LAST, "[DONE]"))
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_openai_is_a_client() -> None:
 )
 def test_clients_of_other_formats_are_clients(client: Any, model: Any) -> None:
     """`anthropic` and `gemini` keep every promise that can be tried without an answer of theirs."""
-    check_client(client, model, examples=25)
+    check_client(client, model=model, examples=25)
 
 
 def test_the_plain_clients_pass() -> None:
     """What the broken clients begin with is right."""
-    check_client(PlainClient, at, whole=WHOLE, streamed=Response(body=STREAMED))
-    check_client(Offline, SIMULATED, examples=20)
+    check_client(PlainClient, model=at, whole=WHOLE, streamed=Response(body=STREAMED))
+    check_client(Offline, model=SIMULATED, examples=20)
 
 
 @pytest.mark.parametrize(("rule", "broken"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
@@ -88,7 +88,7 @@ def test_broken_clients_are_caught(rule: str, broken: type[PlainClient]) -> None
     if model is at:
         named |= {"whole": Response(body=WHOLE), "streamed": Response(body=STREAMED)}
     with pytest.raises(Breach) as caught:
-        check_client(broken, model, whole=named.get("whole"), streamed=named.get("streamed"), patience_s=1)
+        check_client(broken, model=model, whole=named.get("whole"), streamed=named.get("streamed"), patience_s=1)
     breach = caught.value
     assert breach.rule == rule
     for part in (rule, breach.says, breach.promise):
@@ -113,7 +113,7 @@ def test_counterexamples_are_small() -> None:
             return said("")
 
     with pytest.raises(Breach, match=r"answers_or_fails: send\(\) raised AssertionError") as caught:
-        check_client(Picky, SIMULATED)
+        check_client(Picky, model=SIMULATED)
     assert "said=''" in caught.value.code
     assert caught.value.code.count("'function'") == 2
     assert "temperature" not in caught.value.code
@@ -126,7 +126,7 @@ def test_what_cannot_be_made_is_said() -> None:
         raise OSError("no certificates")
 
     with pytest.raises(Breach, match=r"make\(\) raised OSError\('no certificates'\)"):
-        check_client(make, SIMULATED)
+        check_client(make, model=SIMULATED)
 
 
 def test_clients_that_hang_are_not_waited_for() -> None:
@@ -146,11 +146,11 @@ def test_clients_that_hang_are_not_waited_for() -> None:
             raise TimeoutError("its own")
 
     with pytest.raises(Breach, match=r"send\(\) hung: no return within 0\.1 s"):
-        check_client(Waits, SIMULATED, patience_s=0.1)
+        check_client(Waits, model=SIMULATED, patience_s=0.1)
     with pytest.raises(Breach, match=r"the event loop was held up: no return within 0\.4 s"):
-        check_client(Sleeps, SIMULATED, patience_s=0.1)
+        check_client(Sleeps, model=SIMULATED, patience_s=0.1)
     with pytest.raises(Breach, match=r"send\(\) raised TimeoutError\('its own'\)"):
-        check_client(TimesOut, SIMULATED)
+        check_client(TimesOut, model=SIMULATED)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_client_that_asks_nobody_is_told() -> None:
 
 async def test_a_check_works_inside_a_coroutine() -> None:
     """A test that runs in an event loop may call it, too."""
-    check_client(SimulatedClient, SIMULATED, examples=2)
+    check_client(SimulatedClient, model=SIMULATED, examples=2)
 
 
 async def test_the_host_reads_bodies_of_either_framing() -> None:
