@@ -17,6 +17,8 @@ from router.testing.store_promises import Make
 from router.testing.stores import STORE_CHECKS
 from router.testing.trial import Breach, HungError, in_time
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 _LONGEST_S = 120.0

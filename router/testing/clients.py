@@ -81,6 +81,8 @@ __all__ = [
     "tells_what_was_sent",
 ]
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 _JSON: Final = (("Content-Type", "application/json"),)
 _EVENTS: Final = (("Content-Type", "text/event-stream"),)
 

@@ -17,6 +17,8 @@ from router.core.request import Request
 from router.testing.hosts import LoopbackHost, Received, Response
 from router.testing.trial import PATIENCE_S, Breach, HungError, run_alone, shown_call
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 T = TypeVar("T")
 
 Make = Callable[[], Client]

@@ -9,6 +9,8 @@ from typing import Any, Final
 from router.core.answer import Answer, Chunk
 from router.testing.clients_bench import Asked, ClientBench, Rule, Session, Trial
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 _MANY: Final = 12
 """Calls that are under way at once."""
 

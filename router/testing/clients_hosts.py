@@ -13,6 +13,8 @@ from router.core.failure import Failure
 from router.testing.clients_bench import KEY, PROMPT, TRACE, Asked, ClientBench, Rule, Session, Trial
 from router.testing.hosts import LoopbackHost, Received, Response
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 _SHORT_S: Final = 0.3
 """A time-out that a rule waits for."""
 _SILENCE: Final = Response(status=None, then="hang")

@@ -22,6 +22,8 @@ from router.testing.gaps import findings
 from router.testing.gaps_found import Finding
 from router.testing.space_world import World
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 FAILED = frozenset({"refuted", "empty"})
 """Outcomes of expectations that do not hold."""
 

@@ -83,6 +83,8 @@ def unserved(world: World, name: str, policy: Policy, cell: Cell, /) -> Iterator
     """
     gaps: dict[_Key, _Gap] = {}
     for needs in (frozenset[str](), *(frozenset((one,)) for one in NEEDS)):
+        if not any(needs <= model.capabilities for model in world.catalog.values()):
+            continue  # `beyond_all` says so
         for draw in draws_of(policy):
             for key, part in _left_to_nobody(world, name, plain(cell, needs), needs, draw):
                 if not needs or (key.listed and key.needy and _served_without(world, name, part, draw)):

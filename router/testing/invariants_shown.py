@@ -8,6 +8,8 @@ from typing import Any
 from router import Candidate, Context, Dropped, Policy, Slate
 from router.testing.pasteable import script
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 Invariant = Callable[[Policy, Slate, Context], None]
 """Raises a `Counterexample` where the policy breaks a rule for this slate and context; else does nothing."""
 

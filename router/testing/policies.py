@@ -19,6 +19,8 @@ from router.testing.strategies_policies import instances_of
 from router.testing.strategies_slates import situations
 from router.testing.strategies_vocabulary import PLAIN, Vocabulary, vocabulary_of
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 Case = tuple[Policy, tuple[Slate, Context]]
 
 _PATIENCE = 25

@@ -18,6 +18,8 @@ from router.core.catalog import Price, Rates, Tier
 from router.prices.litellm_row import MapRow
 from router.testing.trial import Breach
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 _WHERE: Final = "router/prices/litellm_map.py"
 
 

@@ -31,6 +31,8 @@ from router.testing.trial import PATIENCE_S, Breach, HungError, all_at_once, in_
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 T = TypeVar("T")
 
 Make = Callable[[], Sink]

@@ -24,6 +24,8 @@ from router.testing.trial import PATIENCE_S, Breach, HungError, all_at_once, run
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 Make = Callable[[QuotaSettings], RetryQuotas]
 """Makes an empty store with these settings."""
 

@@ -18,6 +18,8 @@ from router.testing.pasteable import as_script
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
+
 T = TypeVar("T")
 C = TypeVar("C")
 
