@@ -1,4 +1,4 @@
-"""Writes docs/reference.md: every public name and every policy, each with the first line of its docstring.
+"""Writes docs/reference.md: every public name, every policy, what tests may use; each with its docstring's first line.
 
 python .ci/reference.py
 """
@@ -14,8 +14,8 @@ from typing import get_args, get_origin
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = """# Reference
 
-Public is what stands here, and in `router.__all__`; a test compares the two. What each name takes, returns and raises
-is in its docstring: `python -P -m pydoc router.Router`. Written by `.ci/reference.py`.
+Public is what stands here, and in `router.__all__` and `router.testing.__all__`; a test compares them. What each name
+takes, returns and raises is in its docstring: `python -P -m pydoc router.Router`. Written by `.ci/reference.py`.
 """
 
 
@@ -47,7 +47,9 @@ def main() -> None:
     for kind, point in sorted(points.items()):
         module, _, name = point.partition(":")
         policies[kind] = says(getattr(importlib.import_module(module), name))
-    text = "\n".join([HEAD, table("router", names), table("policies", policies)])
+    testing = importlib.import_module("router.testing")
+    kit = {name: says(getattr(testing, name)) for name in testing.__all__}
+    text = "\n".join([HEAD, table("router", names), table("router.testing", kit), table("policies", policies)])
     (ROOT / "docs" / "reference.md").write_text(text)
 
 

@@ -12,7 +12,8 @@ import venv
 import zipfile
 from pathlib import Path
 
-WANTED = {"router/__init__.py", "router/py.typed", "policies/__init__.py", "policies/py.typed"}
+OURS = {"router", "policies", "lowfare_plugins"}
+WANTED = {f"{package}/{file}" for package in OURS for file in ("__init__.py", "py.typed")}
 DECOY = 'raise SystemExit("the decoy was imported")\n'
 WHERE = "import router, policies; print(router.__file__); print(policies.__file__)"
 
@@ -47,10 +48,10 @@ def build(checkout: Path, scratch: Path) -> Path:
         names = set(archive.namelist())
     tops = {name.partition("/")[0] for name in names}
     check(
-        "the wheel has router and policies, typed and licensed, and nothing else",
+        "the wheel has our packages, typed and licensed, and nothing else",
         built,
         holds=names >= WANTED
-        and {top for top in tops if not top.endswith(".dist-info")} == {"router", "policies"}
+        and {top for top in tops if not top.endswith(".dist-info")} == OURS
         and any(name.endswith(".dist-info/licenses/LICENSE") for name in names),
     )
     return wheels[0]

@@ -2,7 +2,8 @@
 
 In a Markdown file the blocks of Python run one after another in one process, in an empty folder and without a network.
 A TOML block whose first line is a comment with a file's name, `# config.toml`, is written there first. A block after
-`<!-- not run: why -->` is left alone; one that prints is held against the block of `text` right after it.
+`<!-- not run: why -->` is left alone; one that prints is held against the block of `text` right after it. A block of
+Python with a file's name belongs to a page that is followed step by step: `test_docs_followed`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ FENCE = re.compile(
     r"(?P<not_run><!-- not run: [^>]+ -->\s*\n)?^```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^```\s*$",
     re.MULTILINE | re.DOTALL,
 )
+NAMED = re.compile(r"# (?P<name>[\w.\-]+\.(?:toml|py))\n")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Top-level `await` and `async for` are what a reader types into `python -m asyncio`.
@@ -47,6 +49,12 @@ class Block:
     code: str
     line: int
 
+    @property
+    def name(self) -> str | None:
+        """The name of the file that it is, if it is one."""
+        named = NAMED.match(self.code)
+        return None if named is None else named["name"]
+
 
 def blocks(markdown: str) -> Iterator[Block]:
     """Yields the blocks that are to be run, in their order."""
@@ -60,7 +68,7 @@ def script(found: list[Block]) -> str:
     """Returns the Python blocks as one source whose line numbers are those of the Markdown file."""
     source = ""
     for block in found:
-        if block.language == "python":
+        if block.language == "python" and block.name is None:
             source += "\n" * (block.line - 1 - source.count("\n")) + block.code
     return source
 
@@ -80,8 +88,8 @@ def test_documents_run(path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     for block in found:
-        if block.language == "toml" and (name := re.match(r"# ([\w.\-]+\.toml)\n", block.code)):
-            (folder / name[1]).write_text(block.code)
+        if block.language == "toml" and block.name is not None:
+            (folder / block.name).write_text(block.code)
     source = tmp_path / "example.py"
     source.write_text(script(found))
     run = run_alone(source, relative(path), folder)

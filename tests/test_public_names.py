@@ -77,11 +77,12 @@ def test_policies_use_public_names_only() -> None:
     assert used <= public
 
 
-def test_the_reference_lists_what_is_public() -> None:
-    """docs/reference.md has one row for each public name of `router`, in order, and none for anything else."""
-    section = REFERENCE.read_text().partition("\n## router\n")[2].partition("\n## ")[0]
-    listed = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-    assert listed == importlib.import_module("router").__all__
+@pytest.mark.parametrize("package", ["router", "router.testing"])
+def test_the_reference_lists_what_is_public(package: str) -> None:
+    """docs/reference.md has one row for each public name of a package, in order, and none for anything else."""
+    section = REFERENCE.read_text().partition(f"\n## {package}\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(\w+)` \| \S", section, re.MULTILINE)
+    assert listed == importlib.import_module(package).__all__
 
 
 def test_the_reference_lists_every_policy() -> None:
