@@ -11,14 +11,14 @@ _HOME = Path(__file__).resolve().parents[1]
 
 def register() -> None:
     """Registers a strategy for each of lowfare's types, unless the project has a module `router` of its own."""
-    if not _is_ours("router"):
+    if not is_ours("router"):
         return
     from router.testing.strategies_by_type import register as register_all
 
     register_all()
 
 
-def _is_ours(package: str) -> bool:
+def is_ours(package: str) -> bool:
     """Returns whether Python finds our package under this name; nothing is imported for that."""
     try:
         spec = find_spec(package)

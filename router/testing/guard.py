@@ -48,35 +48,42 @@ def loopback_only() -> Iterator[list[str]]:
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
-    if not _blocks:
-        return
+    if _blocks and (host := beyond(event, args)) is not None:
+        _blocks[-1].append(host)
+        raise NetworkRefused(f"refused to reach {host!r}: a test may talk to loopback only")
+
+
+def beyond(event: str, args: tuple[Any, ...], /) -> str | None:
+    """Returns the other machine that an audit event is about to reach or to ask for; None where it is about none.
+
+    Raises:
+        gaierror: a name is looked up that never exists.
+    """
     match event:
         case "socket.connect" | "socket.sendto" | "socket.sendmsg":
             sock, address = args
             # Unix sockets are local, and `sendmsg` on a connected socket has no address.
             if sock.family in {socket.AF_INET, socket.AF_INET6} and address is not None:
-                _refuse_unless_local(str(address[0]))
+                return _unless_local(str(address[0]))
         case "socket.getaddrinfo" | "socket.gethostbyname":
             host = args[0]
             if host is not None:
-                _refuse_unless_local(host.decode() if isinstance(host, bytes) else str(host), look_up=True)
+                return _unless_local(host.decode() if isinstance(host, bytes) else str(host), look_up=True)
         case _:
             pass
+    return None
 
 
-def _refuse_unless_local(host: str, *, look_up: bool = False) -> None:
+def _unless_local(host: str, *, look_up: bool = False) -> str | None:
     name = host.lower().rstrip(".")
     if name in _LOCAL or name == socket.gethostname().lower() or name.endswith(".localhost"):
-        return
+        return None
     try:
         address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
         if name.endswith(".invalid"):
             # RFC 6761, section 6.4: never exists. A test of failing look-ups uses it, and needs no resolver.
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
-    else:
-        # To look up a literal address asks nobody; to connect to one does.
-        if look_up or address.is_loopback or address.is_unspecified:
-            return
-    _blocks[-1].append(host)
-    raise NetworkRefused(f"refused to reach {host!r}: a test may talk to loopback only")
+        return host
+    # To look up a literal address asks nobody; to connect to one does.
+    return None if look_up or address.is_loopback or address.is_unspecified else host

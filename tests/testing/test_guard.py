@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
 import pytest
 
 from router.testing import NetworkRefused, loopback_only
+from router.testing.guard import beyond
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
@@ -84,3 +86,42 @@ def test_blocks_may_overlap() -> None:
         with pytest.raises(NetworkRefused):
             socket.getaddrinfo("b.example.com", 443)
     assert (inner, outer) == (["a.example.com"], ["b.example.com"])
+
+
+@pytest.mark.parametrize(
+    ("event", "family", "address", "host"),
+    [
+        ("socket.connect", socket.AF_INET, ("192.0.2.1", 9), "192.0.2.1"),
+        ("socket.sendto", socket.AF_INET6, ("2001:db8::1", 9), "2001:db8::1"),
+        ("socket.connect", socket.AF_INET, ("example.com.", 9), "example.com."),
+        ("socket.connect", socket.AF_INET, ("127.0.0.1", 9), None),
+        ("socket.connect", socket.AF_INET6, ("::1%lo", 9), None),
+        ("socket.connect", socket.AF_INET, ("0.0.0.0", 9), None),  # noqa: S104 - nobody listens there
+        ("socket.connect", socket.AF_INET, ("app.localhost", 9), None),
+        ("socket.sendmsg", socket.AF_INET, None, None),
+        ("socket.connect", socket.AF_UNIX, "/tmp/socket", None),  # noqa: S108 - a name, and no file
+        ("socket.bind", socket.AF_INET, ("192.0.2.1", 9), None),
+    ],
+)
+def test_where_a_socket_goes(event: str, family: socket.AddressFamily, address: Any, host: str | None) -> None:
+    """What leads to another machine is told from what stays here."""
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        assert beyond(event, (sock, address)) == host
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("api.example.com", "api.example.com"),
+        (b"api.example.com", "api.example.com"),
+        ("192.0.2.1", None),
+        ("localhost", None),
+        (socket.gethostname(), None),
+        (None, None),
+    ],
+)
+def test_which_names_are_asked_for(name: str | bytes | None, host: str | None) -> None:
+    """Literal addresses and this machine's names ask nobody; one that never exists fails as it would."""
+    assert beyond("socket.getaddrinfo", (name, 443)) == host
+    with pytest.raises(socket.gaierror):
+        beyond("socket.gethostbyname", ("nowhere.invalid",))
