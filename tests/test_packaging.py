@@ -63,8 +63,8 @@ def test_declared_dependencies_are_those_imported() -> None:
     assert not always - set(imported), f"declared without being imported: {always - set(imported)}"
 
 
-def test_both_packages_are_typed() -> None:
-    """Type checkers may trust the annotations of both packages."""
+def test_every_package_is_typed() -> None:
+    """Type checkers may trust the annotations of every package."""
     assert all((ROOT / package / "py.typed").is_file() for package in PRODUCT)
 
 
