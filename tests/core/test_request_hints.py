@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
@@ -110,6 +111,57 @@ def test_a_wrong_hint_is_refused(name: str, value: Any) -> None:
         parse_hints({name: value})
     assert "allowed" in str(caught.value)
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("policy", "", "policy: '' is not allowed; a string that is not empty is"),
+        ("tags", ["a"], "tags: a value of type list is not allowed; a mapping of strings is"),
+        ("tags", {1: "a"}, "tags: a name of type int is not allowed; strings are"),
+        ("tags", {"a": 1.5}, "tags['a']: a value of type float is not allowed; a string, an int or a bool is"),
+        ("tags", {"a": 10**19}, "tags['a']: a number beyond all use is not allowed"),
+        (
+            "waste_usd",
+            "-1",
+            'waste_usd: \'-1\' is not allowed; US dollars are, at least 0, as a string ("0.02"), a Decimal or a number',
+        ),
+        ("attempts", 0, "attempts: 0 is not allowed; a whole number of at least 1 is"),
+        ("deadline_s", 0, "deadline_s: 0 is not allowed; a number of seconds above 0 is"),
+        ("min_quality", 2, "min_quality: 2 is not allowed; a number from 0 to 1 is"),
+        ("trace_id", None, "trace_id: None is not allowed; 32 hex digits that are not all zero are"),
+        ("trace_id", "g" * 78, f"trace_id: '{'g' * 78}' is not allowed; 32 hex digits that are not all zero are"),
+        ("trace_id", "g" * 79, f"trace_id: '{'g' * 76}... is not allowed; 32 hex digits that are not all zero are"),
+    ],
+)
+def test_a_refusal_says_what_was_found_where_and_what_is_allowed(name: str, value: Any, says: str) -> None:
+    """Word for word, with what was found cut off after 80 characters."""
+    with pytest.raises(RequestError, match=f"^{re.escape(says)}$"):
+        parse_hints({name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("attempts", 1),
+        ("attempts", 10**18),
+        ("deadline_s", 1e18),
+        ("deadline_s", 1e-9),
+        ("min_quality", 0.0),
+        ("min_quality", 1.0),
+        ("max_cost_usd", Decimal(10**12)),
+        ("waste_usd", Decimal(0)),
+    ],
+)
+def test_the_ends_of_a_range_belong_to_it(name: str, value: Any) -> None:
+    """The least and the most that is allowed is allowed."""
+    assert getattr(parse_hints({name: value}), name) == value
+
+
+@pytest.mark.parametrize("size", [10**18, -(10**18)])
+def test_a_tag_may_be_any_number_of_use(size: int) -> None:
+    """Up to the largest that can be shown."""
+    assert parse_hints({"tags": {"a": size}}).tags == {"a": str(size)}
 
 
 @pytest.mark.parametrize(
