@@ -124,7 +124,7 @@ def test_a_wrong_hint_is_refused(name: str, value: Any) -> None:
         (
             "waste_usd",
             "-1",
-            'waste_usd: \'-1\' is not allowed; US dollars are, at least 0, as a string ("0.02"), a Decimal or a number',
+            "waste_usd: '-1' is not allowed; US dollars are, at least 0, as a string (\"0.02\"), a Decimal or a number",
         ),
         ("attempts", 0, "attempts: 0 is not allowed; a whole number of at least 1 is"),
         ("deadline_s", 0, "deadline_s: 0 is not allowed; a number of seconds above 0 is"),
