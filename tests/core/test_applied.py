@@ -89,7 +89,7 @@ def test_what_a_policy_raises_names_it() -> None:
         raise KeyError("missing")
 
     one = given(model("a"), policy=fails, policy_name="mine")
-    with pytest.raises(PolicyError, match="^policy 'mine' raised KeyError: 'missing'$") as caught:
+    with pytest.raises(PolicyError, match=r"^policy 'mine' raised KeyError: 'missing'$") as caught:
         applied(one, able_of(one))
     assert isinstance(caught.value.__cause__, KeyError)
 

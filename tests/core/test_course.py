@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import given as over
 from hypothesis import strategies as st
 
+from router.core.bounds import Spent
+from router.core.caching import Lookup
 from router.core.course import Course
 from router.core.decision import Attempt
 from router.core.deployment import Deployment
@@ -89,3 +94,48 @@ def test_each_attempt_draws_another_number(draw: float, count: int) -> None:
     assert all(0 <= each < 1 for each in draws)
     assert len(set(draws)) == count
     assert len({course(*[attempt("a")] * n).span_id() for n in range(count)}) == count
+
+
+def test_a_course_loses_nothing_on_its_way() -> None:
+    """A further attempt changes the attempts alone; the look into the cache comes before all of them."""
+    one = replace(
+        course(attempt("a", "server_error")),
+        ready_s={"a": 3.0},
+        barred=frozenset({"b"}),
+        window_above=7,
+        lookup=Lookup(ended_s=0.5),
+        worst_case_usd=Decimal(2),
+    )
+    more = (attempt("a", "timed_out"), attempt("a", "cut"))
+    assert one.after(*more) == replace(one, attempts=(*one.attempts, *more))
+    fresh = course()
+    assert fresh.looked(Lookup(ended_s=1.5)) == replace(fresh, lookup=Lookup(ended_s=1.5))
+
+
+def test_what_was_spent_is_summed() -> None:
+    """Attempts that were held back do not count, costs and waste do; before the first there is only time."""
+    answered = attempt("a", cost_usd=Decimal("0.1"))
+    failed = attempt("a", "server_error", cost_usd=Decimal("0.2"))
+    held = attempt("a", "not_sent", held="queue_full")
+    spent = Spent(attempts=2, elapsed_s=4.0, cost_usd=Decimal("0.3"), waste_usd=Decimal("0.2"))
+    assert course(answered, failed, held).spent(4.0) == spent
+    assert course().spent(4.0) == Spent(elapsed_s=4.0)
+    unknown = course(attempt("a", "server_error", cost_usd=None)).spent(4.0)
+    assert (unknown.cost_usd, unknown.waste_usd) == (None, None)
+
+
+def test_span_ids_follow_from_those_of_the_request() -> None:
+    """16 hex digits, another one for each attempt, also for those further ahead."""
+    one = course()
+    assert (
+        one.span_id() == one.span_id(1) == hashlib.blake2b(f"{'b' * 32}{'c' * 16}1".encode(), digest_size=8).hexdigest()
+    )
+    assert one.span_id(2) == one.after(attempt("a", "cut")).span_id()
+
+
+def test_of_two_models_that_cost_the_same_the_later_name_is_the_baseline() -> None:
+    """The choice is always the same one, whatever else the candidates are."""
+    for names in (("a", "b"), ("b", "a")):
+        state = plan(given(*map(model, names)))
+        assert isinstance(state, NeedCall)
+        assert state.planned.baseline == "b"
