@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from router.testing.guard import loopback_only
 
@@ -18,6 +18,10 @@ IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # In CI the examples follow from the test's source alone, so that a red run can be repeated.
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=100, print_blob=True)
+# For benchmarks/mutants.py, which runs the tests thousands of times: that one example fails is all it wants to know.
+settings.register_profile(
+    "mutants", settings.get_profile("dev"), derandomize=True, max_examples=15, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
 
 _PROCESS = ExitStack()
