@@ -200,7 +200,9 @@ def calls(*calls: Any) -> list[dict[str, Any]]:
         (SECRET, {"x": {3, 4}}, "x: a value of type set"),
         (SECRET, {"x": {"y": b""}}, "x.y: a value of type bytes"),
         (SECRET, {"seed": 2**64}, "seed: an integer of more than 64 bits"),
-        (SECRET, {"x": within_itself()}, "x: nested deeper than 200 levels, or within itself"),
+        pytest.param(
+            SECRET, {"x": within_itself()}, "x: nested deeper than 200 levels, or within itself", id="within itself"
+        ),
         (SECRET, {"tools": {"x": 1}}, "tools: a value of type dict"),
         (SECRET, {"tools": [print]}, "tools[0]: a value of type builtin_function_or_method"),
         (SECRET, {"tools": [{"type": "function"}]}, "tools[0].function: None"),
