@@ -50,6 +50,8 @@ def test_a_chain_that_leads_nowhere_is_a_problem() -> None:
         "leave none"
     )
     assert statics.problems(Chain(policies=(Fallback(models=("a", "b")), ONLY_B)), CATALOG) == ()
+    (problem,) = statics.problems(Chain(policies=(Fallback(models=("a", "b")), Fallback(models=("c",)))), CATALOG)
+    assert "the steps before it can leave (a, b) it" in problem
     assert statics.may_leave(chain, CATALOG) == {}
 
 
@@ -69,6 +71,8 @@ def test_what_follows_a_policy_that_never_empties_is_a_problem() -> None:
     found = statics.problems(FirstOf(policies=(ONLY_A, always, ONLY_B, Cheapest())), CATALOG)
     assert found == (f"policies[2]: {why}", f"policies[3]: {why}")
     assert statics.problems(FirstOf(policies=(ONLY_A, Cheapest())), CATALOG) == ()
+    (problem,) = statics.problems(FirstOf(policies=(ONLY_A, Cheapest(), ONLY_B)), CATALOG)
+    assert problem == f"policies[2]: {why}"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,13 @@ def test_what_follows_a_policy_that_never_empties_is_a_problem() -> None:
         (When(stream=True), context(features=features(stream=True)), True),
         (When(stream=False), context(features=features(stream=True)), False),
         (When(images=True), context(features=features(images=2)), True),
+        (When(images=True), context(features=features(images=1)), True),
+        (When(images=False), context(features=features(images=1)), False),
+        (When(images=False), context(), True),
         (When(images=True), context(), False),
+        (When(tools=True), context(features=features(tools=1)), True),
+        (When(tools=False), context(), True),
+        (When(stream=False), context(), True),
         (When(tools=False), context(features=features(tools=1)), False),
         (When(service_tier="flex"), context(features=features(service_tier="flex")), True),
         (When(service_tier="flex"), context(), False),
@@ -111,6 +121,10 @@ def test_the_first_rule_that_holds_is_used() -> None:
     assert live(rules(ALL, context())) == ["b"]
     assert rules(ALL, context(300)) is ALL
     assert live(Rules(rules=rules.rules, otherwise=Cheapest())(ALL, context(300))) == ["c", "a", "b"]
+    inner = Rules(rules=(Rule(use=TIERS),))
+    assert [live(inner(ALL, context(tokens))) for tokens in (7, 8)] == [["a"], ["b"]]
+    outer = Rules(rules=(), otherwise=TIERS)
+    assert [live(outer(ALL, context(tokens))) for tokens in (7, 8)] == [["a"], ["b"]]
 
 
 UNBALANCED = "missing ), unterminated subpattern at position 0"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from policies.max_latency import MaxLatency
 from policies.min_quality import MinQuality
 from policies.prefer import Prefer, Selector
 from policies.requires import Requires
+from policies.token_tiers import Tier, TokenTiers
+from policies.weighted import Share, Weighted
 from router import ModelStats, Policy, statics
 from tests.policies.strategies import context, features, live, model, reasons, slate
 
@@ -148,7 +151,15 @@ def test_prefer_states_selectors_that_mean_nothing() -> None:
         "deny[0]: no model matches provider opnai; models: a, b, c; providers: groq, openai; regions: eu-1",
     )
     (problem,) = statics.problems(Prefer(first=(Selector(region="eu-*"),)), {"a": CATALOG["a"]})
-    assert problem.endswith("regions: none known")
+    assert problem == "first[0]: no model matches region eu-*; models: a; providers: openai; regions: none known"
+
+
+@pytest.mark.parametrize("option", ["allow", "deny", "first"])
+def test_one_list_is_enough_to_prefer(option: str) -> None:
+    """Each of the three does something by itself; only the one that ranks leaves all candidates live."""
+    policy = replace(Prefer(), **{option: (Selector(model="a"),)})
+    assert statics.problems(policy, CATALOG) == ()
+    assert statics.never_empties(policy) == (option == "first")
 
 
 @pytest.mark.parametrize(
@@ -170,5 +181,57 @@ def test_filters_say_what_they_may_leave(policy: Policy, left: list[str]) -> Non
 def test_only_max_latency_reads_statistics() -> None:
     """A policy that says nothing about statistics gets them; the others say that they need none."""
     assert statics.reads_stats(MaxLatency(p50_s=1))
-    others = (Cheapest(), Fallback(models=("a",)), MaxCost(limit_usd=Decimal(1)), MinQuality(quality=0.1), Prefer())
+    others: tuple[Policy, ...] = (
+        Cheapest(),
+        Fallback(models=("a",)),
+        MaxCost(limit_usd=Decimal(1)),
+        MinQuality(quality=0.1),
+        Prefer(),
+        Requires(capabilities=frozenset({"tools"})),
+    )
     assert not any(statics.reads_stats(policy) for policy in others)
+
+
+KINDS: dict[str, type[Any]] = {
+    "requires": Requires,
+    "max_cost": MaxCost,
+    "min_quality": MinQuality,
+    "max_latency": MaxLatency,
+    "prefer": Prefer,
+    "fallback": Fallback,
+    "token_tiers": TokenTiers,
+    "weighted": Weighted,
+}
+TIERS = TokenTiers(tiers=(Tier(up_to_tokens=100, models=("a",)),), fallback=("b",))
+
+
+@pytest.mark.parametrize(
+    ("policy", "tokens", "fallen"),
+    [
+        (Requires(capabilities=frozenset({"tools"})), 100, ["a", "b", "c"]),
+        (MaxCost(limit_usd=Decimal(0)), 100, ["a", "b", "c"]),
+        (MinQuality(quality=0.9), 100, ["a", "b", "c"]),
+        (MaxLatency(p50_s=1, unknown="drop"), 100, ["a", "b", "c"]),
+        (Prefer(deny=(Selector(model="a"),)), 100, ["a"]),
+        (Prefer(allow=(Selector(model="a"),)), 100, ["b", "c"]),
+        (Fallback(models=("c",)), 100, ["a", "b"]),
+        (TIERS, 100, ["c"]),
+        (TIERS, 101, ["a", "c"]),
+        (Weighted(split=(Share(weight=1, model="b"),), others="drop"), 100, ["a", "c"]),
+        (Weighted(split=(Share(weight=1, model="zz"),), others="drop"), 100, ["a", "b", "c"]),
+    ],
+)
+def test_a_drop_names_the_policy_that_dropped(policy: Policy, tokens: int, fallen: list[str]) -> None:
+    """By its own kind, whoever else is in the configuration."""
+    kind = next(name for name in KINDS if isinstance(policy, KINDS[name]))
+    after = policy(slate(*CATALOG.values()), context(tokens))
+    assert [(dropped.name, dropped.by) for dropped in after.dropped] == [(name, kind) for name in fallen]
+
+
+def test_who_has_just_what_is_required_stays() -> None:
+    """The capabilities themselves are enough; more do not harm."""
+    policy = Requires(capabilities=frozenset({"vision"}))
+    just = model("just", capabilities=frozenset({"vision"}))
+    more = model("more", capabilities=frozenset({"vision", "tools"}))
+    assert live(policy(slate(just, more, model("none")), context())) == ["just", "more"]
+    assert list(statics.may_leave(policy, {m.name: m for m in (just, more, model("none"))})) == ["just", "more"]
