@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from decimal import Context, Decimal, localcontext
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.bounds import BACKOFF_MOST_S, Bounds, Spent, backoff_s, crossed, worst_case_usd
+from router.core.bounds import BACKOFF_MOST_S, Bounds, Spent, backoff_s, crossed, least_useful_s, worst_case_usd
 from router.core.request import Hints
 
 MONEY = st.decimals(min_value=0, max_value=100, places=6)
@@ -125,3 +126,39 @@ def test_money_does_not_follow_the_threads_arithmetic() -> None:
         assert worst_case_usd(Bounds(attempts=2), (Decimal("0.004026"),)) == Decimal("0.008052")
         over = crossed(bounds, Spent(cost_usd=Decimal("0.004026")), worst_usd=Decimal("0.0040261"))
     assert over == "max_cost_usd"
+
+
+@pytest.mark.parametrize(("retries", "most"), [(0, 0.5), (1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (60, 8.0)])
+def test_backoff_doubles_up_to_its_cap(retries: int, most: float) -> None:
+    """Half of the cap at half of the draw."""
+    assert backoff_s(retries, 0.5) == most / 2
+
+
+@pytest.mark.parametrize(("deadline_s", "least_s"), [(60.0, 0.5), (5.0, 0.5), (4.0, 0.4), (0.5, 0.05)])
+def test_what_is_left_of_a_deadline_may_be_of_no_use(deadline_s: float, least_s: float) -> None:
+    """Half a second, or a tenth of a deadline that is short itself."""
+    assert least_useful_s(deadline_s) == pytest.approx(least_s)
+    bounds = Bounds(deadline_s=deadline_s)
+    late = Spent(attempts=1, elapsed_s=deadline_s - least_s)
+    assert crossed(bounds, late) == "deadline_s"
+    assert crossed(bounds, Spent(attempts=1, elapsed_s=deadline_s - 1.01 * least_s)) is None
+    # The first attempt is made whenever there is any time, unless it would have to wait.
+    assert crossed(bounds, Spent(elapsed_s=deadline_s - least_s)) is None
+    assert crossed(bounds, Spent(elapsed_s=deadline_s - least_s), wait_s=least_s / 2) == "deadline_s"
+    assert crossed(bounds, Spent(elapsed_s=deadline_s)) == "deadline_s"
+
+
+@pytest.mark.parametrize(
+    ("expected", "crosses"), [(Decimal("0.2"), None), (Decimal("0.200001"), "waste_usd"), (None, "waste_usd")]
+)
+def test_waste_reckons_with_one_failure_in_twenty(expected: Decimal | None, crosses: str | None) -> None:
+    """A cent may be wasted: of an attempt at 20 cents one is expected to be."""
+    bounds = Bounds(waste_usd=Decimal("0.01"))
+    assert crossed(bounds, Spent(attempts=1), expected_usd=expected) == crosses
+
+
+@pytest.mark.parametrize(("worst", "crosses"), [(Decimal("0.4"), None), (Decimal("0.41"), "max_cost_usd")])
+def test_the_limit_of_a_request_may_be_reached(worst: Decimal, crosses: str | None) -> None:
+    """What was spent and the worst case together may be as much, and no more."""
+    bounds = Bounds(max_cost_usd=Decimal(1))
+    assert crossed(bounds, Spent(attempts=1, cost_usd=Decimal("0.6")), worst_usd=worst) == crosses

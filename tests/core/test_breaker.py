@@ -310,3 +310,37 @@ def test_a_key_that_worked_for_long_is_forgiven() -> None:
     assert shut_s(key_after(closed, "denied", now_s=10.0), 10.0) == 600.0
     assert shut_s(key_after(closed, "denied", now_s=3_600.0), 3_600.0) == 300.0
     assert Closed().closed_s == -inf
+
+
+def test_what_is_counted_of_each_attempt() -> None:
+    """Failures and unusable answers in their windows, and failures one after another; refusals in the run alone."""
+    once = after(Closed(), "server_error", now_s=1.0)
+    assert once == Closed(run=1, failed=0b1, failed_s=1.0)
+    assert after(once, "refused", now_s=2.0) == Closed(run=2, failed=0b1, failed_s=2.0)
+    assert after(once, "unusable", now_s=2.0) == Closed(run=1, failed=0b10, unusable=0b1, failed_s=2.0)
+    answered = after(once, "answer", now_s=2.0)
+    assert answered == Closed(run=0, failed=0b10, failed_s=1.0)
+    assert not calm(answered)
+    assert not calm(after(Closed(), "unusable", "answer"))
+    assert not calm(after(Closed(), "refused"))
+    assert calm(Closed())
+    assert calm(Closed(epoch=3, ejections=1, rest_until_s=9.0))
+    assert not calm(opened())
+
+
+def test_an_answer_does_not_keep_failures_in_mind() -> None:
+    """They are forgotten a minute after the last of them, whatever came well in between."""
+    once = after(after(Closed(), "server_error", now_s=0.0), "answer", now_s=50.0)
+    assert after(once, "server_error", now_s=60.0) == Closed(run=1, failed=0b101, failed_s=60.0)
+    assert after(once, "server_error", now_s=60.1) == Closed(run=1, failed=0b1, failed_s=60.1)
+
+
+def test_what_began_before_a_refused_probe_does_not_count() -> None:
+    """The rest that a probe was given is an opening of its own, with the cause that it had."""
+    half = entered(opened(), 30.0)
+    again = after(half, "refused", now_s=30.0, retry_after_s=7.0)
+    assert again == Open(epoch=2, until_s=37.0, ejections=1, cause="server_error")
+    assert after(half, "cancelled", now_s=31.0) == Open(epoch=1, until_s=31.0, ejections=1, cause="server_error")
+    assert after(half, "server_error", now_s=31.0) == Open(epoch=2, until_s=91.0, ejections=2, cause="server_error")
+    assert after(half, "cut", now_s=31.0) == Open(epoch=2, until_s=91.0, ejections=2, cause="cut")
+    assert orphaned(half) == Open(epoch=1, until_s=-inf, ejections=1, cause="server_error")

@@ -228,3 +228,34 @@ def test_a_redirect_is_an_address_that_has_no_such_model(headers: dict[str, str]
     failure = classify(provider="openai", status=307, headers=headers, body=b"moved")
     assert failure.kind == "no_such_model"
     assert failure.message.startswith(f"the address redirects {where}, ")
+
+
+@pytest.mark.parametrize(
+    ("status", "named", "kind"),
+    [
+        (None, 429, "refused"),
+        (200, 429, "refused"),
+        (399, 429, "refused"),
+        # What the server says by its own status counts before what a body quotes of another.
+        (400, 429, "unsupported"),
+        (503, 401, "refused"),
+        (None, None, "server_error"),
+    ],
+)
+def test_the_status_that_a_body_names_counts_where_there_is_none(
+    status: int | None, named: int | None, kind: str
+) -> None:
+    """Or where there is one of success; the failure has the status that was sent."""
+    body = json.dumps({"error": {} if named is None else {"code": named}})
+    failure = classify(provider="any", status=status, headers={}, body=body)
+    assert (failure.kind, failure.status) == (kind, status)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_keeps_its_status(status: int) -> None:
+    """Of every kind."""
+    failure = classify(provider="x", status=status, headers={"LOCATION": "https://a.example/b"}, body="moved")
+    assert (failure.kind, failure.status) == ("no_such_model", status)
+    assert failure.message == (
+        "the address redirects to a.example, which is not followed; set base_url to where it leads"
+    )

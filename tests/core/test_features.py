@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from router.core.features import features_of
 from router.core.parse import parse_request
-from router.core.tokens import IMAGE
+from router.core.request import TokenCount
+from router.core.tokens import IMAGE, Content, measure
 
 
 def needs(messages: Any = "hi", **params: Any) -> set[str]:
@@ -230,3 +232,42 @@ def test_an_image_counts_between_the_bounds_of_one_image() -> None:
     one = features_of(parse_request(user({"type": "image_url", "image_url": "x"}))).input_tokens
     assert one.likely >= IMAGE.likely
     assert one.high >= IMAGE.high
+
+
+CALLS = [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+CONVERSATION: list[dict[str, Any]] = [
+    {"role": "system", "content": "be brief"},
+    {"role": "user", "content": [{"type": "text", "text": "look"}, {"type": "hologram", "x": 1}], "name": "ann"},
+    {"role": "assistant", "content": None, "tool_calls": CALLS, "reasoning_content": "hm"},
+    {"role": "tool", "tool_call_id": "a name of a call that is long", "content": "42"},
+    {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}], "tool_calls": CALLS, "audio": {"id": "z"}},
+    {"role": "user", "content": [{"type": "image_url", "image_url": "x"}, {"type": "image_url", "image_url": "y"}]},
+    {"role": "tool", "tool_call_id": "c", "content": ""},
+]
+
+
+def test_the_input_is_all_texts_media_messages_and_calls() -> None:
+    """Every text once, what nobody knows as JSON, and neither roles nor the ids of calls."""
+    call = json.dumps(CALLS, separators=(",", ":"))
+    texts = ("be brief", "look", '{"type":"hologram","x":1}', "ann", call, "hm", "42", "no", call, '{"id":"z"}', "")
+    media = TokenCount(low=2 * IMAGE.low, likely=2 * IMAGE.likely, high=2 * IMAGE.high)
+    content = Content(texts=texts, media=media, messages=7, tool_calls=2)
+    features = features_of(parse_request(CONVERSATION))
+    assert features.input_tokens == measure(content, limits=(), output_tokens=0, count=None).bounds
+    assert (features.messages, features.images, features.needs) == (7, 2, {"tools", "vision"})
+
+
+def test_definitions_are_those_of_tools_and_of_the_response() -> None:
+    """As JSON, one after the other; functions are tools of an older kind."""
+    schema = {"name": "x", "schema": {"type": "object"}}
+    response_format = {"type": "json_schema", "json_schema": schema}
+    tool, old = FUNCTION | {"x": 1}, {"name": "f"}
+    for params, parts in (
+        ({"tools": [tool], "response_format": response_format}, ([tool], schema)),
+        ({"functions": [old]}, ([old],)),
+        ({"response_format": response_format}, (schema,)),
+    ):
+        request = parse_request("hi", **params)  # type: ignore[arg-type]  # parameters come by name
+        definitions = "".join(json.dumps(part, separators=(",", ":")) for part in parts)
+        content = Content(texts=("hi",), definitions=definitions)
+        assert features_of(request).input_tokens == measure(content, limits=(), output_tokens=0, count=None).bounds
