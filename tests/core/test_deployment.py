@@ -155,3 +155,53 @@ def test_a_deployment_overrides_what_it_names() -> None:
     assert (at.base_url, at.key_env, at.region, at.headers) == ("http://b", "B", "us", {"x": "1", "y": "2"})
     assert at.deployments == ()
     assert base.at(Deployment(name="same")) == base
+
+
+@pytest.mark.parametrize(
+    ("remaining", "limit", "level"),
+    [
+        ("1", "10", Level(10.0, 1.0, 60.0)),
+        ("5", "10", Level(10.0, 5.0, 60.0)),
+        ("5.5", "10", None),
+        ("0", "1", Level(1.0, 0.0, 60.0)),
+        ("0.25", "0.5", Level(0.5, 0.25, 60.0)),
+        ("0", "0", None),
+        ("1.0.0", "10", None),
+        ("inf", "10", None),
+        ("1", "nan", None),
+        ("", "10", None),
+        ("1", None, None),
+    ],
+)
+def test_a_limit_is_near_from_its_half_on(remaining: str, limit: str | None, level: Level | None) -> None:
+    """Plain numbers alone say so; one without a reset is full in a minute."""
+    headers = {"x-ratelimit-remaining-requests": remaining}
+    if limit is not None:
+        headers["x-ratelimit-limit-requests"] = limit
+    assert level_of(headers, "requests") == level
+    assert level_of(headers, "tokens") is None
+
+
+def test_what_was_learned_is_used_up_too() -> None:
+    """Requests from the one, tokens from the other, each at its own pace; configured limits as well."""
+    start = Allowance(
+        requests=Bucket(level=3.0, most=10.0, per_s=1.0, at_s=0.0),
+        tokens=Bucket(level=50.0, most=100.0, per_s=10.0, at_s=0.0),
+        learned_requests=Bucket(level=1.0, most=10.0, per_s=0.5, at_s=0.0),
+        learned_tokens=Bucket(level=20.0, most=100.0, per_s=4.0, at_s=0.0),
+        learned_s=0.0,
+    )
+    assert start.wait_s(20, 0.0) == 0.0
+    assert start.wait_s(60, 0.0) == pytest.approx(10.0)
+    assert start.wait_s(60, 0.0, configured_only=True) == pytest.approx(1.0)
+    after = start.less(1, 12, 1.0)
+    assert (after.requests, after.tokens) == (
+        Bucket(level=3.0, most=10.0, per_s=1.0, at_s=1.0),
+        Bucket(level=48.0, most=100.0, per_s=10.0, at_s=1.0),
+    )
+    assert (after.learned_requests, after.learned_tokens) == (
+        Bucket(level=0.5, most=10.0, per_s=0.5, at_s=1.0),
+        Bucket(level=12.0, most=100.0, per_s=4.0, at_s=1.0),
+    )
+    assert after.wait_s(1, 1.0) == pytest.approx(1.0)
+    assert after.wait_s(1, 1.0, configured_only=True) == 0.0

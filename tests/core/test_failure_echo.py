@@ -120,3 +120,36 @@ def test_classify_hides_echoes_in_messages_and_codes() -> None:
     body = json.dumps({"error": {"message": f"The model does not exist: {CANARY}", "code": f"bad {CANARY}"}})
     failure = classify(provider="openai", status=404, headers={}, body=body, asked=of(CANARY))
     assert (failure.kind, failure.message, failure.code) == ("no_such_model", "The model does not exist: …", "bad …")
+
+
+def test_which_texts_a_request_has() -> None:
+    """Prompts, long values of parameters at any depth, credentials in headers, and the key; no names of tools."""
+    tools = [{"type": "function", "function": {"name": "look_at_the_sea", "description": "sees what is there"}}]
+    params = {"user": "x" * SHORTEST_ECHO, "stop": ["y" * (SHORTEST_ECHO - 1), "z" * SHORTEST_ECHO], "tools": tools}
+    headers = {"Authorization": "Bearer one", "x-app": "my application"}
+    request = Request(messages=({"role": "user", "content": "hi"},), params=params, headers=headers)
+    expected = ["hi", "x" * SHORTEST_ECHO, "z" * SHORTEST_ECHO, "sees what is there", "Bearer one"]
+    assert list(texts_of(request)) == expected
+    assert list(texts_of(request, key="sk-1")) == [*expected, "sk-1"]
+
+
+@pytest.mark.parametrize("escaped", ["\\u00E9\\u00c9", "\\u00e9\\u00C9"])
+def test_escapes_are_read_in_either_case(escaped: str) -> None:
+    """And half of an emoji by itself is no reason to fail."""
+    prompt = "caf" + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 2 + " for everyone"
+    words = f"bad: caf{escaped[:6]}{escaped[:6]} for everyone"
+    assert unechoed(words, [prompt]) == "bad: …"
+    assert unechoed("bad: \\ud83d " + prompt, [prompt]).endswith("…")
+
+
+def test_words_that_repeat_nothing_are_left_as_they_are() -> None:
+    """With their escapes, cut at their most."""
+    assert unechoed("a \\n b \\u0041", ["something else entirely"]) == "a \\n b \\u0041"
+    assert len(unechoed("word " * 100, ["something else entirely"])) == 400
+    assert unechoed("", ["x"]) == ""
+
+
+@pytest.mark.parametrize(("size", "shown"), [(SEARCHED_MOST, "short"), (SEARCHED_MOST + 1, WITHHELD)])
+def test_a_request_that_is_too_long_to_search_hides_the_words(size: int, shown: str) -> None:
+    """Its texts together, the most included."""
+    assert unechoed("short", ["a b " * (size // 8), "c" * 3 + " " * (size - 4 * (size // 8) - 3)]) == shown

@@ -161,3 +161,26 @@ def test_a_long_message_is_cut_and_says_so() -> None:
 def test_json_quoted_deeper_than_anyone_does_ends() -> None:
     """The innermost levels go first; a body of a thousand levels does not take a thousand passes."""
     assert plain("{'a':" * 50 + "1" + "}" * 50).count("…") >= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("got: abc def", "got: …"),
+        ("got: abcdef", "got: abcdef"),
+        (f"got: {'a' * 40}", f"got: {'a' * 40}"),
+        (f"got: {'a' * 41}", "got: …"),
+        ("your prompt was:  two words | and more", "your prompt was: … | and more"),
+        ("text: 5 of 7 words", "text: 5 of 7 words"),
+    ],
+)
+def test_what_follows_a_mark_is_an_echo_where_it_is_prose(words: str, message: str) -> None:
+    """Several words, or one that is longer than any name; a number is none."""
+    assert shown(words) == message
+
+
+def test_a_long_message_is_cut_and_marked() -> None:
+    """At the end of a word, never in front of it, and not where it just fits."""
+    assert shown("a" * LONGEST_MESSAGE) == "a" * LONGEST_MESSAGE
+    assert shown("a" * (LONGEST_MESSAGE + 1)) == "a" * (LONGEST_MESSAGE - 1) + "…"
+    assert shown(f"{'a' * (LONGEST_MESSAGE - 2)} {'b' * 9}") == "a" * (LONGEST_MESSAGE - 2) + "…"

@@ -453,3 +453,36 @@ def _usage() -> Any:
 def _exhausted(state: State) -> Exhausted:
     assert isinstance(state, Exhausted)
     return state
+
+
+def test_a_money_bound_is_told_in_plain_dollars() -> None:
+    """Without trailing zeros, with what was tried before."""
+    bounds = Bounds(waste_usd=Decimal("0.0010"))
+    failed = {"outcome": "server_error", "cost_usd": Decimal("0.002"), "billing": "estimated"}
+    end, _ = drive(plan(given(*models("a", "b"), bounds=bounds)), [failed])
+    assert isinstance(end, Exhausted)
+    assert end.why == "after a server_error, one more attempt would cross the bound waste_usd = 0.001"
+    early = _exhausted(plan(given(model("a"), started_s=60.0)))
+    assert early.why == "before the first attempt, one more attempt would cross the bound deadline_s = 60.0"
+
+
+def test_a_call_knows_whether_it_is_the_last_chance() -> None:
+    """Nobody else is live, or those who are may not be asked again."""
+    assert call(plan(given(model("a")))).last
+    first = call(plan(given(*models("a", "b"))))
+    assert not first.last
+    assert not call(first.next(attempt("a", "server_error"))).last
+    assert call(first.next(attempt("a", "no_such_model"))).last
+    assert call(first.next(attempt("a", "not_sent", held="breaker_open"))).last
+
+
+def test_who_is_asked_again_is_known_as_such() -> None:
+    """One that was only held back was not asked."""
+    first = call(plan(given(model("a"))))
+    assert not first.again
+    waiting = first.next(attempt("a", "refused", retry_after_s=7.0))
+    assert isinstance(waiting, NeedSleep)
+    assert call(waiting.next(8.0)).again
+    held = first.next(attempt("a", "not_sent", held="rate_limited", retry_after_s=7.0))
+    assert isinstance(held, NeedSleep)
+    assert not call(held.next(8.0)).again

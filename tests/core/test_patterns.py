@@ -31,6 +31,8 @@ from router.core.patterns import runaway
         ("(?:a?b|b)*", "(?:a?b|b)*"),
         ("(?:a{2,3})+", "(?:a{2,3})+"),
         ("(x|)*", "(x|)*"),
+        ("(?:a{0}b|b)*", "(?:a{0}b|b)*"),
+        ("(a+){2,17}", "(a+){2,17}"),
         ("(?:(ab)|a)*", "(?:(ab)|a)*"),
     ],
 )
@@ -65,6 +67,9 @@ def test_a_repeated_repetition_is_found(pattern: str, part: str) -> None:
         r"(?#a+)b+",
         r"a{,x}(b)+",
         r"(?i)a+",
+        r"(?:a{3,3})+",
+        r"(?:X|y)+",
+        r"(a+){2,16}",
     ],
 )
 def test_what_is_quick_is_left_alone(pattern: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,3 +62,30 @@ def test_a_clock_that_steps_back_gives_nothing_away(back_s: float) -> None:
     quota = RetryQuota(asked=50.0, retried=20.0, at_s=100.0)
     assert quota.left(100.0 - back_s, SETTINGS) == quota.left(100.0, SETTINGS)
     assert quota.deposit(100.0 - back_s, SETTINGS).at_s == 100.0
+
+
+def test_asks_and_retries_fade_alike() -> None:
+    """After one time to live a third is left of both; a clock that runs backwards changes nothing."""
+    settings = QuotaSettings(share=0.1, least_per_s=0.0, ttl_s=10.0)
+    start = RetryQuota(asked=1_000.0, retried=20.0, at_s=5.0)
+    assert start.left(5.0, settings) == pytest.approx(80.0)
+    assert start.left(15.0, settings) == pytest.approx(80.0 / math.e)
+    assert start.left(0.0, settings) == pytest.approx(80.0)
+    later = start.withdraw(15.0, settings)
+    assert later is not None
+    assert (later.asked, later.retried) == pytest.approx((1_000 / math.e, 20 / math.e + 1))
+    more = start.deposit(15.0, settings, asks=3)
+    assert (more.asked, more.retried) == pytest.approx((1_000 / math.e + 3, 20 / math.e))
+    assert (later.at_s, more.at_s) == (15.0, 15.0)
+    assert start.deposit(0.0, settings).at_s == 5.0
+    back = start.withdraw(0.0, settings)
+    assert back is not None
+    assert (back.asked, back.retried, back.at_s) == (1_000.0, 21.0, 5.0)
+
+
+@pytest.mark.parametrize(("retried", "granted"), [(29.0, True), (29.001, False), (30.0, False), (40.0, False)])
+def test_a_whole_retry_must_be_left(retried: float, granted: bool) -> None:
+    """A part of one is none; and what is left is never less than nothing."""
+    quota = RetryQuota(retried=retried)
+    assert quota.left(0.0, QuotaSettings()) == pytest.approx(max(0.0, 30.0 - retried))
+    assert (quota.withdraw(0.0, QuotaSettings()) is not None) == granted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import get_args
 
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 
 from router.core.answer import Answer, Choice, Function, Message, ToolCall, Usage
 from router.core.catalog import Model
+from router.core.decision import Attempt
 from router.core.failure import FOLLOW, Failure, FailureClass
-from router.core.machine import NeedCall, plan
+from router.core.machine import Hedge, NeedCall, plan
 from router.core.request import Request
 from router.core.settle import Seen, settle
+from router.core.tokens import estimate_tokens
 from tests.core.builders import given, model
 
 REQUEST = Request(messages=({"role": "user", "content": "hi"},))
@@ -158,3 +161,104 @@ def test_an_estimate_is_never_above_the_worst_case() -> None:
     for result in (Failure(kind="cut", message=""), answer("Z9" * 50_000, usage=None)):
         attempt = settle(call(), REQUEST, result, seen)
         assert attempt.cost_usd == attempt.worst_usd
+
+
+def test_all_that_is_noted_of_an_answer() -> None:
+    """What the provider says of it, what the shell saw, and what it cost."""
+    state = call(model("small"))
+    seen = replace(SEEN, first_token_s=0.25, streamed="hel", committed=True, deployment="east", key_env="KEY")
+    assert settle(state, REQUEST, answer(), seen) == Attempt(
+        model="small",
+        served="small-2026",
+        span_id=state.span_id,
+        started_s=1.0,
+        latency_s=1.5,
+        first_token_s=0.25,
+        outcome="answer",
+        status=200,
+        committed=True,
+        deployment="east",
+        key_env="KEY",
+        finish_reason="stop",
+        usage=USAGE,
+        cost_usd=Decimal("0.0014"),
+        billing="billed",
+        price_rule="reported usage times price",
+        worst_usd=state.candidate.worst_usd,
+    )
+
+
+def test_all_that_is_noted_of_a_failure() -> None:
+    """The provider's words and wishes, and by which rule nothing is billed."""
+    state = call(model("small"))
+    hedge = Hedge(candidate=state.candidate, after_s=1.0, span_id="f" * 16)
+    failure = Failure(
+        kind="refused", message="slow down", status=429, code="busy", retry_after_s=7.0, should_retry=False
+    )
+    seen = Seen(started_s=0.1, ended_s=0.3, held="queue_full", sent=False)
+    assert settle(hedge, REQUEST, failure, seen) == Attempt(
+        model="small",
+        span_id="f" * 16,
+        started_s=0.1,
+        latency_s=0.2,
+        outcome="refused",
+        status=429,
+        code="busy",
+        error="slow down",
+        retry_after_s=7.0,
+        should_retry=False,
+        held="queue_full",
+        hedge=True,
+        cost_usd=Decimal(0),
+        billing="billed",
+        price_rule="nothing is billed for this",
+        worst_usd=state.candidate.worst_usd,
+    )
+
+
+TEXT = "word " * 100
+WRITTEN = estimate_tokens(TEXT).likely
+INPUT = Decimal("0.000105")
+"""What the 100 tokens of the prompt cost, and 5 of an unknown host's, at a dollar for a million."""
+OUTPUT = WRITTEN * Decimal("0.000004")
+STREAMED = f"input in full, output as far as it was streamed ({WRITTEN} tokens)"
+
+
+@pytest.mark.parametrize(
+    ("result", "streamed", "sent", "cost_usd", "rule"),
+    [
+        (answer(TEXT, usage=None), "", True, INPUT + OUTPUT, "no usage was reported: tokens estimated from the text"),
+        (None, "", True, "worst", "worst case: input in full, output the most it could be"),
+        (None, "", False, Decimal(0), "nothing is billed for this"),
+        (None, TEXT, True, INPUT + OUTPUT, STREAMED),
+        (Failure(kind="cut", message=""), TEXT, True, INPUT + OUTPUT, STREAMED),
+        (Failure(kind="cut", message=""), "", True, "worst", "worst case: input in full, output the most it could be"),
+        (Failure(kind="refused", message=""), "", True, Decimal(0), "nothing is billed for this"),
+        (Failure(kind="refused", message=""), TEXT, True, INPUT + OUTPUT, STREAMED),
+        (Failure(kind="filtered", message=""), "", True, INPUT, "input in full: the provider read it"),
+        (Failure(kind="filtered", message=""), TEXT, True, INPUT + OUTPUT, STREAMED),
+    ],
+)
+def test_each_rule_has_its_price(
+    result: Answer | Failure | None, streamed: str, sent: bool, cost_usd: Decimal | str, rule: str
+) -> None:
+    """To the last digit, and named in the record."""
+    state = call()
+    made = settle(state, REQUEST, result, replace(SEEN, streamed=streamed, sent=sent))
+    assert made.cost_usd == (state.candidate.worst_usd if cost_usd == "worst" else cost_usd)
+    assert made.price_rule == rule
+    assert made.billing == ("billed" if cost_usd == 0 else "estimated")
+
+
+@pytest.mark.parametrize("streamed", ["", TEXT])
+@pytest.mark.parametrize("kind", ["cut", "filtered"])
+def test_without_a_price_what_a_failure_cost_is_unknown(kind: FailureClass, streamed: str) -> None:
+    """By whichever rule."""
+    made = settle(call(model(price=None)), REQUEST, Failure(kind=kind, message=""), replace(SEEN, streamed=streamed))
+    assert (made.cost_usd, made.billing) == (None, "unknown")
+
+
+def test_no_estimate_is_above_the_worst_case() -> None:
+    """More text than the model could have written costs what it could have written."""
+    state = call(model(max_output_tokens=10))
+    assert settle(state, REQUEST, answer(TEXT * 100, usage=None), SEEN).cost_usd == state.candidate.worst_usd

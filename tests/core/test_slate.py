@@ -59,3 +59,14 @@ def test_a_cost_is_computed_once() -> None:
     assert candidate.worst_usd is first
     assert vars(candidate)["worst_usd"] is first
     assert "at most" in (Candidate.worst_usd.__doc__ or "")
+
+
+def test_what_was_dropped_stays_dropped_when_the_rest_is_ranked() -> None:
+    """Ranking sorts the live ones, by name where they are alike, and keeps the record of the others."""
+    models = [model(name) for name in ("c", "a", "b")]
+    before = Slate(tuple(Candidate(model=m, features=features(), expected_output_tokens=1) for m in models))
+    fallen = before.drop(lambda c: "it is b" if c.name == "b" else None, by="me")
+    ranked = fallen.rank(lambda _: 0)
+    assert [c.name for c in ranked.live] == ["a", "c"]
+    assert ranked.dropped == fallen.dropped
+    assert [(d.name, d.by, d.reason) for d in ranked.dropped] == [("b", "me", "it is b")]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -204,3 +205,80 @@ def test_images_cost_more_where_they_do() -> None:
     parts = [{"role": "user", "content": [{"type": "image_url", "image_url": "x"}]}]
     seen = features_of(parse_request(parts))
     assert tokens_at(seen, model("openai/gpt-4o-mini")).high > 48_000 > tokens_at(seen, model("openai/gpt-4o")).high
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("", (0, 0, 0)),
+        ("a", (1, 1, 1)),
+        ("The cheapest model that is adequate.", (1, 7, 36)),
+        ("ABCDEF 123456 abc", (1, 12, 17)),
+        ("x" * 100, (1, 58, 100)),
+        ("AB12" * 30, (1, 120, 120)),
+        ('{"a": [1, 2]}\n\t', (1, 7, 15)),
+        ("é中ひ한я😀ก“", (1, 13, 23)),
+        ("Grüße, Ωμέγα, Қазақ, שלום, 'ქართული'", (1, 16, 66)),
+        ("0123456789" * 8, (1, 48, 80)),
+        ("HELLO WORLD, " * 5, (1, 14, 65)),
+        ("word " * 20_000, (782, 19_740, 100_000)),
+        ("中文" * 20_000, (938, 36_418, 120_000)),
+    ],
+)
+def test_an_estimate_is_the_same_one_day_as_the_next(text: str, bounds: tuple[int, int, int]) -> None:
+    """It decides who is asked, so its weights are no detail: who changes them changes these figures too."""
+    tokens = estimate_tokens(text)
+    assert (tokens.low, tokens.likely, tokens.high) == bounds
+
+
+def test_an_input_is_its_parts_and_what_templates_add() -> None:
+    """Texts, definitions at four fifths, media, and something for each message, call and request."""
+    content = Content(
+        texts=("word " * 20, "more"),
+        definitions="word " * 30,
+        media=TokenCount(low=1_000, likely=2_000, high=3_000),
+        messages=2,
+        tool_calls=3,
+    )
+    text, definitions = estimate_tokens("word " * 20 + "\nmore"), estimate_tokens("word " * 30)
+    bounds = measure(content, limits=[], output_tokens=0, count=None).bounds
+    assert bounds == TokenCount(
+        low=text.low + 1_000,
+        likely=text.likely + round(0.8 * definitions.likely) + 2_000 + 2 * 4 + 3 * 8 + 3,
+        high=text.high + definitions.high + 3_000 + 2 * 12 + 3 * 48 + 8,
+    )
+
+
+def counter(counted: list[str]) -> Count:
+    """Returns a count that remembers what it counted."""
+
+    def count(text: str) -> int:
+        counted.append(text)
+        return 7
+
+    return count
+
+
+@given(st.integers(1, 1_500), st.integers(-2, 2), st.booleans(), st.sampled_from([0, 700]))
+def test_a_text_is_counted_where_a_limit_is_within_reach(words: int, off: int, low: bool, output_tokens: int) -> None:
+    """Between 0.6 and 1.6 times the estimate; from 4,096 on as far as bytes, output and a host's extra may go."""
+    counted: list[str] = []
+    text = "some " * words
+    bounds = sized(text, [], count=None).bounds
+    edges = [bounds.likely * 0.6, bounds.likely * 1.6, bounds.high + output_tokens + 1024]
+    for edge in edges:
+        limit = (math.floor if low else math.ceil)(edge) + off
+        counted.clear()
+        sized(text, [limit], count=counter(counted), output_tokens=output_tokens)
+        most = edges[1] if limit < 4096 else edges[2]
+        assert bool(counted) == (edges[0] <= limit < most)
+
+
+def test_definitions_beyond_ascii_are_bounded_by_their_bytes() -> None:
+    """Those of plain ASCII by their count, as texts are."""
+    for definitions, least in (("é" * 3_000, 6_000), ("word " * 1_200, 0)):
+        content = Content(texts=("hi",), definitions=definitions)
+        plain = measure(content, limits=[], output_tokens=0, count=None)
+        counted = measure(content, limits=[plain.bounds.likely], output_tokens=0, count=TOKENIZER.count)
+        assert counted.bounds.high >= least
+        assert least or counted.bounds.high < plain.bounds.high

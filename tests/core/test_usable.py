@@ -12,7 +12,7 @@ from router.core.answer import Answer, Choice, Function, Message, ToolCall
 from router.core.failure import Failure
 from router.core.request import Request
 from router.core.schema_check import schema_check
-from router.core.usable import CHECKS, DEFAULT_ON, NamedCheck, unusable
+from router.core.usable import CHECKS, DEFAULT_ON, NamedCheck, check, refusal, schema_of, unusable
 
 WEATHER = {
     "type": "function",
@@ -278,3 +278,44 @@ def test_infinity_is_no_json() -> None:
     """Python's parser takes it; the caller's may not."""
     asked = request(response_format={"type": "json_object"})
     assert code(unusable(answer('{"fruit": Infinity}'), asked)) == "wrong_json"
+
+
+@pytest.mark.parametrize("given", [{}, {"kind": "unusable"}, {"kind": "filtered"}])
+def test_a_function_becomes_a_check_by_its_name(given: dict[str, Any]) -> None:
+    """Whose failure is unusable where nothing else is said."""
+
+    def no_apology(said: Answer, asked: Request, /) -> str | None:
+        return f"{asked.params} {said.choices[0].message.content}"
+
+    made = check("no_apology", **given)(no_apology)
+    assert made == NamedCheck(name="no_apology", check=no_apology, kind=given.get("kind", "unusable"))
+    failure = unusable(answer("sorry"), request(n=1), switches={"no_apology"}, checks=[made])
+    assert failure == Failure(
+        kind=given.get("kind", "unusable"), message="{'n': 1} sorry", status=200, code="no_apology"
+    )
+
+
+def test_a_refusal_is_one_where_the_model_says_so() -> None:
+    """In every choice."""
+    assert refusal(answer(refusal="no"), request()) == "the model refused"
+    assert refusal(answer("yes"), request()) is None
+    both = Answer(choices=(choice(refusal="no"), choice("yes")))
+    assert refusal(both, request()) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "schema"),
+    [
+        (FRUIT, FRUIT["json_schema"]["schema"]),  # type: ignore[index]  # its values are of two kinds
+        ({"type": "json_schema", "schema": {"a": 1}}, {"a": 1}),
+        ({"type": "json_schema", "json_schema": {"name": "x"}}, None),
+        ({"type": "json_schema"}, None),
+        ({"type": "json_object", "schema": {"a": 1}}, None),
+        ({"schema": {"a": 1}}, None),
+        ("json_schema", None),
+        (None, None),
+    ],
+)
+def test_the_schema_stands_in_its_wrapper_or_beside_the_type(asked: Any, schema: Any) -> None:
+    """In no other place, and for no other type."""
+    assert schema_of(request(response_format=asked)) == schema

@@ -135,3 +135,47 @@ def test_a_clock_without_a_zone_is_utc() -> None:
 def test_should_retry(value: str | None, told: bool | None) -> None:
     """`x-should-retry` says yes, no or nothing."""
     assert should_retry({} if value is None else {"X-Should-Retry": value}) is told
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("250ms", 0.25),
+        ("1000000us", 1.0),
+        ("2500000\N{MICRO SIGN}s", 2.5),
+        ("3000000000ns", 3.0),
+        ("1d", 86_400.0),
+        ("1h2m3s", 3_723.0),
+        ("1H 2M 3.5S", 3_723.5),
+    ],
+)
+def test_a_span_may_be_in_any_units(value: str, seconds: float) -> None:
+    """From nanoseconds to days, in any case, with or without blanks."""
+    assert retry_after_s({"x-ratelimit-reset": value}, "") == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "seconds"),
+    [("999999999", LONGEST_WAIT_S), ("1000000000", 5.0), ("1000000000000", 5.0), ("1000000001", 6.0)],
+)
+def test_a_large_number_is_a_point_in_time(epoch: str, seconds: float) -> None:
+    """From the year 2001 on, and from a thousand times that in milliseconds."""
+    now = datetime.fromtimestamp(1e9 - 5.0, tz=UTC)
+    assert retry_after_s({"retry-after": epoch}, "", now) == seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        ("Please try again in 20s.", 20.0),
+        ("try again in 1 minute", 60.0),
+        ("retry after 250 milliseconds", 0.25),
+        ("Retry-After: 7", 7.0),
+        ("resets in 2 hours", 7_200.0),
+        ("wait at least 3 days", LONGEST_WAIT_S),
+        ("try again in 1h2m", 3_720.0),
+    ],
+)
+def test_a_wait_may_stand_in_words(words: str, seconds: float) -> None:
+    """In any unit, several of them added up."""
+    assert retry_after_s({}, words) == seconds
