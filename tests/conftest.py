@@ -20,7 +20,11 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, max_examples=100, print_blob=True)
 # For benchmarks/mutants.py, which runs the tests thousands of times: that one example fails is all it wants to know.
 settings.register_profile(
-    "mutants", settings.get_profile("dev"), derandomize=True, max_examples=15, phases=[Phase.explicit, Phase.generate]
+    "mutants",
+    settings.get_profile("dev"),
+    derandomize=True,
+    max_examples=int(os.environ.get("MUTANTS_EXAMPLES", "15")),
+    phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
 

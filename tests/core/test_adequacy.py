@@ -103,3 +103,12 @@ def test_what_cannot_be_proved_affordable_is_not_asked() -> None:
     worst = next(d.candidate.worst_usd for d in found.dropped if d.name == "a")
     assert reasons["a"] == f"may cost up to ${usd(worst)}, the request allows $0.05"
     assert found.live == ()
+
+
+def test_what_costs_just_as_much_as_allowed_is_asked() -> None:
+    """The limit itself is affordable, and not a cent more."""
+    (candidate,) = slate(model("a")).live
+    worst = candidate.worst_usd
+    assert worst is not None
+    assert len(slate(model("a"), max_cost_usd=worst).live) == 1
+    assert not slate(model("a"), max_cost_usd=worst - Decimal("1e-12")).live

@@ -209,7 +209,7 @@ def test_a_good_probe_closes_it() -> None:
     """After an answer all may pass; earlier openings are forgotten one a minute."""
     closed = after(entered(opened(), 30.0), "answer", now_s=31.0)
     assert isinstance(closed, Closed)
-    assert closed.ejections == 1
+    assert closed == Closed(epoch=1, ejections=1, closed_s=31.0)
     soon = after(closed, *times(5, "cut"), now_s=40.0)
     late = after(closed, *times(5, "cut"), now_s=92.0)
     assert shut_s(soon, 40.0) == 60.0

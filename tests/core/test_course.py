@@ -139,3 +139,9 @@ def test_of_two_models_that_cost_the_same_the_later_name_is_the_baseline() -> No
         state = plan(given(*map(model, names)))
         assert isinstance(state, NeedCall)
         assert state.planned.baseline == "b"
+
+
+def test_the_turns_of_a_model_are_counted() -> None:
+    """Held back or not, and of no other model."""
+    one = course(attempt("a"), attempt("b"), attempt("a", "not_sent", held="x"))
+    assert [one.asked(name) for name in ("a", "b", "c")] == [2, 1, 0]

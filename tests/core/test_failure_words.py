@@ -184,3 +184,21 @@ def test_a_long_message_is_cut_and_marked() -> None:
     assert shown("a" * LONGEST_MESSAGE) == "a" * LONGEST_MESSAGE
     assert shown("a" * (LONGEST_MESSAGE + 1)) == "a" * (LONGEST_MESSAGE - 1) + "…"
     assert shown(f"{'a' * (LONGEST_MESSAGE - 2)} {'b' * 9}") == "a" * (LONGEST_MESSAGE - 2) + "…"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ('no "name_of-a.field" here', 'no "name_of-a.field" here'),
+        ("no `x` here", "no `x` here"),
+        ('no "two words" here', 'no "…" here'),
+        ("no 'two words' here", "no '…' here"),
+        (f'no "{"a" * 80}" here', f'no "{"a" * 80}" here'),
+        (f'no "{"a" * 81}" here', 'no "…" here'),
+        ('no "unfinished', 'no "…"'),
+        ("it isn't so, is it", "it isn't so, is it"),
+    ],
+)
+def test_a_quoted_name_stays_and_quoted_prose_goes(words: str, text: str) -> None:
+    """A name has no blanks, at most 80 characters, and an end."""
+    assert plain(words) == text

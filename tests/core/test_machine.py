@@ -222,7 +222,7 @@ def test_a_caller_who_gives_up_gets_a_record_all_the_same() -> None:
     assert decision_dict(again) == decision_dict(decision)
 
 
-@pytest.mark.parametrize("failed", ["timed_out", "not_sent"])
+@pytest.mark.parametrize("failed", ["timed_out", "not_sent", "no_such_model"])
 def test_a_caller_who_gives_up_on_a_hedge_is_replayed(failed: str) -> None:
     """Also where one of the two had failed by itself before the caller gave up on the other."""
     start = given(*models("a", "b"), hedging=Hedging(after_s=1.0))

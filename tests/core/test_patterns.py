@@ -69,6 +69,7 @@ def test_a_repeated_repetition_is_found(pattern: str, part: str) -> None:
         r"(?i)a+",
         r"(?:a{3,3})+",
         r"(?:X|y)+",
+        r"(?:ab|cb)+",
         r"(a+){2,16}",
     ],
 )

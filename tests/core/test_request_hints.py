@@ -150,6 +150,9 @@ def test_a_refusal_says_what_was_found_where_and_what_is_allowed(name: str, valu
         ("min_quality", 0.0),
         ("min_quality", 1.0),
         ("max_cost_usd", Decimal(10**12)),
+        ("max_cost_usd", 10**12),
+        ("max_cost_usd", 0),
+        ("waste_usd", 1e12),
         ("waste_usd", Decimal(0)),
     ],
 )

@@ -245,3 +245,29 @@ def test_an_error_names_every_role() -> None:
     """What is allowed is in the message."""
     with pytest.raises(RequestError, match=", ".join(ROLES)):
         parse_request([{"role": "", "content": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("messages", "says"),
+    [
+        ([{"role": "r" * 24, "content": "x"}], f"messages[0].role: '{'r' * 24}' is not allowed; "),
+        ([{"role": "r" * 25, "content": "x"}], "messages[0].role: a value of type str is not allowed; "),
+        ([{"role": "tool", "content": "x", "tool_call_id": 5}], "messages[0].tool_call_id: a value of type int is"),
+        ([{"role": "tool", "content": "x"}], "messages[0].tool_call_id: None is not allowed; a tool message names"),
+        ([{"role": "user", "content": [{"kind": "text", "text": "x"}]}], "messages[0].content[0].type: None is not"),
+        ([{"role": "user", "content": [{"TYPE": "text", "text": "x"}]}], "messages[0].content[0].type: None is not"),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"arguments": "{}"}}]}],
+            "messages[0].tool_calls[0].function.name: None is not allowed; a string is",
+        ),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f"}}]}],
+            "messages[0].tool_calls[0].function.arguments: None is not allowed; a string is",
+        ),
+    ],
+)
+def test_a_message_that_nobody_takes_is_refused_by_its_place(messages: list[dict[str, Any]], says: str) -> None:
+    """With what stands there, where that is short and no text of the caller's."""
+    with pytest.raises(RequestError) as caught:
+        parse_request(messages)
+    assert str(caught.value).startswith(says)

@@ -64,10 +64,16 @@ class Merged(BaseModel):
         """Returns a schema with `allOf`, of one and of two parts, and `definitions`."""
         return {
             "type": "object",
-            "definitions": {"A": {"type": "object", "properties": {"x": {"type": "string"}}}},
+            "definitions": {
+                "A": {"type": "object", "properties": {"x": {"$ref": "#/definitions/B", "title": "an x"}}},
+                "B": {"type": "string"},
+            },
             "properties": {
                 "one": {"allOf": [{"$ref": "#/definitions/A"}]},
                 "two": {"allOf": [{"type": "object", "properties": {"y": {"type": "integer"}}}, {"type": "object"}]},
+                "three": {"allOf": [{"$ref": "#/definitions/A", "title": "a three"}, {"type": "object"}]},
+                "four": {"anyOf": [{"$ref": "#/definitions/A", "title": "a four"}, {"type": "null"}]},
+                "five": {"type": "array", "items": {"$ref": "#/definitions/B", "title": "a five"}},
             },
         }
 

@@ -16,8 +16,9 @@ from router.core.decision import Attempt
 from router.core.failure import FOLLOW, Failure, FailureClass
 from router.core.machine import Hedge, NeedCall, plan
 from router.core.request import Request
-from router.core.settle import Seen, settle
+from router.core.settle import Checks, Seen, settle
 from router.core.tokens import estimate_tokens
+from router.core.usable import NamedCheck
 from tests.core.builders import given, model
 
 REQUEST = Request(messages=({"role": "user", "content": "hi"},))
@@ -262,3 +263,19 @@ def test_no_estimate_is_above_the_worst_case() -> None:
     """More text than the model could have written costs what it could have written."""
     state = call(model(max_output_tokens=10))
     assert settle(state, REQUEST, answer(TEXT * 100, usage=None), SEEN).cost_usd == state.candidate.worst_usd
+
+
+def test_an_answer_is_held_to_the_checks_that_are_on() -> None:
+    """Those of the caller, by their names; with a schema that the caller keeps, to that."""
+    never = NamedCheck(name="never", check=lambda _answer, _request: "never of use")
+    for checks, outcome in (
+        (Checks(), "unusable"),
+        (Checks(on=frozenset()), "answer"),
+        (Checks(on=frozenset({"empty"})), "unusable"),
+        (Checks(on=frozenset({"empty"}), named=(never,)), "answer"),
+        (Checks(on=frozenset({"never"}), named=(never,)), "unusable"),
+    ):
+        assert settle(call(), REQUEST, answer(""), SEEN, checks=checks).outcome == outcome
+    asked = Request(messages=REQUEST.messages, params={"response_format": {"type": "json_schema"}})
+    made = settle(call(), asked, answer("{}"), SEEN, schema=lambda value: f"{value} is not what was asked for")
+    assert (made.outcome, made.error) == ("unusable", "{} is not what was asked for")

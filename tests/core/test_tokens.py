@@ -282,3 +282,20 @@ def test_definitions_beyond_ascii_are_bounded_by_their_bytes() -> None:
         counted = measure(content, limits=[plain.bounds.likely], output_tokens=0, count=TOKENIZER.count)
         assert counted.bounds.high >= least
         assert least or counted.bounds.high < plain.bounds.high
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "bounds"),
+    [
+        ("some " * 100, 100, (50, 100, 175)),
+        ("some " * 100, 101, (50, 101, 177)),
+        ("some " * 100, 400, (200, 400, 500)),
+        ("some " * 100, 1, (1, 1, 2)),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}" * 100, 100, (50, 100, 200)),
+        ("\N{LATIN SMALL LETTER E WITH ACUTE}a" * 100, 80, (40, 80, 300)),
+    ],
+)
+def test_a_count_in_one_tokenizer_bounds_it_in_any(text: str, count: int, bounds: tuple[int, int, int]) -> None:
+    """From half as many to seven quarters, and beyond ASCII as many more as there are bytes."""
+    tokens = sized(text, [sized(text, [], count=None).bounds.likely], count=lambda _: count).bounds
+    assert (tokens.low, tokens.likely - 7, tokens.high - 20) == bounds

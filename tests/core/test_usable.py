@@ -319,3 +319,37 @@ def test_a_refusal_is_one_where_the_model_says_so() -> None:
 def test_the_schema_stands_in_its_wrapper_or_beside_the_type(asked: Any, schema: Any) -> None:
     """In no other place, and for no other type."""
     assert schema_of(request(response_format=asked)) == schema
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "reason"),
+    [
+        (answer(end="content_filter"), request(), "the answer was blocked"),
+        (answer(end="length"), request(), "the token limit was reached before any text"),
+        (answer(), request(), "the answer is empty"),
+        (Answer(choices=()), request(), "the answer has no choices"),
+        (answer("hi"), request(tool_choice="required"), "a tool call was required, and none came"),
+        (
+            answer(tool_calls=(call("nobody"),)),
+            request(tools=[WEATHER]),
+            "a tool call names a tool that was not offered",
+        ),
+        (answer(tool_calls=(call(arguments=" "),)), request(tools=[WEATHER]), "a tool call lacks its arguments"),
+        (
+            answer(tool_calls=(call(arguments="[]"),)),
+            request(tools=[WEATHER]),
+            "a tool call's arguments are no JSON object",
+        ),
+        (
+            answer("hello"),
+            request(response_format={"type": "json_object"}),
+            "the text is not the JSON that was asked for",
+        ),
+        (answer("{}"), request(response_format=FRUIT), "the JSON breaks 'required' of the schema"),
+    ],
+)
+def test_why_an_answer_is_of_no_use_stands_in_words(said: Answer, asked: Request, reason: str) -> None:
+    """For the record, and for the error that the caller gets; nothing of the answer is repeated."""
+    failure = unusable(said, asked)
+    assert failure is not None
+    assert (failure.message, failure.status) == (reason, 200)

@@ -153,6 +153,18 @@ RULES_PROBLEMS: list[tuple[Rules, list[str]]] = [
         ],
     ),
     (
+        # Between rules that leave out 101 tokens alone, there is a request for the one that takes them.
+        Rules(
+            rules=(
+                Rule(when=When(up_to_tokens=100), use=ONLY_A),
+                Rule(when=When(above_tokens=101), use=ONLY_B),
+                Rule(when=When(above_tokens=100, up_to_tokens=101), use=ONLY_A),
+                Rule(when=When(above_tokens=100, up_to_tokens=101), use=ONLY_B),
+            )
+        ),
+        ["rules[3]: no request can reach it, since rules[2] takes all of its requests before it"],
+    ),
+    (
         Rules(rules=(Rule(when=When(above_tokens=9, up_to_tokens=9), use=ONLY_A),)),
         ["rules[0].when: no request has more than 9 tokens and at most 9; above_tokens must be below up_to_tokens"],
     ),
