@@ -412,3 +412,46 @@ def test_an_unpriced_model_costs_an_unknown_amount() -> None:
 def test_a_stated_zero_is_free() -> None:
     """Zero is an answer where the price says zero."""
     assert cost_usd(Usage(input_tokens=9, output_tokens=9), flat(input="0", output="0")) == 0
+
+
+DEAR = {
+    "input": "1",
+    "output": "2",
+    "input_audio": "8",
+    "cached_input_audio": "16",
+    "input_image": "32",
+    "output_audio": "64",
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "input_rate", "output_rate"),
+    [
+        ({}, 1, 2),
+        ({"needs": frozenset({"json_object"})}, 1, 2),
+        ({"needs": frozenset({"audio_input"})}, 16, 2),
+        ({"needs": frozenset({"video_input"})}, 32, 2),
+        ({"needs": frozenset({"vision"})}, 32, 2),
+        ({"needs": frozenset({"file_input"})}, 32, 2),
+        ({"images": 1}, 32, 2),
+        ({"needs": frozenset({"audio_output"})}, 1, 64),
+        ({"needs": frozenset({"audio_output", "audio_input"})}, 16, 64),
+    ],
+)
+def test_a_dear_class_counts_where_the_request_may_have_it(
+    fields: dict[str, Any], input_rate: int, output_rate: int
+) -> None:
+    """Sound where it is heard, pictures where they are seen, in files and films too; nowhere else."""
+    features = counted(1_000, output_tokens_most=1_000, **fields)
+    assert worst_usd(priced(flat(**DEAR)), features) == Decimal(input_rate + output_rate) / 1_000
+
+
+@pytest.mark.parametrize(
+    ("rate", "input_rate", "output_rate"),
+    [("cached_input", 4, 2), ("reasoning", 1, 4), ("output_image", 1, 4), ("output", 1, 4), ("input", 4, 2)],
+)
+def test_a_class_that_any_request_may_have_counts_always(rate: str, input_rate: int, output_rate: int) -> None:
+    """Whatever the provider read from its cache, thought or drew by itself."""
+    features = counted(1_000, output_tokens_most=1_000)
+    price = flat(**({"input": "1", "output": "2"} | {rate: "4"}))
+    assert worst_usd(priced(price), features) == Decimal(input_rate + output_rate) / 1_000

@@ -189,6 +189,8 @@ def test_errors_hide_in_success(payload: dict[str, object]) -> None:
         {"choices": ["odd"]},
         {"candidates": [{"finishReason": "STOP"}], "promptFeedback": {"blockReason": "SAFETY"}},
         {"message": {"role": "assistant", "content": "hi"}, "done": True},
+        {"message": "hi"},
+        {"code": 1, "status": 2},
         {"type": "message-end", "delta": {"finish_reason": "COMPLETE"}},
     ],
 )

@@ -80,3 +80,35 @@ def test_an_error_at_the_end_of_a_long_stream_is_found() -> None:
 def test_bytes_that_are_no_text_are_read_as_far_as_they_are() -> None:
     """A broken encoding does not hide the words around it."""
     assert "boom" in said(b'{"error": {"message": "boom \xff"}}').words
+
+
+def test_the_deepest_level_that_is_read() -> None:
+    """Twelve objects and lists inside each other, and no more."""
+    for deep, words in ((10, "deep"), (11, "")):
+        body: object = {"message": "deep"}
+        for _ in range(deep):
+            body = {"error": body}
+        assert said(body).words == words
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_a_body_is_read_whole_up_to_its_longest(more: int) -> None:
+    """Of a longer one as much from its end as from its start; what stands in between is lost."""
+    line = json.dumps({"error": {"message": "boom"}})
+    for place in ("start", "middle", "end"):
+        filler = "x" * (LONGEST_BODY + more - len(line) - 2)
+        at = {"start": 0, "middle": LONGEST_BODY // 2 - 10, "end": len(filler)}[place]
+        text = f"{filler[:at]}\n{line}\n{filler[at:]}"
+        assert len(text) == LONGEST_BODY + more
+        assert (said(text).words == "boom") == (place != "middle" or more == 0)
+
+
+def test_markup_is_no_stream_of_events() -> None:
+    """A page that quotes an event is a page."""
+    assert said('<html>\n{"error": {"message": "quoted"}}\n</html>').words == "HTML page"
+
+
+def test_one_object_over_several_lines_is_one_body() -> None:
+    """Objects, lists and texts alike."""
+    assert said('{"error":\n {"message":\n "a"}}').words == "a"
+    assert said('[\n{"error": {"message": "a"}},\n{"error": {"message": "b"}}\n]').words == "a | b"
