@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Context, Decimal, localcontext
 
 import pytest
@@ -84,6 +85,13 @@ def test_a_request_only_lowers_bounds(bounds: Bounds, asked: Bounds) -> None:
         known = [v for v in (getattr(bounds, name), getattr(asked, name)) if v is not None]
         assert getattr(lowered, name) == min(known, default=None)
     assert bounds.lowered(Hints()) is bounds
+    for name, value in (
+        ("attempts", 1),
+        ("deadline_s", 0.0005),
+        ("waste_usd", Decimal(0)),
+        ("max_cost_usd", Decimal(0)),
+    ):
+        assert bounds.lowered(Hints(**{name: value})) == replace(bounds, **{name: value})  # type: ignore[arg-type]
 
 
 @given(bounds=BOUNDS, worst=st.lists(MONEY, min_size=1, max_size=6), data=st.data())

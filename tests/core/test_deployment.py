@@ -205,3 +205,9 @@ def test_what_was_learned_is_used_up_too() -> None:
     )
     assert after.wait_s(1, 1.0) == pytest.approx(1.0)
     assert after.wait_s(1, 1.0, configured_only=True) == 0.0
+
+
+@pytest.mark.parametrize(("draw", "chosen"), [(0.02, 1), (0.05, 0), (0.2, 1), (0.5, 0), (0.7, 1), (0.99, 1)])
+def test_one_draw_serves_for_both(draw: float, chosen: int) -> None:
+    """Where it falls within the share of the first says which of the others is compared with it."""
+    assert choose([Load(1.0, 1), Load(1.0, 0), Load(4.0, 9)], draw) == chosen

@@ -172,7 +172,8 @@ def test_a_look_that_took_the_whole_deadline_ends_the_request() -> None:
 def test_giving_up_while_waiting_is_recorded() -> None:
     """A caller that cancels during the look leaves a record that replays."""
     end = look().abandon(0.5)
-    assert end.decision.ending == "cancelled"
+    assert (end.decision.ending, end.decision.why) == ("cancelled", "the caller gave up")
+    assert end.decision.latency_s == 0.5
     assert replays(end.decision)
 
 

@@ -52,6 +52,8 @@ def test_a_chain_that_leads_nowhere_is_a_problem() -> None:
     assert statics.problems(Chain(policies=(Fallback(models=("a", "b")), ONLY_B)), CATALOG) == ()
     (problem,) = statics.problems(Chain(policies=(Fallback(models=("a", "b")), Fallback(models=("c",)))), CATALOG)
     assert "the steps before it can leave (a, b) it" in problem
+    # A step that can leave none at all says so itself.
+    assert not any("leads nowhere" in found for found in statics.problems(Chain(policies=(ONLY_A, NOBODY)), CATALOG))
     assert statics.may_leave(chain, CATALOG) == {}
 
 
