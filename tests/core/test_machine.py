@@ -486,3 +486,14 @@ def test_who_is_asked_again_is_known_as_such() -> None:
     held = first.next(attempt("a", "not_sent", held="rate_limited", retry_after_s=7.0))
     assert isinstance(held, NeedSleep)
     assert not call(held.next(8.0)).again
+
+
+def test_each_wait_for_the_same_model_is_longer() -> None:
+    """Its cap doubles with every turn that the model had; the draw is another one each time."""
+    state, now_s = call(plan(given(model("a"), draw=0.5, bounds=Bounds(attempts=9)))), 1.0
+    for cap_s in (0.5, 1.0, 2.0, 4.0, 8.0, 8.0):
+        waiting = state.next(attempt("a", "server_error", started_s=now_s - 1.0))
+        assert isinstance(waiting, NeedSleep)
+        assert waiting.seconds == pytest.approx(waiting.course.draw * cap_s)
+        now_s += waiting.seconds + 1.0
+        state = call(waiting.next(now_s - 1.0))

@@ -12,20 +12,24 @@ from pydantic import TypeAdapter, ValidationError
 
 from router.core.money import USD_MOST, Usd, usd
 
-ADAPTER: TypeAdapter[Decimal] = TypeAdapter(Usd)
+
+def option(found: Any) -> Decimal:
+    """Returns the amount that an option of a policy is read as."""
+    adapter: TypeAdapter[Decimal] = TypeAdapter(Usd)
+    return adapter.validate_python(found)
 
 
 @given(st.decimals(min_value=0, max_value=10**12, places=9))
 def test_an_option_is_taken_as_text_and_as_a_decimal(amount: Decimal) -> None:
     """Both mean the same amount, to the last digit."""
-    assert ADAPTER.validate_python(str(amount)) == amount
-    assert ADAPTER.validate_python(amount) == amount
+    assert option(str(amount)) == amount
+    assert option(amount) == amount
 
 
 @pytest.mark.parametrize("whole", [0, 1, int(USD_MOST)])
 def test_an_option_may_be_a_whole_number(whole: int) -> None:
     """From nothing to more than anyone has."""
-    assert ADAPTER.validate_python(whole) == whole
+    assert option(whole) == whole
 
 
 @pytest.mark.parametrize(
@@ -44,7 +48,7 @@ def test_an_option_may_be_a_whole_number(whole: int) -> None:
 def test_an_option_that_is_no_amount_is_refused(found: Any, kind: str, says: str) -> None:
     """With the kind of the fault, and how to mend it."""
     with pytest.raises(ValidationError) as caught:
-        ADAPTER.validate_python(found)
+        option(found)
     (fault,) = caught.value.errors()
     assert (fault["type"], fault["msg"]) == (kind, says)
 
