@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from io import TextIOWrapper
 from typing import Any, TextIO
 
@@ -17,9 +17,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
-_DIGITS = 3
-"""Significant digits of an amount that is shown to people; `--json` has all of them."""
+from router.analytics import spelling
 
 
 class _Plain(Console):
@@ -82,15 +80,7 @@ def dollars(amount: Decimal | str | None, *, exact: bool = False) -> str:
     Unless it is to be `exact`, it is rounded to three significant digits or to the cent, whichever is finer; so an
     amount that is not zero is never shown as zero.
     """
-    if amount is None:
-        return "unknown"
-    whole_amount = Decimal(amount)
-    if not whole_amount:
-        return "$0"
-    decimals = max(2, _DIGITS - 1 - whole_amount.adjusted())
-    shown_amount = whole_amount if exact else whole_amount.quantize(Decimal(1).scaleb(-decimals), context=_EXACT)
-    whole, _, fraction = f"{shown_amount:,f}".partition(".")
-    return f"${whole}.{fraction.rstrip('0'):0<2}"
+    return "unknown" if amount is None else spelling.dollars(Decimal(amount), exact=exact)
 
 
 def times(part: Decimal | None, whole: Decimal | None) -> str:

@@ -1,0 +1,168 @@
+"""A report as one HTML file that needs nothing else: no request, no script; for a phone, a desk, print, and the dark.
+
+Charts are inline SVG beside the tables that they are drawn from. The page forbids itself everything but its own style
+sheet, so that even a fault in escaping could neither run nor fetch anything.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, Final
+from xml.etree.ElementTree import Element
+
+from router.analytics import spelling
+from router.analytics.charts import charts_of
+from router.analytics.html_elements import element, markup
+from router.analytics.html_tables import block, written
+from router.analytics.tables import Column, Report, Section
+
+_KEY_FIGURES: Final = (
+    ("cost_usd",),
+    ("requests",),
+    ("success_share", "success_rate", "answered_share"),
+    ("saved_usd",),
+    ("waste_usd", "waste_share"),
+    ("latency_p95_s",),
+)
+"""What the tiles on top show where the summary has it, by column; each line has names for one thing."""
+
+_TILES: Final = 6
+_TOP_FINDINGS: Final = 6
+
+_LEGEND: Final = "A dash \N{EN DASH} is a figure that is unknown, which is not zero. Times are in UTC."
+
+
+def html_of(report: Report, /) -> str:
+    """Returns a report as a page of HTML."""
+    style = files("router.analytics").joinpath("report.css").read_text("utf-8")
+    page = element(
+        "html",
+        _head(report, style),
+        element(
+            "body",
+            element("a", "Skip to the figures", class_="skip", href="#figures"),
+            element("header", element("h1", report.title), _about(report)),
+            element("div", _contents(report), _main(report), class_="page"),
+            element("footer", element("p", _LEGEND)),
+        ),
+        lang="en",
+    )
+    return f"<!DOCTYPE html>\n{markup(page)}\n"
+
+
+def _head(report: Report, style: str) -> Element:
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    sheet = Element("style")
+    sheet.text = style
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        _meta_policy(f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", report.title),
+        sheet,
+    )
+
+
+def _meta_policy(policy: str) -> Element:
+    return element("meta", http_equiv="Content-Security-Policy", content=policy)
+
+
+def _about(report: Report) -> Element:
+    pairs = (element("div", element("dt", name), element("dd", value)) for name, value in report.about)
+    return element("dl", *pairs, class_="about")
+
+
+def _contents(report: Report) -> Element:
+    links = (element("li", element("a", section.title, href=f"#s{number}")) for number, section in _numbered(report))
+    return element("nav", element("ol", *links), aria_label="Sections")
+
+
+def _main(report: Report) -> Element:
+    sections = (_section(section, f"s{number}") for number, section in _numbered(report))
+    return element("main", _headline(report), *sections, id="figures", tabindex="-1")
+
+
+def _headline(report: Report) -> Element | None:
+    """Returns the key figures, and what to act on; nothing where there is neither."""
+    tiles, findings = _tiles(report), _top_findings(report)
+    if not tiles and not findings:
+        return None
+    parts = (
+        element("dl", *tiles, class_="tiles") if tiles else None,
+        element("h2", "What stands out", class_="plain") if findings else None,
+        element("ol", *findings, class_="findings") if findings else None,
+    )
+    return element("section", *parts, aria_label="Key figures")
+
+
+def _tiles(report: Report) -> list[Element]:
+    return [
+        element(
+            "div",
+            element("dt", column.title),
+            element("dd", _brief(value, column), class_="warning" if column.name.startswith("waste") else None),
+        )
+        for column, value in key_figures(report)
+    ]
+
+
+def _brief(value: Any, column: Column) -> Element | str:
+    """Returns a figure short enough for a headline; the whole of it stands in its table."""
+    exact = spelling.number(value)
+    if exact is None or column.unit in {"text", "time"} or abs(exact) < 100_000:
+        return written(value, column.unit)
+    return spelling.compact(exact, column.unit).replace("-", "\N{MINUS SIGN}")
+
+
+def key_figures(report: Report, /) -> list[tuple[Column, Any]]:
+    """Returns the figures that matter most, at most six, from the tables of the summary that have one row.
+
+    The summary is the section of that name, else the first one.
+    """
+    summary = next((s for s in report.sections if s.name == "summary"), next(iter(report.sections), None))
+    if summary is None:
+        return []
+    found = {
+        column.name: (column, value)
+        for table in summary.tables
+        if len(table.rows) == 1
+        for column, value in zip(table.columns, table.rows[0], strict=True)
+        if value is not None and column.unit not in {"text", "time"}
+    }
+    chosen = [next((name for name in names if name in found), None) for names in _KEY_FIGURES]
+    order = dict.fromkeys([*(name for name in chosen if name is not None), *found])
+    return [found[name] for name in list(order)[:_TILES]]
+
+
+def _top_findings(report: Report) -> list[Element]:
+    """Returns the first finding of each section, with the way there."""
+    return [
+        element("li", section.findings[0], " ", element("a", section.title, href=f"#s{number}"))
+        for number, section in _numbered(report)
+        if section.findings
+    ][:_TOP_FINDINGS]
+
+
+def _section(section: Section, name: str) -> Element:
+    findings = (element("li", finding) for finding in section.findings)
+    blocks = []
+    for number, table in enumerate(section.tables, start=1):
+        charts = charts_of(table, f"{name}t{number}")
+        drawn = element("div", *charts, class_="charts") if charts else None
+        blocks.append(element("div", drawn, *block(table, f"{name}t{number}"), class_="block"))
+    return element(
+        "section",
+        element("h2", section.title, id=f"{name}-title"),
+        element("ul", *findings, class_="findings") if section.findings else None,
+        *blocks,
+        id=name,
+        aria_labelledby=f"{name}-title",
+    )
+
+
+def _numbered(report: Report) -> list[tuple[int, Section]]:
+    return list(enumerate(report.sections, start=1))
