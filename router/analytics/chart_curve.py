@@ -14,6 +14,7 @@ from router.analytics.html_elements import coordinate, element
 from router.analytics.tables import Unit
 
 _MOST_DOTS: Final = 24
+_MARK_PX: Final = 48
 
 
 def steps(title: str, points: Sequence[tuple[Decimal, Decimal]], unit: Unit, /) -> Chart | None:
@@ -49,8 +50,7 @@ def _curve(points: Sequence[tuple[Decimal, Decimal]], unit: Unit, width: int) ->
     for tick, label in zip(ticks, written, strict=True):
         parts.append(text(left - 8, upright(tick) + 4, label, anchor="end", kind="quiet"))
         parts.append(rule(left, upright(tick), width, upright(tick), kind="grid" if tick else "axis"))
-    for length in durations(points[0][0], points[-1][0], most=max(1, int((width - left) // 56))):
-        x = along(length.log10())
+    for length, x in _marks([at for at, _ in points], along):
         parts += [
             rule(x, bottom, x, bottom + 4, kind="axis"),
             text(x, bottom + 17, spelling.duration(length), anchor="middle", kind="quiet"),
@@ -62,6 +62,17 @@ def _curve(points: Sequence[tuple[Decimal, Decimal]], unit: Unit, width: int) ->
     end = spelling.compact(values[-1], unit).replace("-", "\N{MINUS SIGN}")
     parts.append(text(min(places[-1][0] + width_of(end) / 2, width), places[-1][1] - 8, end, anchor="end"))
     return Picture(parts=parts, height=bottom + 24)
+
+
+def _marks(lengths: Sequence[Decimal], along: Scale) -> list[tuple[Decimal, float]]:
+    """Returns the lengths of time to write below the axis, and where: those of the points if they are few."""
+    marks = lengths if len(lengths) <= _MOST_DOTS else durations(lengths[0], lengths[-1])
+    kept: list[tuple[Decimal, float]] = []
+    for length in marks:
+        x = along(length.log10())
+        if not kept or x - kept[-1][1] >= _MARK_PX:
+            kept.append((length, x))
+    return kept
 
 
 def _path(places: Sequence[tuple[float, float]], width: int) -> str:

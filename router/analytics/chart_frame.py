@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 
 from router.analytics.html_elements import Child, element, extended
 
-WIDE: Final = 760
+WIDE: Final = 860
 """Pixels of a picture that spans the page of a desk."""
 
 NARROW: Final = 350
@@ -22,7 +22,7 @@ NARROW: Final = 350
 SIZE: Final = 12
 """Pixels of the writing."""
 
-_SLIM: Final = frozenset("ijlft.,:;'|!()[] 1-")
+_SLIM: Final = frozenset("ijlft.,:;'|!()[] -")
 _BROAD: Final = frozenset("mwMW@%")
 
 
@@ -133,4 +133,4 @@ def _em(character: str) -> float:
         return 0.38
     if character in _BROAD:
         return 0.92
-    return 0.7 if character.isupper() else 0.58
+    return 0.7 if character.isupper() else 0.65

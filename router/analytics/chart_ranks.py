@@ -96,13 +96,14 @@ def _lines(entries: Sequence[tuple[str, tuple[Decimal, ...]]], width: int) -> Pi
     written = labels(ticks, "seconds")
     scale = Scale(low=ticks[0], high=ticks[-1], start=6, end=width - widest(written) / 2)
     bottom = len(entries) * (_PITCH + 2)
-    parts: list[Element] = [rule(scale(tick), 0, scale(tick), bottom, kind="grid") for tick in ticks]
+    parts: list[Element] = []
     for place, (name, figures) in enumerate(entries):
         top = place * (_PITCH + 2)
         shown = " · ".join(spelling.column(figures, "seconds"))
         parts += [
             text(0, top + 12, fitted(name, width - width_of(shown) - 12)),
             text(width, top + 12, shown, anchor="end"),
+            *(rule(scale(tick), top + 18, scale(tick), top + 28, kind="grid") for tick in ticks),
             *_range([scale(value) for value in figures], top + 23),
         ]
     parts += [

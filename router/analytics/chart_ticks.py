@@ -84,10 +84,9 @@ def labels(ticks: Sequence[Decimal], unit: Unit, /) -> list[str]:
             return [spelling.compact(tick, unit) if tick else "0" for tick in ticks]
 
 
-def durations(low_s: Decimal, high_s: Decimal, /, *, most: int) -> list[Decimal]:
-    """Returns lengths of time between two, as people name them, evenly thinned out to so many at most."""
-    inside = [length for length in _DURATIONS_S if low_s <= length <= high_s]
-    return inside[:: -(-len(inside) // max(most, 1))] if inside else [low_s]
+def durations(low_s: Decimal, high_s: Decimal, /) -> list[Decimal]:
+    """Returns lengths of time between two, as people name them; the first one where no such length is between."""
+    return [length for length in _DURATIONS_S if low_s <= length <= high_s] or [low_s]
 
 
 def calendar(first: datetime, last: datetime, bucket: timedelta, /, *, most: int) -> list[tuple[datetime, str]]:

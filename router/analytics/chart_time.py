@@ -10,12 +10,14 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from router.analytics import spelling
-from router.analytics.chart_frame import WIDE, Chart, Picture, box, rule, text, widest, width_of
+from router.analytics.chart_frame import Chart, Picture, box, rule, text, widest, width_of
 from router.analytics.chart_ticks import Scale, calendar, labels, linear
 from router.analytics.html_elements import Child, element
 from router.analytics.tables import Unit
 
 _MOST_BARS: Final = 180
+_TALL_PX: Final = 140
+_SMALL_PX: Final = 72
 _WEEK: Final = timedelta(days=7)
 _LADDER: Final = (timedelta(hours=1), timedelta(hours=3), timedelta(hours=6), timedelta(days=1), _WEEK, 4 * _WEEK)
 _NAMES: Final = {timedelta(hours=1): "hour", timedelta(days=1): "day", _WEEK: "week"}
@@ -63,12 +65,13 @@ class Series:
         return Series(bars=merged, bucket=bucket, unit=self.unit)
 
 
-def over_time(title: str, series: Series, /) -> Chart | None:
+def over_time(title: str, series: Series, /, *, small: bool = False) -> Chart | None:
     """Returns a bar for each piece of time; None where there are no two figures to compare.
 
     Args:
         title: what is shown, without "per day".
         series: the figures; those of one bucket are summed where there are too many for a picture.
+        small: it stands below another one, which says more.
     """
     known = {at: bar.whole for at, bar in series.bars.items() if bar.whole is not None}
     if len(known) < 2 or not any(known.values()):
@@ -85,7 +88,7 @@ def over_time(title: str, series: Series, /) -> Chart | None:
         title=f"{title} per {_NAMES.get(drawn.bucket) or _long(drawn.bucket)}",
         caption=tuple(caption),
         says=_says(drawn),
-        draw=lambda width: _bars(drawn, width),
+        draw=lambda width: _bars(drawn, width, _SMALL_PX if small else _TALL_PX),
         long=True,
     )
 
@@ -99,11 +102,11 @@ def _says(series: Series) -> str:
     )
 
 
-def _bars(series: Series, width: int) -> Picture:
+def _bars(series: Series, width: int, height: int) -> Picture:
     values = [bar.whole for bar in series.bars.values() if bar.whole is not None]
-    ticks = linear(min(values), max(values), most=5 if width == WIDE else 4, whole=series.unit != "usd")
+    ticks = linear(min(values), max(values), most=max(3, height // 28), whole=series.unit != "usd")
     written = [label.replace("-", "\N{MINUS SIGN}") for label in labels(ticks, series.unit)]
-    left, top, bottom = widest(written) + 8, 18, 158 if width == WIDE else 138
+    left, top, bottom = widest(written) + 8, 18, 18 + height
     upright = Scale(low=ticks[0], high=ticks[-1], start=bottom, end=top)
     parts: list[Element] = []
     for tick, label in zip(ticks, written, strict=True):

@@ -69,7 +69,7 @@ def _charts(grid: _Grid) -> Sequence[Chart | None]:
     match table.name:
         case "failures" if grid.has("count"):
             entries = list(zip(grid.names(), grid.numbers("count"), strict=True))
-            return [ranks("Failures by model and class", entries, "count", warning=True)]
+            return [ranks(f"{grid.column('count').title} by model and class", entries, "count", warning=True)]
         case "cache_curve" if grid.has("ttl_s"):
             return [_curve(grid)]
         case name if name.startswith("waste") and first.unit == "text":
@@ -93,7 +93,7 @@ def _ranked(grid: _Grid, name: str, *, warning: bool = False) -> Chart | None:
 def _title(grid: _Grid, column: Column) -> str:
     """Returns "Cost by model" for the column "Cost" of the table `by_model`."""
     told = grid.table.name.removeprefix("by_").replace("_", " ")
-    return f"{column.title} by {told}" if grid.table.name.startswith("by_") else f"{column.title}: {grid.table.title}"
+    return f"{column.title} by {told}" if grid.table.name.startswith("by_") else f"{grid.table.title}, in dollars"
 
 
 def _days(grid: _Grid) -> Sequence[Chart | None]:
@@ -110,7 +110,8 @@ def _days(grid: _Grid) -> Sequence[Chart | None]:
                 if time
             }
             column = grid.column(name)
-            charts.append(over_time(column.title, Series(bars=bars, bucket=bucket, unit=column.unit)))
+            series = Series(bars=bars, bucket=bucket, unit=column.unit)
+            charts.append(over_time(column.title, series, small=name != "cost_usd"))
     return charts
 
 

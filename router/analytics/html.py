@@ -15,8 +15,8 @@ from xml.etree.ElementTree import Element
 from router.analytics import spelling
 from router.analytics.charts import charts_of
 from router.analytics.html_elements import element, markup
-from router.analytics.html_tables import block, written
-from router.analytics.tables import Column, Report, Section
+from router.analytics.html_tables import tabled, written
+from router.analytics.tables import Column, Report, Section, Table
 
 _KEY_FIGURES: Final = (
     ("cost_usd",),
@@ -28,8 +28,7 @@ _KEY_FIGURES: Final = (
 )
 """What the tiles on top show where the summary has it, by column; each line has names for one thing."""
 
-_TILES: Final = 6
-_TOP_FINDINGS: Final = 6
+_TOP_FINDINGS: Final = 8
 
 _LEGEND: Final = "A dash \N{EN DASH} is a figure that is unknown, which is not zero. Times are in UTC."
 
@@ -82,7 +81,9 @@ def _contents(report: Report) -> Element:
 
 
 def _main(report: Report) -> Element:
-    sections = (_section(section, f"s{number}") for number, section in _numbered(report))
+    sections = (
+        _section(section, f"s{number}", told=section is _summary(report)) for number, section in _numbered(report)
+    )
     return element("main", _headline(report), *sections, id="figures", tabindex="-1")
 
 
@@ -119,48 +120,60 @@ def _brief(value: Any, column: Column) -> Element | str:
 
 
 def key_figures(report: Report, /) -> list[tuple[Column, Any]]:
-    """Returns the figures that matter most, at most six, from the tables of the summary that have one row.
-
-    The summary is the section of that name, else the first one.
-    """
-    summary = next((s for s in report.sections if s.name == "summary"), next(iter(report.sections), None))
-    if summary is None:
-        return []
+    """Returns the figures that matter most, at most six, from the tables of the summary that have one row."""
     found = {
         column.name: (column, value)
-        for table in summary.tables
+        for section in report.sections
+        if section is _summary(report)
+        for table in section.tables
         if len(table.rows) == 1
         for column, value in zip(table.columns, table.rows[0], strict=True)
         if value is not None and column.unit not in {"text", "time"}
     }
     chosen = [next((name for name in names if name in found), None) for names in _KEY_FIGURES]
-    order = dict.fromkeys([*(name for name in chosen if name is not None), *found])
-    return [found[name] for name in list(order)[:_TILES]]
+    known = [name for name in chosen if name is not None]
+    return [found[name] for name in known] or list(found.values())[: len(_KEY_FIGURES)]
 
 
 def _top_findings(report: Report) -> list[Element]:
-    """Returns the first finding of each section, with the way there."""
-    return [
-        element("li", section.findings[0], " ", element("a", section.title, href=f"#s{number}"))
-        for number, section in _numbered(report)
-        if section.findings
-    ][:_TOP_FINDINGS]
+    """Returns what the summary found, and the first finding of each other section with the way there."""
+    found: list[Element] = []
+    for number, section in _numbered(report):
+        if section is _summary(report):
+            found = [*(element("li", finding) for finding in section.findings), *found]
+        elif section.findings:
+            found.append(element("li", section.findings[0], " ", element("a", section.title, href=f"#s{number}")))
+    return found[:_TOP_FINDINGS]
 
 
-def _section(section: Section, name: str) -> Element:
-    findings = (element("li", finding) for finding in section.findings)
-    blocks = []
-    for number, table in enumerate(section.tables, start=1):
-        charts = charts_of(table, f"{name}t{number}")
-        drawn = element("div", *charts, class_="charts") if charts else None
-        blocks.append(element("div", drawn, *block(table, f"{name}t{number}"), class_="block"))
+def _summary(report: Report) -> Section | None:
+    """Returns the section of that name, else the first one."""
+    named = (section for section in report.sections if section.name == "summary")
+    return next(named, next(iter(report.sections), None))
+
+
+def _section(section: Section, name: str, *, told: bool) -> Element:
+    """Returns a section; without its findings where they were told on top already."""
+    findings = () if told else section.findings
     return element(
         "section",
         element("h2", section.title, id=f"{name}-title"),
-        element("ul", *findings, class_="findings") if section.findings else None,
-        *blocks,
+        element("ul", *(element("li", finding) for finding in findings), class_="findings") if findings else None,
+        *(_block(table, f"{name}t{number}") for number, table in enumerate(section.tables, start=1)),
         id=name,
         aria_labelledby=f"{name}-title",
+    )
+
+
+def _block(table: Table, name: str) -> Element:
+    """Returns a table and its charts; a single small chart stands beside the table where there is room."""
+    charts = charts_of(table, name)
+    alone = len(charts) == 1 and charts[0].get("class") == "half"
+    return element(
+        "div",
+        element("div", *charts, class_="charts one" if alone else "charts") if charts else None,
+        element("div", *tabled(table, name), class_="data"),
+        class_="block",
     )
 
 

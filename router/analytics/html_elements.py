@@ -6,14 +6,21 @@ of escaping, and an SVG in it is XML too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from xml.etree.ElementTree import Element, tostring
 
 Child: TypeAlias = Element | str | None
 """What an element may hold; None is nothing, so that a part can be left out in place."""
 
-_JOINERS = frozenset("\u200c\u200d")
+SHORT_WORD: Final = 24
+"""So many letters in a row are never broken."""
+
+_LONG_WORD: Final = re.compile(rf"(\S{{{SHORT_WORD + 1},}})")
+_PIECE: Final = re.compile(r"[^/_.:@-]{1,24}[/_.:@-]{0,24}|[/_.:@-]{1,24}")
+
+_JOINERS: Final = frozenset("\u200c\u200d")
 """Not printable alone, but in words of some scripts and in emoji."""
 
 
@@ -46,6 +53,18 @@ def coordinate(value: float, /) -> str:
     """Returns a number as an attribute, to a tenth of a pixel."""
     text = f"{value:.1f}".removesuffix(".0")
     return "0" if text == "-0" else text
+
+
+def breakable(text: str, /) -> list[Child]:
+    """Returns a text whose long words may be broken between lines: after what parts them, else where they get too long.
+
+    Words that are short, as most are, stay whole however narrow a column is.
+    """
+    parts: list[Child] = []
+    for place, word in enumerate(_LONG_WORD.split(text)):
+        for piece in _PIECE.findall(word) if place % 2 else [word]:
+            parts += [element("wbr") if place % 2 and parts[-1] else None, piece]
+    return parts
 
 
 def plain(text: str, /) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from router.analytics import spelling
-from router.analytics.html_elements import element
+from router.analytics.html_elements import SHORT_WORD, breakable, element
 from router.analytics.tables import Column, Table, Unit
 
 LONG_ROWS: Final = 15
@@ -18,7 +18,7 @@ HEAD_ROWS: Final = 10
 _LEFT: Final[dict[Unit, str]] = {"text": "text", "time": "time"}
 
 
-def block(table: Table, name: str, /) -> list[Element]:
+def tabled(table: Table, name: str, /) -> list[Element]:
     """Returns a table with its title and note.
 
     Args:
@@ -104,7 +104,9 @@ def _row(texts: Sequence[str], units: Sequence[Unit]) -> Element:
 def _shown(text: str, unit: Unit) -> Element | str:
     if not text:
         return element("span", "\N{EN DASH}", class_="unknown", role="img", aria_label="unknown")
-    return f"\N{MINUS SIGN}{text[1:]}" if unit not in _LEFT and text.startswith("-") else text
+    if unit == "text":
+        return element("span", *breakable(text)) if len(text) > SHORT_WORD else text
+    return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
 
 
 def _heading(column: Column, values: Sequence[Any]) -> str:

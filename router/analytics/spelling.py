@@ -66,12 +66,15 @@ def count(value: Decimal, /) -> str:
 
 
 def share(value: Decimal, /) -> str:
-    """Returns a share of the whole as a percentage: "12.3 %", "99.98 %"; "< 0.0001 %" where it is next to nothing."""
+    """Returns a share of the whole as a percentage: "12.3 %", "0.041 %", "< 0.0001 %".
+
+    It has two digits of what it is, or of what it lacks to the whole: "99.987 %".
+    """
     percent = EXACT.multiply(value, Decimal(100))
-    for decimals in range(1, 5):
-        rounded = _rounded(percent, decimals)
-        if percent in (0, 100) or rounded not in (0, 100):
-            return f"{_sign(rounded)}{rounded.copy_abs():,f} %"
+    nearest = min(percent.copy_abs(), EXACT.subtract(percent, Decimal(100)).copy_abs())
+    rounded = _rounded(percent, max(1, min(4, 1 - nearest.adjusted())) if nearest else 1)
+    if not nearest or rounded not in (0, 100):
+        return f"{_sign(rounded)}{rounded.copy_abs():,f} %"
     if percent < 1:
         return "< 0.0001 %" if percent > 0 else "> -0.0001 %"
     return "> 99.9999 %" if percent < 100 else "> 100 %"
@@ -169,7 +172,7 @@ def _numbers(values: Sequence[Any], unit: Unit) -> list[str]:
         case "seconds" if sizes and 1 <= max(sizes) < 600:
             spelt = [None if n is None else _at(n, 2, seconds, "", " s") for n in numbers]
         case "seconds":
-            spelt = [None if n is None else seconds(n) for n in numbers]
+            spelt = [None if n is None else seconds(n).replace(".00 s", " s") for n in numbers]
         case "share":
             spelt = [None if n is None else share(n) for n in numbers]
         case "ratio":
@@ -194,10 +197,10 @@ def _odd(value: Any) -> str:
 
 
 def _decimals(sizes: Sequence[Decimal]) -> int:
-    """Returns how many decimals show two digits of the smallest amount, and of the largest six at most."""
+    """Returns how many decimals show two digits of the smallest amount, and of the largest four at most."""
     if not sizes:
         return 2
-    return max(2, min(1 - min(sizes).adjusted(), 5 - max(sizes).adjusted()))
+    return max(2, min(1 - min(sizes).adjusted(), 3 - max(sizes).adjusted()))
 
 
 def _at(value: Decimal, decimals: int, alone: Any, before: str, after: str = "") -> str:

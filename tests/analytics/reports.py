@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 from router.analytics.tables import Column, Report, Section, Table, Unit
 
@@ -29,10 +29,7 @@ def columns(*described: str) -> tuple[Column, ...]:
 
 
 def _unit(word: str) -> Unit:
-    units: dict[str, Unit] = {
-        u: u for u in ("text", "count", "tokens", "usd", "seconds", "share", "ratio", "time")  # type: ignore[misc]  # each is one
-    }
-    return units[word]
+    return next(unit for unit in get_args(Unit) if unit == word)
 
 
 def table(name: str, title: str, described: Sequence[str], rows: Sequence[Sequence[Any]], note: str = "") -> Table:
@@ -142,9 +139,7 @@ def _by_day(days: int, draw: random.Random) -> Table:
         size = (0.55 if at.weekday() >= 5 else 1.0) * draw.uniform(0.85, 1.15)
         cost = 4.9 * size * (1.9 if day == 18 else 1)
         waste = cost * (0.22 if day == 18 else draw.uniform(0.005, 0.03))
-        rows.append(
-            (at, int(1_800 * size), money(cost), money(waste), money(cost * draw.uniform(3.2, 4.8)), 0.998)
-        )
+        rows.append((at, int(1_800 * size), money(cost), money(waste), money(cost * draw.uniform(3.2, 4.8)), 0.998))
     return table(
         "by_day",
         "Days",
@@ -175,7 +170,11 @@ def _models() -> Section:
         )
         for place, (model, share, each) in enumerate(zip(MODELS, _SHARES, _USD_EACH, strict=True))
     ]
-    providers = [("deepseek", 22_176, Decimal("9.0921")), ("openai", 13_016, Decimal("46.28")), ("anthropic", 4_821, Decimal("69.90"))]
+    providers = [
+        ("deepseek", 22_176, Decimal("9.0921")),
+        ("openai", 13_016, Decimal("46.28")),
+        ("anthropic", 4_821, Decimal("69.90")),
+    ]
     return Section(
         name="by_model",
         title="Models",
@@ -196,7 +195,12 @@ def _models() -> Section:
                 rows,
                 note="The price of one model is unknown: give it in the configuration.",
             ),
-            table("by_provider", "Providers", ("provider Provider text", "requests Requests count", "cost_usd Cost usd"), providers),
+            table(
+                "by_provider",
+                "Providers",
+                ("provider Provider text", "requests Requests count", "cost_usd Cost usd"),
+                providers,
+            ),
         ),
         findings=("claude-sonnet-4-5 answers 10 % of the requests and takes 53 % of the money.",),
     )
@@ -206,7 +210,12 @@ def _failures() -> Section:
     rows = [
         ("deepseek-v3.2", "server_error", 412, 'HTTP 502: "upstream connect error or disconnect/reset before headers"'),
         ("deepseek-v3.2", "timed_out", 118, "no answer within 30 s"),
-        ("gpt-4.1-mini", "refused", 96, "HTTP 429: Rate limit reached for gpt-4.1-mini: Limit 200,000 tokens per minute"),
+        (
+            "gpt-4.1-mini",
+            "refused",
+            96,
+            "HTTP 429: Rate limit reached for gpt-4.1-mini: Limit 200,000 tokens per minute",
+        ),
         ("gemini-2.5-flash", "unusable", 51, "empty answer (finish_reason: MAX_TOKENS)"),
         ("claude-sonnet-4-5", "refused", 22, "HTTP 529: overloaded_error"),
         (MODELS[-1], "no_such_model", 4, None),
@@ -257,11 +266,17 @@ def _waste(draw: random.Random) -> Section:
             table(
                 "most_wasteful",
                 "Requests that wasted most",
-                ("trace_id Trace text", "time Time time", "model Model text", "attempts Attempts count", "waste_usd Wasted usd"),
+                (
+                    "trace_id Trace text",
+                    "time Time time",
+                    "model Model text",
+                    "attempts Attempts count",
+                    "waste_usd Wasted usd",
+                ),
                 worst,
             ),
         ),
-        findings=("Retries after server errors cost $2.32, half of what was wasted; a breaker on deepseek-v3.2 would end them.",),
+        findings=("Retries after server errors cost $2.32, half of what was wasted; a breaker would end them.",),
     )
 
 
@@ -295,7 +310,12 @@ def _context(draw: random.Random) -> Section:
             table(
                 "by_tenant",
                 "Tenants",
-                ("tenant Tenant text", "input_tokens Input tokens tokens", "repeated_share Repeated share", "cost_usd Cost usd"),
+                (
+                    "tenant Tenant text",
+                    "input_tokens Input tokens tokens",
+                    "repeated_share Repeated share",
+                    "cost_usd Cost usd",
+                ),
                 rows,
             ),
         ),
