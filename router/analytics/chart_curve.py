@@ -31,7 +31,7 @@ def steps(title: str, points: Sequence[tuple[Decimal, Decimal]], unit: Unit, /) 
     (first, least), (last, most) = kept[0], kept[-1]
     return Chart(
         title=title,
-        caption=("by time to live",),
+        caption=("by how long it keeps",),
         says=f"From {spelling.figure(least, unit)} at {spelling.duration(first)} "
         f"to {spelling.figure(most, unit)} at {spelling.duration(last)}.",
         draw=lambda width: _curve(kept, unit, width),

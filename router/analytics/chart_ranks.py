@@ -51,21 +51,20 @@ def ranks(title: str, entries: Ranked, unit: Unit, /, *, warning: bool = False) 
 def _bars(
     bars: Sequence[tuple[str, Decimal]], others: tuple[str, Decimal] | None, unit: Unit, width: int, *, warning: bool
 ) -> Picture:
-    rows = [*bars, *([others] if others else [])]
+    rows: list[tuple[str, Decimal]] = [*bars, *([others] if others else [])]
     figures = [t.replace("-", "\N{MINUS SIGN}") for t in spelling.column([value for _, value in rows], unit)]
-    scale = Scale(low=Decimal(0), high=max(value for _, value in rows), start=0, end=width)
+    scale = Scale(low=Decimal(0), high=max(value for _, value in bars), start=0, end=width)
     parts = []
     for place, ((name, value), shown) in enumerate(zip(rows, figures, strict=True)):
-        top = place * _PITCH
-        kind = "mark soft" if rows[place] is others else "mark warning" if warning else "mark"
-        parts += [
-            text(0, top + 12, fitted(name, width - width_of(shown) - 12)),
-            text(width, top + 12, shown, anchor="end"),
-            box(0, top + 18, width, _BAR, kind="track"),
-        ]
-        if value > 0:
-            parts.append(box(0, top + 18, max(scale(value), 1), _BAR, kind=kind))
-    return Picture(parts=parts, height=len(rows) * _PITCH)
+        top, drawn = place * _PITCH, place < len(bars)  # the others have no bar: theirs would dwarf the rest
+        kind = None if drawn else "quiet"
+        parts.append(text(0, top + 12, fitted(name, width - width_of(shown) - 12), kind=kind))
+        parts.append(text(width, top + 12, shown, anchor="end", kind=kind))
+        if drawn:
+            parts.append(box(0, top + 18, width, _BAR, kind="track"))
+        if drawn and value > 0:
+            parts.append(box(0, top + 18, max(scale(value), 1), _BAR, kind="mark warning" if warning else "mark"))
+    return Picture(parts=parts, height=len(bars) * _PITCH + (20 if others else 0))
 
 
 def ranges(title: str, entries: Sequence[tuple[str, tuple[Decimal, ...]]], marks: Sequence[str], /) -> Chart | None:

@@ -16,6 +16,7 @@ from router.analytics.html_elements import Child, element
 from router.analytics.tables import Unit
 
 _MOST_BARS: Final = 180
+_BROADEST_PX: Final = 56
 _TALL_PX: Final = 140
 _SMALL_PX: Final = 72
 _WEEK: Final = timedelta(days=7)
@@ -79,7 +80,8 @@ def over_time(title: str, series: Series, /, *, small: bool = False) -> Chart | 
     drawn = series.coarser()
     unknown = len(series.bars) - len(known)
     wasted = any(bar.wasted for bar in drawn.bars.values())
-    caption: list[Child] = [f"from {spelling.day(min(known), year=True)} to {spelling.day(max(known), year=True)}"]
+    begin, end = spelling.day(min(known), year=True), spelling.day(max(known), year=True)
+    caption: list[Child] = [f"on {begin}" if begin == end else f"from {begin} to {end}"]
     if wasted:
         caption += ["; ", element("span", "wasted", class_="warning"), " at the foot of each bar"]
     if unknown:
@@ -130,7 +132,8 @@ def _bar(at: datetime, bar: Bar, series: Series, upright: Scale, *, left: float,
     says = f"{_when(at, series.bucket)}: {spelling.figure(whole, series.unit)}"
     if wasted:
         says += f", of which wasted {spelling.figure(wasted, series.unit)}"
-    start, breadth = x + gap / 2, max(slot - gap, 0.5)
+    breadth = min(max(slot - gap, 0.5), _BROADEST_PX)
+    start = x + (slot - breadth) / 2
     parts = [
         box(start, min(foot, end), breadth, max(abs(foot - end), 0.3), kind="mark warning" if whole < 0 else "mark")
     ]

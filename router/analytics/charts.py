@@ -128,7 +128,7 @@ def _curve(grid: _Grid) -> Chart | None:
     column = grid.column(name)
     pairs = zip(grid.numbers("ttl_s"), grid.numbers(name), strict=True)
     points = [(at, value) for at, value in pairs if at is not None and value is not None]
-    return steps(f"{column.title} by a cache", points, column.unit)
+    return steps(f"{column.title} with a cache", points, column.unit)
 
 
 def _latencies(grid: _Grid) -> Chart | None:

@@ -93,12 +93,18 @@ def _scrolled(
 def _row(texts: Sequence[str], units: Sequence[Unit]) -> Element:
     cells = []
     for place, (text, unit) in enumerate(zip(texts, units, strict=True)):
-        heads = place == 0 and unit in _LEFT
-        cell = element("th" if heads else "td", _shown(text, unit), class_=_LEFT.get(unit))
-        if heads:
-            cell.set("scope", "row")
-        cells.append(cell)
+        kind = _kind(text, unit)
+        if place:
+            cells.append(element("td", _shown(text, unit), class_=kind))
+        else:
+            cells.append(element("th", _shown(text, unit), class_=kind, scope="row"))
     return element("tr", *cells)
+
+
+def _kind(text: str, unit: Unit) -> str | None:
+    """Returns how a cell is set: a short word, as names of models are, on one line."""
+    word = unit == "text" and len(text) <= SHORT_WORD and " " not in text
+    return "text word" if word else _LEFT.get(unit)
 
 
 def _shown(text: str, unit: Unit) -> Element | str:

@@ -205,7 +205,7 @@ def _decimals(sizes: Sequence[Decimal]) -> int:
 
 def _at(value: Decimal, decimals: int, alone: Any, before: str, after: str = "") -> str:
     """Returns a number with so many decimals; where that would make it zero, as it is spelt alone."""
-    if value and not _rounded(value, decimals):
+    if not _rounded(value, decimals):
         return str(alone(value))
     return f"{_sign(value)}{before}{_fixed(value.copy_abs(), decimals)}{after}"
 
