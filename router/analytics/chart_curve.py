@@ -14,7 +14,8 @@ from router.analytics.html_elements import coordinate, element
 from router.analytics.tables import Unit
 
 _MOST_DOTS: Final = 24
-_MARK_PX: Final = 48
+_GAP_PX: Final = 12
+_MARGIN_PX: Final = 26
 
 
 def steps(title: str, points: Sequence[tuple[Decimal, Decimal]], unit: Unit, /) -> Chart | None:
@@ -45,7 +46,7 @@ def _curve(points: Sequence[tuple[Decimal, Decimal]], unit: Unit, width: int) ->
     written = [label.replace("-", "\N{MINUS SIGN}") for label in labels(ticks, unit)]
     left, top, bottom = widest(written) + 8, 18.0, 178.0 if width == WIDE else 148.0
     upright = Scale(low=ticks[0], high=ticks[-1], start=bottom, end=top)
-    along = Scale(low=points[0][0].log10(), high=points[-1][0].log10(), start=left + 6, end=width - 24)
+    along = Scale(low=points[0][0].log10(), high=points[-1][0].log10(), start=left + 6, end=width - _MARGIN_PX)
     parts: list[Element] = []
     for tick, label in zip(ticks, written, strict=True):
         parts.append(text(left - 8, upright(tick) + 4, label, anchor="end", kind="quiet"))
@@ -68,10 +69,12 @@ def _marks(lengths: Sequence[Decimal], along: Scale) -> list[tuple[Decimal, floa
     """Returns the lengths of time to write below the axis, and where: those of the points if they are few."""
     marks = lengths if len(lengths) <= _MOST_DOTS else durations(lengths[0], lengths[-1])
     kept: list[tuple[Decimal, float]] = []
+    free = 0.0
     for length in marks:
-        x = along(length.log10())
-        if not kept or x - kept[-1][1] >= _MARK_PX:
+        x, half = along(length.log10()), width_of(spelling.duration(length)) / 2
+        if x - half >= free and x + half <= along.end + _MARGIN_PX:
             kept.append((length, x))
+            free = x + half + _GAP_PX
     return kept
 
 

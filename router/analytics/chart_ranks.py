@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import reduce
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -11,9 +12,11 @@ from router.analytics import spelling
 from router.analytics.chart_frame import Chart, Picture, box, fitted, rule, text, widest, width_of
 from router.analytics.chart_ticks import Scale, labels, linear
 from router.analytics.html_elements import element
+from router.analytics.spelling import EXACT
 from router.analytics.tables import Unit
 
 _MOST_BARS: Final = 10
+_SHORTEST_S: Final = Decimal("0.000001")
 _PITCH: Final = 32
 _BAR: Final = 7
 _ADDS_UP: Final = frozenset({"usd", "count", "tokens"})
@@ -38,7 +41,7 @@ def ranks(title: str, entries: Ranked, unit: Unit, /, *, warning: bool = False) 
     bars = [(name, value or Decimal(0)) for name, value in shown]
     others = None
     if rest:
-        others = (f"{len(rest)} others", sum((value or Decimal(0) for _, value in rest), Decimal(0)))
+        others = (f"{len(rest)} others", reduce(EXACT.add, (value or Decimal(0) for _, value in rest)))
     unknown = len(entries) - len(known)
     return Chart(
         title=title,
@@ -76,7 +79,7 @@ def ranges(title: str, entries: Sequence[tuple[str, tuple[Decimal, ...]]], marks
         marks: what the figures are: "p50", "p95", "p99".
     """
     shown = entries[:_MOST_BARS]
-    if not any(figures[-1] > 0 for _, figures in shown):
+    if not any(figures[-1] >= _SHORTEST_S for _, figures in shown):
         return None
     return Chart(
         title=title,

@@ -80,6 +80,10 @@ def labels(ticks: Sequence[Decimal], unit: Unit, /) -> list[str]:
             return [f"{(tick * 1000).normalize():f} ms" if tick else "0" for tick in ticks]
         case "seconds" if largest < 600:
             return [f"{tick:,.{decimals}f} s" if tick else "0" for tick in ticks]
+        case "share":
+            return [f"{100 * tick:,.{max(0, decimals - 2)}f} %" if tick else "0" for tick in ticks]
+        case "count" | "tokens" | "ratio" if largest < 1000:
+            return [f"{tick:,.{decimals}f}" if tick else "0" for tick in ticks]
         case _:
             return [spelling.compact(tick, unit) if tick else "0" for tick in ticks]
 

@@ -13,6 +13,7 @@ from router.analytics import spelling
 from router.analytics.chart_frame import Chart, Picture, box, rule, text, widest, width_of
 from router.analytics.chart_ticks import Scale, calendar, labels, linear
 from router.analytics.html_elements import Child, element
+from router.analytics.spelling import EXACT
 from router.analytics.tables import Unit
 
 _MOST_BARS: Final = 180
@@ -182,4 +183,4 @@ def _long(bucket: timedelta) -> str:
 
 
 def _sum(a: Decimal | None, b: Decimal | None) -> Decimal | None:
-    return b if a is None else a if b is None else a + b
+    return b if a is None else a if b is None else EXACT.add(a, b)

@@ -7,7 +7,6 @@ their own way. A float is taken as the digits that it is printed with, so that 0
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -30,6 +29,8 @@ _STEPS: Final = ((0, ""), (3, "k"), (6, "M"), (9, "B"), (12, "T"))
 
 _DURATIONS: Final = ((Decimal(86400), "d"), (Decimal(3600), "h"), (Decimal(60), "min"), (Decimal(1), "s"))
 
+_SHORTEST_S: Final = Decimal("0.000001")
+
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -39,7 +40,7 @@ def number(value: Any, /) -> Decimal | None:
         case Decimal():
             exact = value
         case float():
-            exact = Decimal(repr(value))
+            exact = Decimal(repr(float(value)))  # a float of numpy has a repr of its own
         case int() if not isinstance(value, bool) and value.bit_length() < _BITS:
             exact = Decimal(value)
         case _:
@@ -90,6 +91,8 @@ def seconds(value: Decimal, /) -> str:
     size = value.copy_abs()
     if not size:
         return "0 s"
+    if size < _SHORTEST_S:
+        return "< 0.001 ms" if value > 0 else "> -0.001 ms"
     if size < Decimal("0.9995"):
         millis = EXACT.scaleb(size, 3)
         return f"{_sign(value)}{_fixed(millis, max(0, 1 - millis.adjusted()) if millis < 10 else 0)} ms"
@@ -105,8 +108,8 @@ def duration(value: Decimal, /) -> str:
     """Returns a round duration, as on an axis: "30 s", "5 min", "1 h", "7 d"."""
     for length, unit in _DURATIONS:
         if value >= length:
-            return f"{(value / length).normalize():,f} {unit}"
-    return f"{EXACT.scaleb(value, 3).normalize():f} ms"
+            return f"{_trimmed(value / length)} {unit}"
+    return f"{_trimmed(EXACT.scaleb(value, 3))} ms"
 
 
 def compact(value: Decimal, unit: Unit, /) -> str:
@@ -168,9 +171,11 @@ def _numbers(values: Sequence[Any], unit: Unit) -> list[str]:
     match unit:
         case "usd":
             decimals = _decimals(sizes)
-            spelt = [None if n is None else _at(n, decimals, dollars, "$") for n in numbers]
+            spelt = [
+                None if n is None else dollars(n) if _poor(n, decimals) else _with(n, decimals, "$") for n in numbers
+            ]
         case "seconds" if sizes and 1 <= max(sizes) < 600:
-            spelt = [None if n is None else _at(n, 2, seconds, "", " s") for n in numbers]
+            spelt = [None if n is None else seconds(n) if _poor(n, 2) else _with(n, 2, "", " s") for n in numbers]
         case "seconds":
             spelt = [None if n is None else seconds(n).replace(".00 s", " s") for n in numbers]
         case "share":
@@ -179,7 +184,7 @@ def _numbers(values: Sequence[Any], unit: Unit) -> list[str]:
             spelt = [None if n is None else ratio(n) for n in numbers]
         case _:
             means = any(n != n.to_integral_value(context=EXACT) for n in sizes)
-            spelt = [None if n is None else _at(n, int(means), count, "") for n in numbers]
+            spelt = [None if n is None else count(n) if _poor(n, int(means)) else _with(n, int(means)) for n in numbers]
     return [_odd(value) if text is None else text for text, value in zip(spelt, values, strict=True)]
 
 
@@ -188,10 +193,8 @@ def _odd(value: Any) -> str:
     match value:
         case None:
             return ""
-        case float() | Decimal() if math.isnan(value):
-            return ""
-        case float() | Decimal() if math.isinf(value):
-            return "∞" if value > 0 else "-∞"
+        case float() | Decimal() if not Decimal(value).is_finite():
+            return "" if Decimal(value).is_nan() else "∞" if value > 0 else "-∞"
         case _:
             return str(value)
 
@@ -203,10 +206,12 @@ def _decimals(sizes: Sequence[Decimal]) -> int:
     return max(2, min(1 - min(sizes).adjusted(), 3 - max(sizes).adjusted()))
 
 
-def _at(value: Decimal, decimals: int, alone: Any, before: str, after: str = "") -> str:
-    """Returns a number with so many decimals; where that would make it zero, as it is spelt alone."""
-    if not _rounded(value, decimals):
-        return str(alone(value))
+def _poor(value: Decimal, decimals: int) -> bool:
+    """Whether so many decimals leave less than two digits of a number, and lose some; or it is zero."""
+    return not value or (1 - value.adjusted() > decimals and value != _rounded(value, decimals))
+
+
+def _with(value: Decimal, decimals: int, before: str = "", after: str = "") -> str:
     return f"{_sign(value)}{before}{_fixed(value.copy_abs(), decimals)}{after}"
 
 
@@ -237,12 +242,17 @@ def _stepped(size: Decimal, space: str) -> str:
     power = size.adjusted()
     rounded = EXACT.scaleb(_rounded(EXACT.scaleb(size, -power), 2), power)
     step, suffix = max(step for step in _STEPS if step[0] <= rounded.adjusted())
-    text = f"{EXACT.scaleb(rounded, -step):,f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}{space}{suffix}"
+    return f"{_trimmed(EXACT.scaleb(rounded, -step))}{space}{suffix}"
 
 
 def _rounded(value: Decimal, decimals: int) -> Decimal:
     return value.quantize(Decimal(1).scaleb(-decimals), context=EXACT)
+
+
+def _trimmed(size: Decimal) -> str:
+    """Returns a number with two decimals at most, and none that are zero."""
+    text = _fixed(size, 2)
+    return text.rstrip("0").rstrip(".")
 
 
 def _fixed(size: Decimal, decimals: int | None) -> str:
