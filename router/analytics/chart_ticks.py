@@ -25,6 +25,7 @@ _DURATIONS_S: Final = (
 _HOURS: Final = (1, 3, 6, 12)
 _DAYS: Final = (1, 2, 7, 14)
 _MONTHS: Final = (1, 3, 6)
+_YEARS: Final = tuple(12 * nice * 10**power for power in range(5) for nice in (1, 2, 5))
 _EPOCH: Final = datetime(1970, 1, 5, tzinfo=UTC)
 """A Monday, from which steps of days and hours are counted."""
 
@@ -58,14 +59,15 @@ def linear(low: Decimal, high: Decimal, /, *, most: int = 5, whole: bool = False
         high = Decimal(1)
     rough = EXACT.divide(EXACT.subtract(high, low), Decimal(most))
     first = max(0, rough.adjusted()) if whole else rough.adjusted()
-    for power in count(first):
-        for nice in _NICE:
-            step = EXACT.scaleb(nice, power)
-            start = int(EXACT.divide(low, step).to_integral_value(ROUND_FLOOR))
-            end = int(EXACT.divide(high, step).to_integral_value(ROUND_CEILING))
-            if end - start < most:
-                return tuple(EXACT.multiply(step, Decimal(i)) for i in range(start, end + 1))
-    raise AssertionError  # a step above the range needs three marks at most
+    steps = (EXACT.scaleb(nice, power) for power in count(first) for nice in _NICE)
+    return next(ticks for step in steps if len(ticks := _multiples(low, high, step)) <= most)
+
+
+def _multiples(low: Decimal, high: Decimal, step: Decimal) -> tuple[Decimal, ...]:
+    """Returns the multiples of a step from the last one that is not above `low` to the first not below `high`."""
+    start = int(EXACT.divide(low, step).to_integral_value(ROUND_FLOOR))
+    end = int(EXACT.divide(high, step).to_integral_value(ROUND_CEILING))
+    return tuple(EXACT.multiply(step, Decimal(i)) for i in range(start, end + 1))
 
 
 def labels(ticks: Sequence[Decimal], unit: Unit, /) -> list[str]:
@@ -110,17 +112,9 @@ def calendar(first: datetime, last: datetime, bucket: timedelta, /, *, most: int
         if bucket <= timedelta(days=days) and (last - first) / timedelta(days=days) < most:
             marks = _every(first, last, timedelta(days=days))
             return _or_first([(at, spelling.day(at)) for at in marks], first)
-    for months in (*_MONTHS, *(12 * years for years in _years())):
-        marks = _month_starts(first, last, months)
-        if len(marks) <= most:
-            return _or_first(
-                [(at, str(at.year) if at.month == 1 else spelling.MONTHS[at.month - 1]) for at in marks], first
-            )
-    raise AssertionError  # steps of 10,000 years leave at most one mark
-
-
-def _years() -> Sequence[int]:
-    return [nice * 10**power for power in range(5) for nice in (1, 2, 5)]
+    steps = (_month_starts(first, last, months) for months in (*_MONTHS, *_YEARS))
+    starts = next(starts for starts in steps if len(starts) <= most)
+    return _or_first([(at, str(at.year) if at.month == 1 else spelling.MONTHS[at.month - 1]) for at in starts], first)
 
 
 def _or_first(marks: list[tuple[datetime, str]], first: datetime) -> list[tuple[datetime, str]]:

@@ -240,19 +240,20 @@ def test_coarser_bars_hold_the_same(rows: Sequence[tuple[int, Decimal | None, De
 
 
 @pytest.mark.parametrize(
-    ("hours", "title", "first"),
+    ("bucket_h", "rows", "title", "first"),
     [
-        (24 * 5, "Cost per hour", "3 Nov, 00:00: $1.00"),
-        (24 * 20, "Cost per 3 h", "3 Nov, 00:00: $3.00"),
-        (24 * 100, "Cost per day", "3 Nov: $24.00"),
-        (24 * 365, "Cost per week", "week from 3 Nov: $168.00"),
-        (24 * 365 * 4, "Cost per 28 d", "28 d from 27 Oct: $504.00"),
+        (1, 24 * 5, "Cost per hour", "3 Nov, 00:00: $1.00"),
+        (1, 24 * 20, "Cost per 3 h", "3 Nov, 00:00: $3.00"),
+        (1, 24 * 100, "Cost per day", "3 Nov: $24.00"),
+        (24, 365, "Cost per week", "week from 3 Nov: $7.00"),
+        (24, 365 * 4, "Cost per 28 d", "28 d from 27 Oct: $21.00"),
+        (24, 365 * 20, "Cost per 42 d", "42 d from 13 Oct: $21.00"),
     ],
 )
-def test_long_logs_are_drawn_in_longer_bars(hours: int, title: str, first: str) -> None:
+def test_long_logs_are_drawn_in_longer_bars(bucket_h: int, rows: int, title: str, first: str) -> None:
     """The longer the log, the longer is what a bar stands for; the chart says which."""
-    rows = [(START + timedelta(hours=n), 1, None, None, None) for n in range(hours)]
-    (figure,) = charts_of(table("by_hour", "Hours", DAYS, rows), "x")
+    spent = [(START + timedelta(hours=n * bucket_h), 1, None, None, None) for n in range(rows)]
+    (figure,) = charts_of(table("by_time", "Times", DAYS, spent), "x")
     assert "".join(figure.find("figcaption").itertext()).startswith(title)  # type: ignore[union-attr]  # it has one
     said = [bar.text for svg in figure.iter("svg") for bar in svg.iter("title")]
     assert said[1] == first
@@ -286,6 +287,13 @@ def test_a_curve_keeps_its_height_until_the_next_length() -> None:
     assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)
     assert y0 > y1 == y2
     assert [title.text for title in wide.iter("title")][1:] == ["1 min: $2.00", "10 min: $4.00", "1.67 h: $4.00"]
+
+
+def test_a_curve_of_many_points_has_no_dots() -> None:
+    """Where every moment is a point the line says it all, and the axis has lengths of time that people name."""
+    wide = svgs(table("cache_curve", "Curve", CURVE, [(60 * n, n, n) for n in range(1, 101)]))[0]
+    assert not list(wide.iter("circle"))
+    assert words(wide)[-5:] == ["1 min", "5 min", "15 min", "1 h", "$100"]
 
 
 def test_a_single_row_of_latencies_has_a_line_for_each_kind() -> None:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.analytics import spelling
@@ -104,6 +104,7 @@ def test_the_unknown_is_said_to_be_unknown() -> None:
     assert "None" not in WHOLE
 
 
+@settings(max_examples=60)
 @given(st.lists(texts, min_size=8, max_size=8))
 def test_no_text_becomes_markup(words: list[str]) -> None:
     """Whatever users named is shown as text: in headings, cells and charts; it makes no element and no attribute."""
