@@ -3,8 +3,9 @@
     python benchmarks/report_pictures.py FOLDER [--report FILE.html]
 
 Needs `chromium` and, for the printed pages, `pdftoppm` (Debian: chromium, poppler-utils). Without a file it takes the
-made-up report of the tests. For each device there is a picture of the first screen and one of the whole page. It fails
-if the page asks for anything but itself, says something on the console, or is wider than the screen.
+made-up report of the tests, as the pictures in docs/images do. For each device there is a picture of the first screen
+and one of the whole page. It fails if the page asks for anything but itself, says something on the console, or is wider
+than the screen.
 """
 
 from __future__ import annotations

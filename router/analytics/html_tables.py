@@ -73,7 +73,7 @@ def _scrolled(
     table: Table, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], caption: str
 ) -> Element:
     """Returns a table that scrolls in itself, by keyboard too, where the page is too narrow for it."""
-    units = [column.unit for column in table.columns]
+    units: list[Unit] = [column.unit for column in table.columns]
     head = (element("th", h, scope="col", class_=_LEFT.get(u)) for h, u in zip(headings, units, strict=True))
     return element(
         "div",

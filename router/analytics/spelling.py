@@ -96,12 +96,10 @@ def seconds(value: Decimal, /) -> str:
     if size < Decimal("0.9995"):
         millis = EXACT.scaleb(size, 3)
         return f"{_sign(value)}{_fixed(millis, max(0, 1 - millis.adjusted()) if millis < 10 else 0)} ms"
-    for length, unit in _DURATIONS:
-        if size >= (length if unit != "min" else 2 * length):
-            break
-    amount = size / length
-    text = f"{amount:,.2f}" if unit == "s" else f"{amount:,.1f}".removesuffix(".0")
-    return f"{_sign(value)}{text} {unit}"
+    if size < 120:
+        return f"{_sign(value)}{_fixed(size, 2)} s"
+    length, unit = next(step for step in _DURATIONS if size >= step[0])
+    return f"{_sign(value)}{_fixed(size / length, 1).removesuffix('.0')} {unit}"
 
 
 def duration(value: Decimal, /) -> str:

@@ -85,7 +85,7 @@ def rows_of(page: Node) -> list[list[str]]:
 @given(any_tables())
 def test_every_figure_is_shown(given_table: Table) -> None:
     """Each figure of a table is on the page once, as it is spelt in its column; the unknown is a dash, never a zero."""
-    units = [column.unit for column in given_table.columns]
+    units: list[Unit] = [column.unit for column in given_table.columns]
     columns = [
         spelling.column(values, u) for u, values in zip(units, zip(*given_table.rows, strict=True), strict=False)
     ]
