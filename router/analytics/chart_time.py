@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -42,6 +42,15 @@ class Series:
     bucket: timedelta
     unit: Unit
 
+    @classmethod
+    def of(cls, rows: Iterable[tuple[datetime, Bar]], /, *, bucket: timedelta, unit: Unit) -> Series:
+        """Returns the bars of some figures; those of one time are added up."""
+        bars: dict[datetime, Bar] = {}
+        for at, bar in rows:
+            held = bars.get(at, Bar(whole=None))
+            bars[at] = Bar(whole=_sum(held.whole, bar.whole), wasted=_sum(held.wasted, bar.wasted))
+        return cls(bars=bars, bucket=bucket, unit=unit)
+
     @property
     def first(self) -> datetime:
         """The beginning of the first bar."""
@@ -59,12 +68,8 @@ class Series:
         span = self.slots * self.bucket
         longer = (step for step in _LADDER if step > self.bucket and span / step < _MOST_BARS)
         bucket = next(longer, -(-span // (_MOST_BARS * _WEEK)) * _WEEK)
-        merged: dict[datetime, Bar] = {}
-        for at, bar in self.bars.items():
-            start = _MONDAY + (at - _MONDAY) // bucket * bucket
-            held = merged.get(start, Bar(whole=None))
-            merged[start] = Bar(whole=_sum(held.whole, bar.whole), wasted=_sum(held.wasted, bar.wasted))
-        return Series(bars=merged, bucket=bucket, unit=self.unit)
+        moved = ((_MONDAY + (at - _MONDAY) // bucket * bucket, bar) for at, bar in self.bars.items())
+        return Series.of(moved, bucket=bucket, unit=self.unit)
 
 
 def over_time(title: str, series: Series, /, *, small: bool = False) -> Chart | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
@@ -43,11 +43,10 @@ class _Grid:
         return [spelling.number(value) for value in self.values(name)]
 
     def names(self) -> list[str]:
-        """Returns what each row is about: its leading columns of text."""
-        leading = 0
-        while leading < len(self.table.columns) and self.table.columns[leading].unit == "text":
-            leading += 1
-        return [" · ".join(str(v) for v in row[:leading] if v is not None) or "\N{EN DASH}" for row in self.table.rows]
+        """Returns what each row is about: its leading columns of texts and times."""
+        keys = list(takewhile(lambda column: column.unit in {"text", "time"}, self.table.columns))
+        spelt = [spelling.column(self.values(key.name), key.unit) for key in keys]
+        return [" · ".join(filter(None, parts)) or "\N{EN DASH}" for parts in zip(*spelt, strict=True)]
 
 
 def charts_of(table: Table, name: str, /) -> list[Element]:
@@ -69,7 +68,9 @@ def _charts(grid: _Grid) -> Sequence[Chart | None]:
     match table.name:
         case "failures" if grid.has("count"):
             entries = list(zip(grid.names(), grid.numbers("count"), strict=True))
-            return [ranks(f"{grid.column('count').title} by model and class", entries, "count", warning=True)]
+            return [
+                ranks(f"Failed {grid.column('count').title.lower()} by model and class", entries, "count", warning=True)
+            ]
         case "cache_curve" if grid.has("ttl_s"):
             return [_curve(grid)]
         case name if name.startswith("waste") and first.unit == "text":
@@ -104,13 +105,9 @@ def _days(grid: _Grid) -> Sequence[Chart | None]:
         if grid.has(name):
             wholes = grid.numbers(name)
             wastes = grid.numbers("waste_usd") if name == "cost_usd" and grid.has("waste_usd") else [None] * len(wholes)
-            bars = {
-                time: Bar(whole=whole, wasted=wasted)
-                for time, whole, wasted in zip(times, wholes, wastes, strict=True)
-                if time
-            }
-            column = grid.column(name)
-            series = Series(bars=bars, bucket=bucket, unit=column.unit)
+            column, figures = grid.column(name), zip(times, wholes, wastes, strict=True)
+            rows = ((time, Bar(whole=whole, wasted=wasted)) for time, whole, wasted in figures if time)
+            series = Series.of(rows, bucket=bucket, unit=column.unit)
             charts.append(over_time(column.title, series, small=name != "cost_usd"))
     return charts
 

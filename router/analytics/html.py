@@ -121,15 +121,12 @@ def _brief(value: Any, column: Column) -> Element | str:
 
 def key_figures(report: Report, /) -> list[tuple[Column, Any]]:
     """Returns the figures that matter most, at most six, from the tables of the summary that have one row."""
-    found = {
-        column.name: (column, value)
-        for section in report.sections
-        if section is _summary(report)
-        for table in section.tables
-        if len(table.rows) == 1
-        for column, value in zip(table.columns, table.rows[0], strict=True)
-        if value is not None and column.unit not in {"text", "time"}
-    }
+    summary = _summary(report)
+    found: dict[str, tuple[Column, Any]] = {}
+    for table in summary.tables if summary else ():
+        for column, value in zip(table.columns, table.rows[0], strict=True) if len(table.rows) == 1 else ():
+            if value is not None and column.unit not in {"text", "time"}:
+                found.setdefault(column.name, (column, value))  # a later table may be about a part of the requests
     chosen = [next((name for name in names if name in found), None) for names in _KEY_FIGURES]
     known = [name for name in chosen if name is not None]
     return [found[name] for name in known] or list(found.values())[: len(_KEY_FIGURES)]

@@ -15,6 +15,9 @@ LONG_ROWS: Final = 15
 
 HEAD_ROWS: Final = 10
 
+BROAD_COLUMNS: Final = 10
+"""A table of more columns is printed across a page of its own."""
+
 _LEFT: Final[dict[Unit, str]] = {"text": "text", "time": "time"}
 
 
@@ -83,7 +86,7 @@ def _scrolled(
             element("thead", element("tr", *head)),
             element("tbody", *(_row(row, units) for row in rows)),
         ),
-        class_="scroll",
+        class_="scroll broad" if len(units) > BROAD_COLUMNS else "scroll",
         role="region",
         tabindex=0,
         aria_labelledby=caption,

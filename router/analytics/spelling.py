@@ -7,7 +7,7 @@ their own way. A float is taken as the digits that it is printed with, so that 0
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final, assert_never
@@ -71,11 +71,11 @@ def share(value: Decimal, /) -> str:
 
     It has two digits of what it is, or of what it lacks to the whole: "99.987 %".
     """
-    percent = EXACT.multiply(value, Decimal(100))
-    nearest = min(percent.copy_abs(), EXACT.subtract(percent, Decimal(100)).copy_abs())
-    rounded = _rounded(percent, max(1, min(4, 1 - nearest.adjusted())) if nearest else 1)
-    if not nearest or rounded not in (0, 100):
-        return f"{_sign(rounded)}{rounded.copy_abs():,f} %"
+    percent, rest = _percent(value)
+    rounded = _rounded(percent, _decimals_of_share(rest))
+    if not rest or rounded not in (0, 100):
+        whole, _, fraction = f"{rounded.copy_abs():,f}".partition(".")
+        return f"{_sign(rounded)}{whole}.{fraction.rstrip('0'):0<1} %"
     if percent < 1:
         return "< 0.0001 %" if percent > 0 else "> -0.0001 %"
     return "> 99.9999 %" if percent < 100 else "> 100 %"
@@ -165,25 +165,44 @@ def utc(value: Any, /) -> datetime | None:
 
 def _numbers(values: Sequence[Any], unit: Unit) -> list[str]:
     numbers = [number(value) for value in values]
-    sizes = [abs(n) for n in numbers if n]
+    spell = _speller([n for n in numbers if n is not None], unit)
+    return [_odd(value) if n is None else spell(n) for n, value in zip(numbers, values, strict=True)]
+
+
+def _speller(numbers: Sequence[Decimal], unit: Unit) -> Callable[[Decimal], str]:
+    """Returns how to spell numbers beside each other: with the same decimals, but alone where those are too few."""
+    sizes = [n.copy_abs() for n in numbers if n]
     match unit:
         case "usd":
             decimals = _decimals(sizes)
-            spelt = [
-                None if n is None else dollars(n) if _poor(n, decimals) else _with(n, decimals, "$") for n in numbers
-            ]
+            return lambda n: dollars(n) if _poor(n, decimals) else _with(n, decimals, "$")
         case "seconds" if sizes and 1 <= max(sizes) < 600:
-            spelt = [None if n is None else seconds(n) if _poor(n, 2) else _with(n, 2, "", " s") for n in numbers]
+            return lambda n: seconds(n) if _poor(n, 2) else _with(n, 2, "", " s")
         case "seconds":
-            spelt = [None if n is None else seconds(n).replace(".00 s", " s") for n in numbers]
+            return lambda n: seconds(n).replace(".00 s", " s")
         case "share":
-            spelt = [None if n is None else share(n) for n in numbers]
+            decimals = max((min(2, _decimals_of_share(_percent(n)[1])) for n in numbers), default=1)
+            return lambda n: share(n) if _poor_share(n, decimals) else _with(_percent(n)[0], decimals, "", " %")
         case "ratio":
-            spelt = [None if n is None else ratio(n) for n in numbers]
+            return ratio
         case _:
-            means = any(n != n.to_integral_value(context=EXACT) for n in sizes)
-            spelt = [None if n is None else count(n) if _poor(n, int(means)) else _with(n, int(means)) for n in numbers]
-    return [_odd(value) if text is None else text for text, value in zip(spelt, values, strict=True)]
+            decimals = int(any(n != n.to_integral_value(context=EXACT) for n in sizes))
+            return lambda n: count(n) if _poor(n, decimals) else _with(n, decimals)
+
+
+def _percent(value: Decimal) -> tuple[Decimal, Decimal]:
+    """Returns a share in percent, and how far it is from nothing or the whole, whichever is nearer."""
+    percent = EXACT.multiply(value, Decimal(100))
+    return percent, min(percent.copy_abs(), EXACT.subtract(percent, Decimal(100)).copy_abs())
+
+
+def _poor_share(value: Decimal, decimals: int) -> bool:
+    _, rest = _percent(value)
+    return bool(rest) and _poor(rest, decimals)
+
+
+def _decimals_of_share(rest: Decimal) -> int:
+    return max(1, min(4, 1 - rest.adjusted())) if rest else 1
 
 
 def _odd(value: Any) -> str:

@@ -83,7 +83,7 @@ def boxes(svg: Element, kind: str) -> list[tuple[float, float, float, float]]:
             table(
                 "failures", "F", ("m M text", "class C text", "count Attempts count"), [("a", "b", 2), ("a", "c", 1)]
             ),
-            ["Attempts by model and class"],
+            ["Failed attempts by model and class"],
         ),
         (table("failures", "F", ("m M text",), [("a",), ("b",)]), []),
         (table("waste", "Kinds", ("kind K text", "usd U usd"), [("a", 2), ("b", 1)]), ["Kinds, in dollars"]),
@@ -217,6 +217,23 @@ def test_losses_hang_below_the_axis() -> None:
     losses = svgs(days([-1, -2]))[0]
     assert not boxes(losses, "mark")
     assert len(boxes(losses, "mark warning")) == 2
+
+
+def test_rows_of_one_day_are_added_up() -> None:
+    """Where days are split by model or team, a bar is the whole of its day."""
+    rows = [(START + timedelta(days=n // 2), n + 1, 1, None, None) for n in range(4)]
+    wide = svgs(table("by_day_team", "Days", DAYS, rows))[0]
+    assert [title.text for title in wide.iter("title")][1:] == [
+        "3 Nov: $3.00, of which wasted $2.00",
+        "4 Nov: $7.00, of which wasted $2.00",
+    ]
+
+
+def test_names_are_all_that_a_row_is_about() -> None:
+    """A bar of a table by team and day says both."""
+    kinds = ("team Team text", "day Day time", "cost_usd Cost usd")
+    (svg,) = svgs(table("by_team_day", "T", kinds, [("a", START, 2), ("b", START, 1), (None, None, 1)]))
+    assert words(svg)[::2] == ["a · 2025-11-03", "b · 2025-11-03", "\N{EN DASH}"]
 
 
 def test_missing_days_leave_a_gap() -> None:

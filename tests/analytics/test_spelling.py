@@ -61,6 +61,9 @@ def test_money_in_a_column_has_the_decimals_of_its_smallest(values: list[str], t
         (1e-9, "< 0.0001 %"),
         (-1e-9, "> -0.0001 %"),
         (1 - 1e-9, "> 99.9999 %"),
+        (0.9991, "99.91 %"),
+        (0.999871, "99.987 %"),
+        (0.00041, "0.041 %"),
         (1 + 1e-9, "> 100 %"),
         (-0.12, "-12.0 %"),
         (2, "200.0 %"),
@@ -69,6 +72,18 @@ def test_money_in_a_column_has_the_decimals_of_its_smallest(values: list[str], t
 def test_a_share_is_the_whole_only_if_it_is(share: float, text: str) -> None:
     """A share has two digits of what it is or lacks to the whole; 0 % and 100 % are exact."""
     assert spelling.figure(share, "share") == text
+
+
+def test_shares_in_a_column() -> None:
+    """Shares beside each other have one decimal, or two where one of them needs two."""
+    assert spelling.column([0.46, 0.1, 0], "share") == ["46.0 %", "10.0 %", "0.0 %"]
+    assert spelling.column([0.46, 0.0084, None, 1, 0.00041], "share") == [
+        "46.00 %",
+        "0.84 %",
+        "",
+        "100.00 %",
+        "0.041 %",
+    ]
 
 
 @pytest.mark.parametrize(
