@@ -7,6 +7,7 @@ is lost: what a column does not have, `explain` and the backtest find there.
 from __future__ import annotations
 
 import json
+from hashlib import blake2b
 from typing import Any, Final
 
 USD: Final = "DECIMAL(38, 18)"
@@ -125,7 +126,8 @@ def projection(lines: str, /) -> str:
     """Returns the query that makes the columns of lines.
 
     Args:
-        lines: SQL of a relation with a column `line`, each the JSON of a decision.
+        lines: SQL of a relation with a column `line`, each the JSON of a decision. What is none has a row too, and no
+            `trace_id` or no `schema`.
     """
     columns = ",\n  ".join(f"{expression} AS {name}" for name, expression in COLUMNS.items())
     return f"""
@@ -135,7 +137,11 @@ FROM (
   SELECT line, r, answered, CASE WHEN answered IS NULL THEN r.lookup.hit.usage ELSE answered.usage END AS got
   FROM (
     SELECT line, r, {_ANSWERED} AS answered
-    FROM (SELECT line, json_transform(line, '{SHAPE}') AS r FROM {lines})
+    FROM (SELECT line, TRY(json_transform(line, '{SHAPE}')) AS r FROM {lines})
   )
 )
 """  # noqa: S608 - made of the constants above
+
+
+VERSION: Final = blake2b(projection("lines").encode(), digest_size=8).hexdigest()
+"""Of the columns: a Parquet file that another one wrote is read from its lines, since how a column is made changed."""

@@ -1,0 +1,167 @@
+"""Lines into columns: a slice of a JSONL log as Parquet files by date, and the lines that are no decisions.
+
+The line itself is never copied through DuckDB: it transforms what it reads in order, so that the lines stand beside
+the columns again without a join.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import duckdb
+import numpy as np
+import orjson
+import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
+import pyarrow.compute as pc  # type: ignore[import-untyped]
+from pyarrow import parquet
+
+from router.analytics.columns import VERSION, projection
+from router.analytics.sources import Piece
+from router.analytics.store import ASIDE, AsideFile, DataFile, sync_folder, write_durably
+from router.core.record import SCHEMA
+
+_BATCH_LINES: Final = 8192
+_ROW_GROUP: Final = 65_536
+_NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
+"""What a missing date is called in a folder's name; readers of Hive's layout take it for NULL."""
+_SEARCHED: Final = ("schema", "time", "input_tokens", "output_tokens", "cost_usd")
+"""Columns whose least and largest value is worth a place in the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What a slice holds.
+
+    Attributes:
+        table: the decisions, with the columns of the view.
+        aside: the other lines, with their newlines, and why they are no decisions.
+    """
+
+    table: Any
+    aside: tuple[tuple[bytes, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """The files that a slice became; none counts yet."""
+
+    files: tuple[DataFile, ...]
+    aside: tuple[AsideFile, ...]
+    newer: int
+
+
+def parsed(connection: duckdb.DuckDBPyConnection, pieces: Iterable[Piece], /) -> Parsed:
+    """Returns the decisions of a slice, and its other lines. Blank lines are nothing."""
+    arrays, aside = [], []
+    for piece in pieces:
+        data, torn = _text(piece.data)
+        aside += torn
+        arrays.append(_lines(data))
+    lines = pa.chunked_array(arrays, pa.string())
+    connection.register("lines", pa.Table.from_batches(pa.table({"line": lines}).to_batches(_BATCH_LINES)))
+    try:
+        query = f"SELECT * EXCLUDE (record) FROM ({projection('lines')})"  # noqa: S608 - of our own names
+        table = connection.sql(query).to_arrow_table()
+    finally:
+        connection.unregister("lines")
+    table = table.append_column("record", lines)
+    good = pc.and_(pc.is_valid(table["trace_id"]), pc.is_valid(table["schema"]))
+    if not pc.all(good).as_py():
+        bad = (line.encode() + b"\n" for line in lines.filter(pc.invert(good)).to_pylist())
+        aside += [(line, _reason(line)) for line in bad if line.strip()]
+        table = table.filter(good)
+    return Parsed(table=table, aside=tuple(aside))
+
+
+def write(found: Parsed, folder: Path, /) -> Written:
+    """Writes a slice below a folder, durably, under names that nobody else uses."""
+    files = [_write_date(table, folder, date) for date, table in _by_date(found.table)]
+    aside = []
+    if found.aside:
+        (folder / ASIDE).mkdir(parents=True, exist_ok=True)
+        name = f"{ASIDE}/{uuid4().hex}.jsonl"
+        write_durably(folder / name, b"".join(line for line, _ in found.aside))
+        sync_folder(folder / ASIDE)
+        aside.append(AsideFile(name=name, reasons=Counter(reason for _, reason in found.aside)))
+    if files or aside:
+        sync_folder(folder)
+    newer = pc.sum(pc.greater(found.table["schema"], SCHEMA)).as_py() or 0
+    return Written(files=tuple(files), aside=tuple(aside), newer=newer)
+
+
+def _text(data: bytes) -> tuple[bytes, list[tuple[bytes, str]]]:
+    """Returns the lines that are text, and the others."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        lines = [line + b"\n" for line in data.split(b"\n")[:-1]]
+        good = [line for line in lines if _is_text(line)]
+        return b"".join(good), [(line, "not_utf8") for line in lines if not _is_text(line)]
+    return data, []
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _lines(data: bytes) -> Any:
+    """Returns the lines as an array of strings, without their newlines.
+
+    All that is between two newlines is one value and each newline another; every second of these is a line.
+    """
+    newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    offsets = np.zeros(2 * len(newlines) + 1, np.int32)
+    offsets[1::2] = newlines
+    offsets[2::2] = newlines + 1
+    both = pa.StringArray.from_buffers(2 * len(newlines), pa.py_buffer(offsets), pa.py_buffer(data))
+    return both.take(pa.array(np.arange(0, 2 * len(newlines), 2, dtype=np.int32)))
+
+
+def _reason(line: bytes) -> str:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return "not_json"
+    return "no_decision"
+
+
+def _by_date(table: Any) -> Sequence[tuple[str, Any]]:
+    """Returns the rows of each day in UTC, under the name of the day."""
+    days = pc.strftime(table["time"], "%Y-%m-%d")
+    names = sorted(pc.unique(days).to_pylist(), key=lambda day: day or "")
+    if len(names) == 1:
+        return [(names[0] or _NO_DATE, table)]
+    return [
+        (day or _NO_DATE, table.filter(pc.is_null(days) if day is None else pc.fill_null(pc.equal(days, day), False)))  # noqa: FBT003 - pyarrow's signature
+        for day in names
+    ]
+
+
+def _write_date(table: Any, folder: Path, date: str) -> DataFile:
+    name = f"date={date}/part-{uuid4().hex}.parquet"
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        parquet.write_table(
+            table,
+            file,
+            compression="zstd",
+            compression_level=1,
+            row_group_size=_ROW_GROUP,
+            use_dictionary=[column for column in table.column_names if column not in {"record", "trace_id", "key"}],
+            write_statistics=list(_SEARCHED),
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+    return DataFile(name=name, records=table.num_rows, columns=VERSION, size=path.stat().st_size)

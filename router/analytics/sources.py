@@ -1,0 +1,180 @@
+"""The JSONL files of a log: which there are, how far each was read, and what comes next, in slices of whole lines.
+
+A file is known by its name and a digest of its first line, since names of processes recur. A last line without its
+newline is still being written, or was torn; it is left for next time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from router.errors import ConfigError
+
+_HEAD_BYTES: Final = 64 * 1024
+"""Of a first line: enough for the trace id in it, whatever else it holds."""
+_TAIL_BYTES: Final = 256
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SourceId:
+    """A source as commits name it.
+
+    Attributes:
+        name: of the file, without its folder.
+        head: digest of its first line.
+    """
+
+    name: str
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a source was read.
+
+    Attributes:
+        end: bytes; just after a newline.
+        tail: digest of the last bytes before, by which a renamed file is known again.
+    """
+
+    end: int
+    tail: str
+
+
+Marks = Mapping[SourceId, Mark]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Whole lines of one source.
+
+    Attributes:
+        path: the file.
+        start: where in the file they begin.
+        data: the lines, each with its newline.
+        tail: digest of the last bytes.
+    """
+
+    source: SourceId
+    path: Path
+    start: int
+    data: bytes
+    tail: str
+
+    @property
+    def end(self) -> int:
+        """Where in the file they end."""
+        return self.start + len(self.data)
+
+
+def jsonl_files(path: Path, /) -> list[Path]:
+    """Returns the files of a log: itself, or those of the folder, by name.
+
+    Raises:
+        ConfigError: there is no such log.
+    """
+    if path.is_dir():
+        return sorted(path.glob("*.jsonl"))
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such log; name a log file, or a folder with *.jsonl files")
+    return [path]
+
+
+def mark_of(source: SourceId, path: Path, marks: Marks, /) -> int:
+    """Returns how far a file was read, also where it had another name then."""
+    if known := marks.get(source):
+        return known.end
+    renamed = (m for s, m in marks.items() if s.head == source.head and not path.with_name(s.name).exists())
+    with path.open("rb") as file:
+        return max((m.end for m in renamed if _tail_before(file, m.end) == m.tail), default=0)
+
+
+def source_of(path: Path, /) -> SourceId | None:
+    """Returns what a file is known by; None where its first line has not ended yet.
+
+    Raises:
+        FileNotFoundError: it was removed meanwhile.
+    """
+    with path.open("rb") as file:
+        head = file.readline(_HEAD_BYTES)
+    if not head.endswith(b"\n") and len(head) < _HEAD_BYTES:
+        return None
+    return SourceId(path.name, blake2b(head, digest_size=16).hexdigest())
+
+
+def slices(paths: Sequence[Path], marks: Marks, /, *, size: int) -> Iterator[list[Piece]]:
+    """Yields what of the files was not read yet, oldest name first, in lists of about `size` bytes.
+
+    One that holds a longer line is as long as that line. What is written while this runs may come or not.
+    """
+    found: list[Piece] = []
+    room = size
+    for path in paths:
+        for piece in _pieces(path, marks, size):
+            found.append(piece)
+            room -= len(piece.data)
+            if room <= 0:
+                yield found
+                found, room = [], size
+    if found:
+        yield found
+
+
+def unread_bytes(paths: Sequence[Path], marks: Marks, /) -> int:
+    """Returns how much was not read yet, half lines included."""
+    total = 0
+    for path in paths:
+        if (source := source_of(path)) is not None:
+            total += max(0, path.stat().st_size - mark_of(source, path, marks))
+    return total
+
+
+def _pieces(path: Path, marks: Marks, size: int) -> Iterator[Piece]:
+    source = source_of(path)
+    if source is None:
+        return
+    start = mark_of(source, path, marks)
+    with path.open("rb", buffering=0) as file:  # what is read is large, and need not be copied once more
+        whole = os.fstat(file.fileno()).st_size
+        while start < whole:
+            data = _whole_lines(file, start, min(size, whole - start))
+            if not data:
+                return
+            end = start + len(data)
+            yield Piece(source=source, path=path, start=start, data=data, tail=_tail_before(file, end))
+            start = end
+
+
+def _whole_lines(file: BinaryIO, start: int, size: int) -> bytes:
+    """Returns at most `size` bytes of whole lines; where the first line is longer, that line; or nothing."""
+    file.seek(start)
+    data = _read(file, size)
+    cut = data.rfind(b"\n") + 1
+    if cut:
+        return data if cut == len(data) else data[:cut]
+    parts = [data]
+    while more := _read(file, size):
+        cut = more.find(b"\n") + 1
+        parts.append(more[:cut] if cut else more)
+        if cut:
+            return b"".join(parts)
+    return b""
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    """Returns so many bytes, fewer only at the end of the file; one read of the system may stop short at 2 GB."""
+    parts: list[bytes] = []
+    while size > 0 and (part := file.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _tail_before(file: BinaryIO, end: int) -> str:
+    file.seek(max(0, end - _TAIL_BYTES))
+    return blake2b(file.read(min(end, _TAIL_BYTES)), digest_size=16).hexdigest()
