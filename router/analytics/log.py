@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,7 @@ def opened(
         connected(memory_mb, threads, scratch) as connection,
     ):
         contents = _contents(connection, Path(path), Path(scratch), progress, slice_bytes)
-        connection.execute(f"CREATE TEMP VIEW decisions AS {_view(contents)}")
+        connection.execute(f"CREATE TEMP VIEW decisions AS {_rows(contents.compacted, contents.recent)}")
         connection.execute("CREATE TEMP TABLE aside (reason VARCHAR, lines BIGINT)")
         for reason, lines in sorted(contents.aside.items()):
             connection.execute("INSERT INTO aside VALUES (?, ?)", [reason, lines])
@@ -120,7 +120,7 @@ def _contents_now(
     recent: list[Path] = []
     aside = _counted(state)
     done, newer = 0, state.newer
-    for pieces in slices(sources, state.marks, size=slice_bytes):
+    for pieces in slices(sources, state.marks, size=slice_bytes, unfinished=True):
         written = write(parsed(connection, pieces), scratch)
         recent += [scratch / file.name for file in written.files]
         for file in written.aside:
@@ -140,18 +140,23 @@ def _counted(state: State) -> Counter[str]:
     return counts
 
 
-def _view(contents: Contents) -> str:
-    """Returns the query of the view: files of these columns as they are, those of other versions from their lines."""
-    current = [str(path) for path, file in contents.compacted if file.columns == VERSION]
-    others = [str(path) for path, file in contents.compacted if file.columns != VERSION]
+def rows_of(store: Path, files: Iterable[DataFile], /) -> str:
+    """Returns the query of all columns of data files."""
+    return _rows([(store / file.name, file) for file in files], ())
+
+
+def _rows(compacted: Sequence[tuple[Path, DataFile]], recent: Sequence[Path]) -> str:
+    """Returns the query of all columns: files that have them as they are, those of other versions from their lines."""
+    current = [path for path, file in compacted if file.columns == VERSION]
+    others = [path for path, file in compacted if file.columns != VERSION]
     parts = []
-    if files := [*current, *map(str, contents.recent)]:
+    if files := [*current, *recent]:
         parts.append(f"SELECT {', '.join(COLUMNS)} FROM {_parquet(files)}")  # noqa: S608 - of our own names
     if others:
         parts.append(projection(f"(SELECT record AS line FROM {_parquet(others)})"))  # noqa: S608 - of our own names
     return "\nUNION ALL\n".join(parts or [projection("(SELECT NULL::VARCHAR AS line LIMIT 0)")])
 
 
-def _parquet(files: list[str]) -> str:
-    names = ", ".join("'" + name.replace("'", "''") + "'" for name in files)
+def _parquet(files: Iterable[Path]) -> str:
+    names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     return f"read_parquet([{names}], hive_partitioning = false)"

@@ -30,6 +30,8 @@ _BATCH_LINES: Final = 8192
 _ROW_GROUP: Final = 65_536
 _NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """What a missing date is called in a folder's name; readers of Hive's layout take it for NULL."""
+_UNIQUE: Final = frozenset({"record", "trace_id", "request_id", "key", "latency_s"})
+"""Columns of which a dictionary would be as long as they are."""
 _SEARCHED: Final = ("schema", "time", "input_tokens", "output_tokens", "cost_usd")
 """Columns whose least and largest value is worth a place in the file."""
 
@@ -148,20 +150,35 @@ def _by_date(table: Any) -> Sequence[tuple[str, Any]]:
 
 
 def _write_date(table: Any, folder: Path, date: str) -> DataFile:
-    name = f"date={date}/part-{uuid4().hex}.parquet"
+    return write_rows(table.to_reader(_ROW_GROUP), folder, f"date={date}")
+
+
+def write_rows(rows: Any, folder: Path, date: str, /) -> DataFile:
+    """Writes a Parquet file, durably, under a name that nobody else uses.
+
+    Args:
+        rows: an Arrow reader, whose batches become row groups.
+        folder: the store.
+        date: the folder in it, "date=2026-11-28".
+    """
+    name = f"{date}/part-{uuid4().hex}.parquet"
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
+    records = 0
+    repeating = [column for column in rows.schema.names if column not in _UNIQUE]
     with path.open("xb") as file:
-        parquet.write_table(
-            table,
+        with parquet.ParquetWriter(
             file,
+            rows.schema,
             compression="zstd",
             compression_level=1,
-            row_group_size=_ROW_GROUP,
-            use_dictionary=[column for column in table.column_names if column not in {"record", "trace_id", "key"}],
+            use_dictionary=repeating,
             write_statistics=list(_SEARCHED),
-        )
+        ) as writer:
+            for batch in rows:
+                writer.write_batch(batch)
+                records += batch.num_rows
         file.flush()
         os.fsync(file.fileno())
     sync_folder(path.parent)
-    return DataFile(name=name, records=table.num_rows, columns=VERSION, size=path.stat().st_size)
+    return DataFile(name=name, records=records, columns=VERSION, size=path.stat().st_size)

@@ -13,6 +13,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import orjson
+
 from router.errors import ConfigError
 
 _HEAD_BYTES: Final = 64 * 1024
@@ -107,20 +109,24 @@ def source_of(path: Path, /) -> SourceId | None:
     return SourceId(path.name, blake2b(head, digest_size=16).hexdigest())
 
 
-def slices(paths: Sequence[Path], marks: Marks, /, *, size: int) -> Iterator[list[Piece]]:
-    """Yields what of the files was not read yet, oldest name first, in lists of about `size` bytes.
+def slices(paths: Sequence[Path], marks: Marks, /, *, size: int, unfinished: bool = False) -> Iterator[list[Piece]]:
+    """Yields what of the files was not read yet, oldest name first, in lists of at most `size` bytes.
 
-    One that holds a longer line is as long as that line. What is written while this runs may come or not.
+    A line that is longer comes alone. What is written while this runs may come or not.
+
+    Args:
+        size: in bytes.
+        unfinished: whether a last line comes too that lacks its newline, but is a whole JSON object.
     """
     found: list[Piece] = []
     room = size
     for path in paths:
-        for piece in _pieces(path, marks, size):
-            found.append(piece)
-            room -= len(piece.data)
-            if room <= 0:
+        for piece in _pieces(path, marks, size, unfinished=unfinished):
+            if found and len(piece.data) > room:
                 yield found
                 found, room = [], size
+            found.append(piece)
+            room -= len(piece.data)
     if found:
         yield found
 
@@ -134,9 +140,11 @@ def unread_bytes(paths: Sequence[Path], marks: Marks, /) -> int:
     return total
 
 
-def _pieces(path: Path, marks: Marks, size: int) -> Iterator[Piece]:
+def _pieces(path: Path, marks: Marks, size: int, *, unfinished: bool) -> Iterator[Piece]:
     source = source_of(path)
     if source is None:
+        if unfinished and (data := _object(path.read_bytes())):
+            yield Piece(source=SourceId(path.name, ""), path=path, start=0, data=data, tail="")
         return
     start = mark_of(source, path, marks)
     with path.open("rb", buffering=0) as file:  # what is read is large, and need not be copied once more
@@ -144,10 +152,25 @@ def _pieces(path: Path, marks: Marks, size: int) -> Iterator[Piece]:
         while start < whole:
             data = _whole_lines(file, start, min(size, whole - start))
             if not data:
-                return
+                break
             end = start + len(data)
             yield Piece(source=source, path=path, start=start, data=data, tail=_tail_before(file, end))
             start = end
+        if unfinished and start < whole:
+            file.seek(start)
+            if data := _object(_read(file, whole - start)):
+                yield Piece(source=source, path=path, start=start, data=data, tail="")
+
+
+def _object(line: bytes) -> bytes:
+    """Returns a line with its newline if it is a JSON object, which nothing can be added to; else nothing."""
+    if line.startswith(b"{") and b"\n" not in line:
+        try:
+            orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return b""
+        return line + b"\n"
+    return b""
 
 
 def _whole_lines(file: BinaryIO, start: int, size: int) -> bytes:
