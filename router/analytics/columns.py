@@ -75,7 +75,11 @@ _SHAPE: Final[dict[str, Any]] = {
 
 SHAPE: Final = json.dumps(_SHAPE)
 
-_ANSWERED: Final = "list_filter(r.attempts, lambda a: a.outcome = 'answer' AND a.model = r.model)[-1]"
+_ANSWERED: Final = (
+    "CASE WHEN r.attempts[-1].outcome = 'answer' AND r.attempts[-1].model = r.model THEN r.attempts[-1] "
+    "ELSE list_filter(r.attempts, lambda a: a.outcome = 'answer' AND a.model = r.model)[-1] END"
+)
+"""The last attempt, in nearly all records, which is found quicker so."""
 
 COLUMNS: Final[dict[str, str]] = {
     "schema": "r.schema",

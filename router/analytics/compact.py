@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
 
 from router.analytics.columns import VERSION
 from router.analytics.log import SLICE_BYTES, Progress, connected, rows_of
-from router.analytics.parsing import parsed, write, write_rows
+from router.analytics.parsing import ROW_GROUP, parsed, write, write_rows
 from router.analytics.sources import Mark, Piece, jsonl_files, mark_of, slices, source_of, unread_bytes
 from router.analytics.store import (
     ASIDE,
@@ -241,8 +242,9 @@ def _merge(connection: duckdb.DuckDBPyConnection, store: Path, done: Compacted) 
         state = read_state(store)
         if not all(file.name in state.files for file in group):
             continue
-        rows = connection.sql(rows_of(store, group)).to_arrow_reader(65_536)
-        file = write_rows(rows, store, group[0].name.partition("/")[0])
+        rows = connection.sql(rows_of(store, group)).to_arrow_reader(ROW_GROUP)
+        tables = (pa.Table.from_batches([batch]) for batch in rows)
+        file = write_rows(tables, rows.schema, store, group[0].name.partition("/")[0])
         change = Commit(added=(file,), removed=tuple(f.name for f in group))
         if _committed(store, state, change) is None:
             _discard(store, change)

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -27,7 +28,8 @@ from router.analytics.store import ASIDE, AsideFile, DataFile, sync_folder, writ
 from router.core.record import SCHEMA
 
 _BATCH_LINES: Final = 8192
-_ROW_GROUP: Final = 65_536
+ROW_GROUP: Final = 122_880
+"""Rows: what one thread reads at a time, and what is skipped by the least and largest value."""
 _NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """What a missing date is called in a folder's name; readers of Hive's layout take it for NULL."""
 _UNIQUE: Final = frozenset({"record", "trace_id", "request_id", "key", "latency_s"})
@@ -83,7 +85,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, pieces: Iterable[Piece], /) ->
 
 def write(found: Parsed, folder: Path, /) -> Written:
     """Writes a slice below a folder, durably, under names that nobody else uses."""
-    files = [_write_date(table, folder, date) for date, table in _by_date(found.table)]
+    files = [write_rows([table], table.schema, folder, day) for day, table in _by_date(found.table)]
     aside = []
     if found.aside:
         (folder / ASIDE).mkdir(parents=True, exist_ok=True)
@@ -117,16 +119,12 @@ def _is_text(line: bytes) -> bool:
 
 
 def _lines(data: bytes) -> Any:
-    """Returns the lines as an array of strings, without their newlines.
-
-    All that is between two newlines is one value and each newline another; every second of these is a line.
-    """
+    """Returns the lines as an array of strings, without their newlines."""
     newlines = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-    offsets = np.zeros(2 * len(newlines) + 1, np.int32)
-    offsets[1::2] = newlines
-    offsets[2::2] = newlines + 1
-    both = pa.StringArray.from_buffers(2 * len(newlines), pa.py_buffer(offsets), pa.py_buffer(data))
-    return both.take(pa.array(np.arange(0, 2 * len(newlines), 2, dtype=np.int32)))
+    offsets = np.zeros(len(newlines) + 1, np.int32)
+    offsets[1:] = newlines - np.arange(len(newlines))
+    text = data.replace(b"\n", b"")
+    return pa.StringArray.from_buffers(len(newlines), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
 def _reason(line: bytes) -> str:
@@ -139,45 +137,47 @@ def _reason(line: bytes) -> str:
 
 def _by_date(table: Any) -> Sequence[tuple[str, Any]]:
     """Returns the rows of each day in UTC, under the name of the day."""
-    days = pc.strftime(table["time"], "%Y-%m-%d")
-    names = sorted(pc.unique(days).to_pylist(), key=lambda day: day or "")
+    if not table.num_rows:
+        return []
+    days = pc.cast(table["time"], pa.date32())
+    names = pc.unique(days).to_pylist()
     if len(names) == 1:
-        return [(names[0] or _NO_DATE, table)]
+        return [(_folder(names[0]), table)]
     return [
-        (day or _NO_DATE, table.filter(pc.is_null(days) if day is None else pc.fill_null(pc.equal(days, day), False)))  # noqa: FBT003 - pyarrow's signature
+        (_folder(day), table.filter(pc.is_null(days) if day is None else pc.equal(days, pa.scalar(day, pa.date32()))))
         for day in names
     ]
 
 
-def _write_date(table: Any, folder: Path, date: str) -> DataFile:
-    return write_rows(table.to_reader(_ROW_GROUP), folder, f"date={date}")
+def _folder(day: date | None) -> str:
+    return f"date={_NO_DATE if day is None else day.isoformat()}"
 
 
-def write_rows(rows: Any, folder: Path, date: str, /) -> DataFile:
+def write_rows(tables: Iterable[Any], schema: Any, folder: Path, day: str, /) -> DataFile:
     """Writes a Parquet file, durably, under a name that nobody else uses.
 
     Args:
-        rows: an Arrow reader, whose batches become row groups.
+        tables: of Arrow; they are never all in memory.
+        schema: of all of them.
         folder: the store.
-        date: the folder in it, "date=2026-11-28".
+        day: the folder in it, "date=2026-11-28".
     """
-    name = f"{date}/part-{uuid4().hex}.parquet"
+    name = f"{day}/part-{uuid4().hex}.parquet"
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     records = 0
-    repeating = [column for column in rows.schema.names if column not in _UNIQUE]
     with path.open("xb") as file:
         with parquet.ParquetWriter(
             file,
-            rows.schema,
+            schema,
             compression="zstd",
             compression_level=1,
-            use_dictionary=repeating,
+            use_dictionary=[column for column in schema.names if column not in _UNIQUE],
             write_statistics=list(_SEARCHED),
         ) as writer:
-            for batch in rows:
-                writer.write_batch(batch)
-                records += batch.num_rows
+            for table in tables:
+                writer.write_table(table, row_group_size=ROW_GROUP)
+                records += table.num_rows
         file.flush()
         os.fsync(file.fileno())
     sync_folder(path.parent)

@@ -20,6 +20,8 @@ from router.errors import ConfigError
 _HEAD_BYTES: Final = 64 * 1024
 """Of a first line: enough for the trace id in it, whatever else it holds."""
 _TAIL_BYTES: Final = 256
+_PIECE_BYTES: Final = 16 << 20
+"""Read at once: below what an allocator gives back to the system, which would cost more than reading."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -121,7 +123,7 @@ def slices(paths: Sequence[Path], marks: Marks, /, *, size: int, unfinished: boo
     found: list[Piece] = []
     room = size
     for path in paths:
-        for piece in _pieces(path, marks, size, unfinished=unfinished):
+        for piece in _pieces(path, marks, min(size, _PIECE_BYTES), unfinished=unfinished):
             if found and len(piece.data) > room:
                 yield found
                 found, room = [], size

@@ -46,7 +46,7 @@ def analytics() -> Iterator[None]:
         if error.name is None or error.name.partition(".")[0] not in EXTRA:
             raise
         raise ConfigError(
-            f"logs are read with {error.name}, which is not installed; install it with: pip install 'lowfare[analytics]'"
+            f"logs are read with {error.name}, which is not installed: pip install 'lowfare[analytics]'"
         ) from error
 
 
