@@ -68,7 +68,8 @@ def parsed(connection: duckdb.DuckDBPyConnection, pieces: Iterable[Piece], /) ->
         aside += torn
         arrays.append(_lines(data))
     lines = pa.chunked_array(arrays, pa.string())
-    connection.register("lines", pa.Table.from_batches(pa.table({"line": lines}).to_batches(_BATCH_LINES)))
+    whole = pa.table({"line": lines})
+    connection.register("lines", pa.Table.from_batches(whole.to_batches(_BATCH_LINES), whole.schema))
     try:
         query = f"SELECT * EXCLUDE (record) FROM ({projection('lines')})"  # noqa: S608 - of our own names
         table = connection.sql(query).to_arrow_table()
