@@ -76,8 +76,8 @@ _SHAPE: Final[dict[str, Any]] = {
 SHAPE: Final = json.dumps(_SHAPE)
 
 _ANSWERED: Final = (
-    "CASE WHEN r.attempts[-1].outcome = 'answer' AND r.attempts[-1].model = r.model THEN r.attempts[-1] "
-    "ELSE list_filter(r.attempts, lambda a: a.outcome = 'answer' AND a.model = r.model)[-1] END"
+    "CASE WHEN r.attempts[-1].outcome = 'answer' AND r.attempts[-1].model IS NOT DISTINCT FROM r.model THEN r.attempts[-1] "
+    "ELSE list_filter(r.attempts, lambda a: a.outcome = 'answer' AND a.model IS NOT DISTINCT FROM r.model)[-1] END"
 )
 """The last attempt, in nearly all records, which is found quicker so."""
 

@@ -14,6 +14,7 @@ from router.cli.options import Config, Json
 def add_to(app: typer.Typer) -> None:
     """Adds the commands to the others."""
     app.command("compact")(_compact)
+    app.command("import")(_import)
 
 
 def _compact(
@@ -38,3 +39,38 @@ def _compact(
         from router.cli import compact as command
 
         command.run(log, into=into, remove=remove, merge=merge, config=config, as_json=as_json)
+
+
+def _import(
+    form: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT", help="litellm, openai, table, or a published trace: azure2023, mooncake, claude_code."
+        ),
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to import.", exists=True, dir_okay=False)],
+    *,
+    into: Annotated[Path, typer.Option(help="Folder of a log, or a new file *.jsonl.", show_default=False)],
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Which column of a table is which field; repeatable."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model of rows of a table that name none.", show_default=False)
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="When a table's time 0 was, as 2026-11-01T00:00:00Z.", show_default=False),
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option(help="Input of the batch whose output FILE is.", exists=True, dir_okay=False, show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a log that another program wrote, or a trace, into a log of decisions."""
+    with ending(as_json=as_json):
+        from router.cli import import_log as command
+
+        options = command.Options(mapped=tuple(mapped or ()), model=model, start=start, requests=requests)
+        command.run(form, file, into=into, options=options, as_json=as_json)

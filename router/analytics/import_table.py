@@ -1,0 +1,255 @@
+"""Traces and tables, CSV or Parquet: a time, a model, counts of tokens, and what else there is, by names of columns.
+
+A preset knows the columns of a published trace, and what they tell of repeated input.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, Final
+
+from router.analytics.import_values import Wrong, count, duration_s, moment, money, text
+from router.analytics.imported import Facts, Imported, counted
+from router.analytics.importing import Fault, Read
+from router.core.answer import Usage
+from router.core.naming import allowed
+from router.errors import ConfigError
+
+Row = Mapping[str, Any]
+
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "time": ("time", "timestamp", "TIMESTAMP", "ts", "t_s", "t_ms", "time_s", "time_ms", "arrived_at"),
+    "model": ("model", "model_name"),
+    "model_id": ("model_id",),
+    "input_tokens": ("input_tokens", "prompt_tokens", "ContextTokens", "num_prefill_tokens"),
+    "output_tokens": ("output_tokens", "completion_tokens", "GeneratedTokens", "num_decode_tokens"),
+    "cached_input_tokens": ("cached_input_tokens", "cached_tokens"),
+    "reasoning_tokens": ("reasoning_tokens",),
+    "max_tokens": ("max_tokens",),
+    "cost_usd": ("cost_usd",),
+    "latency": ("latency_s", "latency_ms", "duration_s", "duration_ms", "api_time_s"),
+    "first_token": ("first_token_s", "first_token_ms", "ttft_s", "ttft_ms"),
+    "key": ("key",),
+    "session": ("session", "session_id"),
+    "client": ("client",),
+    "tenant": ("tenant",),
+    "request_id": ("request_id",),
+}
+"""What may be known of a request, and names of columns that are taken for it where nothing else is said."""
+_BATCH_ROWS: Final = 10_000
+_BLOCK_TOKENS: Final = 512
+"""Of the Mooncake traces: https://github.com/kvcache-ai/Mooncake, "each block contains 512 tokens"."""
+_CLAUDE_BLOCK_TOKENS: Final = 64
+"""Of the traces of coding agents: `n_blocks` is the whole blocks of 64 in `input_tokens`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a preset tells of a row beyond its columns."""
+
+    key: str | None = None
+    prefix: tuple[tuple[str, int], ...] = ()
+    repeated: tuple[int | None, int | None] | None = None
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A published trace.
+
+    Attributes:
+        columns: which column is which field.
+        start: when its time 0 is taken to be.
+        told: what else a row tells.
+    """
+
+    columns: Mapping[str, str]
+    start: datetime | None = None
+    told: Callable[[Row], Told] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableImporter:
+    """Reads a CSV or Parquet file.
+
+    Attributes:
+        columns: which column is which field; fields that are left out are found by their usual names.
+        model: of every row that names none.
+        start: when time 0 was, for traces that count from there.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
+    start: datetime | None = None
+    preset: Preset | None = None
+
+    def __call__(self, path: Path, /) -> Iterator[Read]:
+        """Yields the rows.
+
+        Raises:
+            ConfigError: the file is no such file, or lacks a column that is named.
+        """
+        rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
+        columns: Mapping[str, str] | None = None
+        for number, row, size in rows:
+            if isinstance(row, Fault):
+                yield Read(number, row, size)
+                continue
+            if columns is None:
+                columns = self._found(path, row)
+            try:
+                found: Imported | Fault = self._read(row, columns)
+            except Wrong as error:
+                found = Fault(str(error))
+            yield Read(number, found, size)
+
+    def _found(self, path: Path, row: Row) -> Mapping[str, str]:
+        """Returns which column is which field."""
+        names = tuple(row)
+        given = {**(self.preset.columns if self.preset is not None else {}), **self.columns}
+        for name in given:
+            if name not in FIELDS:
+                raise ConfigError(f"--map {name}: is no field; {allowed(name, tuple(FIELDS), none='')}")
+        for name, column in given.items():
+            if column not in names:
+                raise ConfigError(f"{path}: has no column {column!r} ({name}); {allowed(column, names, none='none')}")
+        usual = {name: next((c for c in columns if c in names), None) for name, columns in FIELDS.items()}
+        found = {name: column for name, column in usual.items() if column is not None} | given
+        if "input_tokens" not in found and "output_tokens" not in found:
+            raise ConfigError(
+                f"{path}: no column is taken for tokens; say which is: --map input_tokens=COLUMN. "
+                f"There are {', '.join(names)}"
+            )
+        return found
+
+    def _read(self, row: Row, columns: Mapping[str, str]) -> Imported:
+        def at(name: str, read: Callable[[str, Any], Any]) -> Any:
+            column = columns.get(name)
+            return None if column is None else read(column, row.get(column))
+
+        def named(name: str) -> str | None:
+            column = columns.get(name)
+            return None if column is None else text(row.get(column))
+
+        start = self.start or (self.preset.start if self.preset is not None else None)
+        told = self.preset.told(row) if self.preset is not None and self.preset.told is not None else Told()
+        input_tokens = at("input_tokens", count)
+        return Imported(
+            request_id=named("request_id"),
+            time=at("time", lambda column, value: moment(column, value, start)),
+            model=named("model") or self.model,
+            model_id=named("model_id"),
+            tenant=named("tenant"),
+            client=named("client"),
+            session=told.session or named("session"),
+            facts=Facts(
+                features=counted(input_tokens, output_tokens_most=at("max_tokens", count), prefix=told.prefix),
+                key=told.key or named("key"),
+            ),
+            usage=_usage(input_tokens, at("output_tokens", count), at),
+            cost_usd=at("cost_usd", money),
+            latency_s=at("latency", duration_s),
+            first_token_s=at("first_token", duration_s),
+            repeated=told.repeated,
+        )
+
+
+def _usage(
+    input_tokens: int | None, output_tokens: int | None, at: Callable[[str, Callable[[str, Any], Any]], Any]
+) -> Usage | None:
+    if input_tokens is None and output_tokens is None:
+        return None
+    return Usage(
+        input_tokens=input_tokens or 0,
+        output_tokens=output_tokens or 0,
+        cached_input_tokens=min(at("cached_input_tokens", count) or 0, input_tokens or 0),
+        reasoning_tokens=min(at("reasoning_tokens", count) or 0, output_tokens or 0),
+    )
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, Row | Fault, int]]:
+    """Yields the rows with the number of the line that each ends on."""
+    with path.open("rb") as raw:
+        reader = csv.DictReader(TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline=""), strict=True)
+        rows = iter(reader)
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield reader.line_num, Fault(f"is no CSV: {error}"), raw.tell()
+                continue
+            whole = None not in row and None not in row.values()
+            columns = len(reader.fieldnames or ())
+            yield reader.line_num, row if whole else Fault(f"has not the {columns} columns of the header"), raw.tell()
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Row | Fault, int]]:
+    try:
+        from pyarrow import ArrowInvalid, parquet  # type: ignore[import-untyped]  # it ships no types
+    except ModuleNotFoundError as error:
+        raise ConfigError("Parquet is read with pyarrow, which is not installed: pip install pyarrow") from error
+    try:
+        file = parquet.ParquetFile(path)
+    except ArrowInvalid as error:
+        raise ConfigError(f"{path}: is no Parquet file") from error
+    with file:
+        total, number, whole = file.metadata.num_rows, 0, path.stat().st_size
+        for batch in file.iter_batches(_BATCH_ROWS):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, row, whole * number // total
+
+
+def _mooncake(row: Row) -> Told:
+    """Tells of the hashes of a prompt's blocks, each of which stands for all that comes before it as well."""
+    size, ids = count("input_tokens", row["input_tokens"]) or 0, row["hash_ids"]
+    digest = blake2b(digest_size=8)
+    marks = []
+    for number, block in enumerate(ids, start=1):
+        digest.update(int(block).to_bytes(8, "big", signed=True))
+        if (end := min(number * _BLOCK_TOKENS, size)) < number * _BLOCK_TOKENS:  # a part of a block: how long it is
+            digest.update(end.to_bytes(8, "big"))
+        marks.append((digest.hexdigest(), end))
+    return Told(key=_digest("mooncake", *ids, size), prefix=tuple(marks))
+
+
+def _claude_code(row: Row) -> Told:
+    """Tells of the blocks that repeat the agent's previous request, and any of the session's."""
+    agent = str(row["agent"]).removeprefix("root").strip("/")
+    session = f"{row['trace']}/{agent}" if agent else str(row["trace"])
+    return Told(
+        key=_digest("claude_code", row["trace"], row["prompt_sig"]),
+        repeated=(
+            row["prefix_blocks_prev"] * _CLAUDE_BLOCK_TOKENS,
+            row["prefix_blocks_seen"] * _CLAUDE_BLOCK_TOKENS,
+        ),
+        session=session,
+    )
+
+
+def _digest(*parts: object) -> str:
+    return blake2b("\0".join(map(str, parts)).encode(), digest_size=32).hexdigest()
+
+
+_TOKENS: Final = {"input_tokens": "input_tokens", "output_tokens": "output_tokens"}
+
+PRESETS: Final[Mapping[str, Preset]] = {
+    "azure2023": Preset(
+        columns={"time": "t_s", **_TOKENS}, start=datetime(2023, 11, 16, 18, 15, 46, 680590, tzinfo=UTC)
+    ),
+    "mooncake": Preset(columns={"time": "t_ms", **_TOKENS}, start=datetime(2024, 6, 26, tzinfo=UTC), told=_mooncake),
+    "claude_code": Preset(
+        columns={"time": "t_s", "model": "model", "latency": "api_time_s", **_TOKENS},
+        start=datetime(2026, 1, 1, tzinfo=UTC),
+        told=_claude_code,
+    ),
+}
+"""The traces that are published for simulations; where one does not say when it was taken, a date stands for it."""
