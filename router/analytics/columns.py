@@ -75,9 +75,10 @@ _SHAPE: Final[dict[str, Any]] = {
 
 SHAPE: Final = json.dumps(_SHAPE)
 
+_IS_ANSWER: Final = "{0}.outcome = 'answer' AND {0}.model IS NOT DISTINCT FROM r.model"
 _ANSWERED: Final = (
-    "CASE WHEN r.attempts[-1].outcome = 'answer' AND r.attempts[-1].model IS NOT DISTINCT FROM r.model THEN r.attempts[-1] "
-    "ELSE list_filter(r.attempts, lambda a: a.outcome = 'answer' AND a.model IS NOT DISTINCT FROM r.model)[-1] END"
+    f"CASE WHEN {_IS_ANSWER.format('r.attempts[-1]')} THEN r.attempts[-1] "
+    f"ELSE list_filter(r.attempts, lambda a: {_IS_ANSWER.format('a')})[-1] END"
 )
 """The last attempt, in nearly all records, which is found quicker so."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from router.analytics.import_lines import json_lines, table, word
-from router.analytics.import_values import Wrong, count, duration_s, moment, money
+from router.analytics.import_values import Wrong, count, moment, money
 from router.analytics.imported import Facts, Imported, counted, facts_of, texts_of
 from router.analytics.importing import Read
 from router.clients.litellm import usage_from
@@ -78,7 +78,7 @@ def _call(payload: Mapping[str, Any]) -> Imported:
         code=None if failure is None else failure.code,
         error=None if failure is None else failure.message,
         finish_reason=_finish_reason(response),
-        latency_s=_latency(payload),
+        latency_s=_between(start, payload.get("endTime")),  # a stream's `response_time` ends with its first piece
         first_token_s=_between(start, first) if payload.get("stream") else None,
     )
 
@@ -141,11 +141,6 @@ def _failure(payload: Mapping[str, Any]) -> Failure:
 def _finish_reason(response: Mapping[str, Any]) -> str | None:
     choices = response.get("choices")
     return word(table(choices[0]).get("finish_reason")) if isinstance(choices, list) and choices else None
-
-
-def _latency(payload: Mapping[str, Any]) -> float | None:
-    stated = duration_s("response_time", payload.get("response_time"))
-    return _between(payload.get("startTime"), payload.get("endTime")) if stated is None else stated
 
 
 def _between(start: Any, end: Any) -> float | None:

@@ -139,7 +139,7 @@ class TableImporter:
 
         start = self.start or (self.preset.start if self.preset is not None else None)
         told = self.preset.told(row) if self.preset is not None and self.preset.told is not None else Told()
-        input_tokens = at("input_tokens", count)
+        tokens = {name: at(name, count) for name in ("input_tokens", "output_tokens")}
         return Imported(
             request_id=named("request_id"),
             time=at("time", lambda column, value: moment(column, value, start)),
@@ -149,10 +149,13 @@ class TableImporter:
             client=named("client"),
             session=told.session or named("session"),
             facts=Facts(
-                features=counted(input_tokens, output_tokens_most=at("max_tokens", count), prefix=told.prefix),
+                features=counted(
+                    tokens["input_tokens"], output_tokens_most=at("max_tokens", count), prefix=told.prefix
+                ),
                 key=told.key or named("key"),
             ),
-            usage=_usage(input_tokens, at("output_tokens", count), at),
+            usage=_usage(**tokens, at=at),
+            lacks=frozenset(name for name, known in tokens.items() if known is None),
             cost_usd=at("cost_usd", money),
             latency_s=at("latency", duration_s),
             first_token_s=at("first_token", duration_s),
@@ -161,7 +164,7 @@ class TableImporter:
 
 
 def _usage(
-    input_tokens: int | None, output_tokens: int | None, at: Callable[[str, Callable[[str, Any], Any]], Any]
+    *, input_tokens: int | None, output_tokens: int | None, at: Callable[[str, Callable[[str, Any], Any]], Any]
 ) -> Usage | None:
     if input_tokens is None and output_tokens is None:
         return None

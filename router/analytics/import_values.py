@@ -91,7 +91,7 @@ def count(name: str, value: Any, /) -> int | None:
 
 
 def money(name: str, value: Any, /) -> Decimal | None:
-    """Returns dollars, exactly as they are written; of a binary fraction, what it is written as.
+    """Returns dollars, exactly as they are written; of a binary fraction, the 15 digits that are sure.
 
     Raises:
         Wrong: it is no amount.
@@ -99,7 +99,7 @@ def money(name: str, value: Any, /) -> Decimal | None:
     if value is None or value == "":
         return None
     try:
-        amount = Decimal(str(value))
+        amount = Decimal(f"{value:.15g}" if isinstance(value, float) else str(value))
     except InvalidOperation:
         amount = Decimal("NaN")
     if isinstance(value, bool) or not amount.is_finite() or amount < 0:

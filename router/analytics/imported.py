@@ -64,6 +64,7 @@ class Imported:
         saved_usd: of a hit.
         hit: whether the answer came out of a cache.
         outcome: of the call.
+        lacks: fields of the usage that the log does not say, and that stand there as 0.
         repeated: input tokens that repeat the previous request of the session, and any earlier one.
     """
 
@@ -80,6 +81,7 @@ class Imported:
     tags: Mapping[str, str] = field(default_factory=dict)
     facts: Facts
     usage: Usage | None = None
+    lacks: frozenset[str] = frozenset()
     cost_usd: Decimal | None = None
     saved_usd: Decimal | None = None
     hit: bool = False
@@ -185,7 +187,9 @@ def record_of(found: Imported, source: str, trace_id: str, prices: Prices, /) ->
         record["time"] = None
     for attempt in record["attempts"]:
         attempt |= {"model": name, "latency_s": found.latency_s}
-    if found.usage is None and not found.facts.features.input_tokens.high:
+        if found.usage is not None:
+            attempt["usage"] |= dict.fromkeys(found.lacks)
+    if not found.facts.features.input_tokens.high:
         record["features"]["input_tokens"] = {"low": None, "likely": None, "high": None}
     if found.repeated is not None:
         record["repeated_tokens"] = {"previous": found.repeated[0], "any": found.repeated[1]}
@@ -225,9 +229,9 @@ def _cost(found: Imported, known: Model | None, prices: Prices) -> tuple[Decimal
     if found.cost_usd is not None:
         return found.cost_usd, "billed", "as the log states it"
     price = known.price if known is not None else None
-    cost = None if price is None or found.usage is None else cost_usd(found.usage, price)
+    cost = None if price is None or found.usage is None or found.lacks else cost_usd(found.usage, price)
     if cost is None:
-        return None, "unknown", "no price is known" if price is None else "no tokens are known"
+        return None, "unknown", "no price is known" if price is None else "not all tokens are known"
     return cost, "billed", f"logged tokens times the price of {prices.source}"
 
 

@@ -19,7 +19,7 @@ import duckdb
 import numpy as np
 import orjson
 import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
-import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]  # it ships no types
 from pyarrow import parquet
 
 from router.analytics.columns import VERSION, projection

@@ -34,8 +34,9 @@ _PARTS = {
 
 def story(record: Record) -> Group:
     """Returns the whole story of a request: what was asked, who could answer, what was tried, what it cost."""
-    parts: list[RenderableType] = [_title(record), _indented(_when(record)), _indented(_facts(record)), Text("")]
-    parts += [Text("Slate", style="bold"), _indented(slate(record))]
+    parts: list[RenderableType] = [_title(record), _indented(_when(record)), _indented(_facts(record))]
+    if not record.get("source"):  # who logs for others knows no slate
+        parts += [Text(""), Text("Slate", style="bold"), _indented(slate(record))]
     parts += _cache(lookup(record))
     if record["attempts"]:
         parts += [Text(""), Text("Attempts", style="bold"), _indented(attempts(record))]
@@ -85,14 +86,14 @@ def slate(record: Record) -> RenderableType:
 
 def attempts(record: Record) -> RenderableType:
     """Returns every attempt with its outcome, time, cost, and the rule by which that was found."""
-    width = max(len(attempt["model"]) for attempt in record["attempts"])
+    width = max(len(_name(attempt)) for attempt in record["attempts"])
     grid = _grid(width)
     number = 0
     for attempt in record["attempts"]:
         if attempt.get("held"):
             waits = f", {seconds(attempt['retry_after_s'])} more" if attempt["retry_after_s"] else ""
             told = Text(f"held back: {attempt['held']}{waits}, nothing was sent", style="dim")
-            grid.add_row(Text("-", style="dim"), Text(attempt["model"], style="dim"), told)
+            grid.add_row(Text("-", style="dim"), Text(_name(attempt), style="dim"), told)
             continue
         number += 1
         answered = attempt["outcome"] == "answer"
@@ -116,15 +117,20 @@ def attempts(record: Record) -> RenderableType:
             lines.append(Text(f"at the deployment {attempt['deployment']}", style="dim"))
         if attempt.get("hedge"):
             lines.append(Text("asked beside the one before, which took long", style="dim"))
-        grid.add_row(Text(str(number), style=style), Text(attempt["model"], style="bold"), Group(*lines))
+        grid.add_row(Text(str(number), style=style), Text(_name(attempt), style="bold"), Group(*lines))
     return grid
+
+
+def _name(attempt: Mapping[str, Any]) -> str:
+    """Returns the model's name; logs of others may lack it."""
+    return attempt["model"] or "a model"
 
 
 def usage(counted: Mapping[str, Any]) -> str:
     """Returns tokens in words: "1,204 tokens in (1,024 cached), 87 out"."""
     parts = [f"{counted[name]:,} {word}" for name, word in _PARTS.items() if counted.get(name)]
     detail = f" ({', '.join(parts)})" if parts else ""
-    return f"{counted['input_tokens']:,} tokens in, {counted['output_tokens']:,} out{detail}"
+    return f"{tokens(counted['input_tokens'])} tokens in, {tokens(counted['output_tokens'])} out{detail}"
 
 
 def summary(record: Record) -> Text:
@@ -151,6 +157,8 @@ def _title(record: Record) -> Text:
     elif record["model"] is not None:
         stored = kept(record)
         head, style = f"{record['model']} answered{', ' + source(stored) if stored else ''}", "green"
+    elif record["ending"] == "answer":
+        head, style = "A model answered", "green"
     elif record["ending"] == "no_candidate":
         head, style = "No model is adequate", "red"
     else:
@@ -161,7 +169,7 @@ def _title(record: Record) -> Text:
 def _when(record: Record) -> Table:
     grid = _labelled()
     grid.add_row("trace", Text(record["trace_id"]))
-    grid.add_row("time", Text(f"{record['time']}, took {seconds(record['latency_s'])}"))
+    grid.add_row("time", Text(f"{record['time'] or 'unknown'}, took {seconds(record['latency_s'])}"))
     return grid
 
 
@@ -176,7 +184,10 @@ def _labelled() -> Table:
 def _facts(record: Record) -> Table:
     features = record["features"]
     grid = _labelled()
-    grid.add_row("policy", Text(record["policy"]))
+    if record["policy"] is not None:
+        grid.add_row("policy", Text(record["policy"]))
+    if record.get("source"):
+        grid.add_row("source", Text(shown(f"imported: {record['source']}")))
     if record["tenant"] is not None:
         grid.add_row("tenant", Text(shown(record["tenant"])))
     if record["tags"]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -42,3 +44,9 @@ def lines_aside(log: Path) -> list[bytes]:
     return sorted(
         text for name in read_state(store).aside for text in (store / name).read_bytes().splitlines(keepends=True)
     )
+
+
+def aged(path: Path, seconds: float) -> None:
+    """Makes a file so old."""
+    then = time.time() - seconds
+    os.utime(path, (then, then))

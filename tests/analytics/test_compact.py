@@ -15,7 +15,7 @@ import pytest
 from router.analytics.compact import ABANDONED_S, QUIET_S, Terms, compact
 from router.analytics.store import read_state, store_of
 from router.errors import ConfigError
-from tests.analytics.log_lines import ids, line, lines_aside
+from tests.analytics.log_lines import aged, ids, line, lines_aside
 
 HELPER = """
 import os, sys
@@ -49,12 +49,6 @@ def ended(helper: subprocess.Popen[str], count: int) -> list[int]:
     helper.stdin.write("\n" * count)
     helper.stdin.flush()
     return [int(helper.stdout.readline()) for _ in range(count)]
-
-
-def aged(path: Path, seconds: float) -> None:
-    """Makes a file so old."""
-    then = time.time() - seconds
-    os.utime(path, (then, then))
 
 
 def test_killed_and_two_at_once_while_others_write(tmp_path: Path) -> None:

@@ -139,6 +139,7 @@ def test_what_a_row_does_not_say_is_unknown(tmp_path: Path) -> None:
     with opened(tmp_path / "log") as connection:
         found = connection.sql("SELECT time, model, cost_usd, provider, input_tokens FROM decisions").fetchall()
     assert found == [(None, None, None, None, 7)]
+    assert record["attempts"][0]["usage"] == {"input_tokens": 7, "output_tokens": None}
 
 
 def test_mapped_columns(tmp_path: Path) -> None:

@@ -37,11 +37,9 @@ FIGURES = """
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder with a log of each trace."""
     folder = tmp_path_factory.mktemp("logs")
-    for name in FILES:
-        importer = TableImporter(preset=PRESETS[name])
-        done = import_log(
-            data_path("workload", FILES[name]), folder / name, source=name, importer=importer, prices=Prices()
-        )
+    for name, file in FILES.items():
+        importer, trace = TableImporter(preset=PRESETS[name]), data_path("workload", file)
+        done = import_log(trace, folder / name, source=name, importer=importer, prices=Prices())
         assert not done.refused
     return folder
 
