@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import random
 import signal
 import subprocess
@@ -48,7 +49,22 @@ BARE = {
 BARE_ATTEMPT = {"model", "model_id", "provider", "started_s", "latency_s", "outcome", "usage", "cost_usd", "billing"}
 BARE_FEATURES = {"input_tokens", "output_tokens_most", "choices", "stream", "prefix"}
 FROM = datetime(2026, 11, 1, tzinfo=UTC)
-RUN = "import sys; from router.analytics.compact import Terms, compact; compact(sys.argv[1], Terms(slice_bytes=65536))"
+LONGEST_S = 1.5
+"""Until a compaction is killed: time for some commits of `SLICE_BYTES`."""
+SLICE_BYTES = 65_536
+HELPER = f"""
+import os, sys
+from router.analytics.compact import Terms, compact
+for log in iter(sys.stdin.readline, ""):
+    if not log.strip():
+        print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+    elif child := os.fork():
+        print(child, flush=True)
+    else:
+        compact(log.strip(), Terms(slice_bytes={SLICE_BYTES}, threads=1))
+        os._exit(0)
+"""
+"""Forks compactions: to import what they need takes longer than they do."""
 
 
 def lines(count: int, *, bare: bool, seed: int) -> Iterator[bytes]:
@@ -110,7 +126,10 @@ def speed(count: int, folder: Path, *, bare: bool, seed: int) -> dict[str, float
 
 
 def killed(kills: int, folder: Path, seed: int) -> dict[str, int]:
-    """Kills compactions; returns how many lines are missing, how many are there twice, and what else happened."""
+    """Kills compactions; returns how many lines are missing, how many are there twice, and what else happened.
+
+    `left` are the records that only the last compaction got, which nobody killed.
+    """
     log = folder / "killed"
     log.mkdir()
     written: list[bytes] = []
@@ -118,21 +137,33 @@ def killed(kills: int, folder: Path, seed: int) -> dict[str, int]:
     writer = threading.Thread(target=_append, args=(log, written, stop, seed))
     writer.start()
     chance = random.Random(seed)
-    died = 0
-    longest_s = 2.0
-    while died < kills:
-        two = [subprocess.Popen([sys.executable, "-c", RUN, str(log)]) for _ in range(2)]  # noqa: S603 - our own
-        ends = sorted((time.monotonic() + chance.uniform(0.3, longest_s), process.pid, process) for process in two)
-        for end, _, process in ends:
-            try:
-                process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                died += process.wait() == -signal.SIGKILL
+    ends: Counter[int] = Counter()
+    with subprocess.Popen(  # noqa: S603 - our own
+        [sys.executable, "-c", HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as helper:
+        assert helper.stdin is not None
+        assert helper.stdout is not None
+        while ends[-signal.SIGKILL] < kills:
+            helper.stdin.write(f"{log}\n{log}\n")
+            children = [int(helper.stdout.readline()) for _ in range(2)]
+            for child in children:
+                time.sleep(chance.uniform(0, LONGEST_S))
+                os.kill(child, signal.SIGKILL)
+            helper.stdin.write("\n\n")
+            ends.update(int(helper.stdout.readline()) for _ in children)
+        helper.stdin.close()
     stop.set()
     writer.join()
-    compact(log, Terms(merge=True))
-    return {"kills": died, "lines": len(written), **_counted(log, written)}
+    before = read_state(store_of(log)).number
+    done = compact(log, Terms(merge=True))
+    return {
+        "kills": ends[-signal.SIGKILL],
+        "finished": ends[0],
+        "lines": len(written),
+        "commits": before,
+        "left": done.records,
+        **_counted(log, written),
+    }
 
 
 def _append(log: Path, written: list[bytes], stop: threading.Event, seed: int) -> None:
@@ -167,7 +198,6 @@ def _counted(log: Path, written: list[bytes]) -> dict[str, int]:
         "missing": (wanted - found).total(),
         "twice": (found - wanted).total(),
         "aside": sum(sum(file.reasons.values()) for file in state.aside.values()),
-        "commits": state.number,
     }
 
 
