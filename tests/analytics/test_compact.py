@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from router.analytics.compact import ABANDONED_S, QUIET_S, Terms, compact
+from router.analytics.log import opened
 from router.analytics.store import read_state, store_of
 from router.errors import ConfigError
 from tests.analytics.log_lines import aged, ids, line, lines_aside
@@ -104,6 +105,56 @@ def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
         thread.join()
     assert sum(found) == 120
     assert ids(store_of(tmp_path)) == Counter({100 * name + n: 1 for name in range(4) for n in range(30)})
+
+
+def test_somebody_else_was_quicker(tmp_path: Path) -> None:
+    """Who finds that another compaction did its work throws its own away, and goes on after the other's."""
+    (tmp_path / "log.jsonl").write_bytes(b"".join(map(line, range(40))))
+    others: list[int] = []
+
+    def meanwhile(done: int, of: int) -> None:
+        if not others:
+            others.append(compact(tmp_path, SMALL).records)
+
+    mine = compact(tmp_path, SMALL, progress=meanwhile)
+    assert mine.lost == 1
+    assert mine.records + others[0] == 40
+    assert ids(store_of(tmp_path)) == Counter(dict.fromkeys(range(40), 1))
+
+
+def test_work_on_other_files_stands(tmp_path: Path) -> None:
+    """A commit of other sources is no reason to throw anything away: the work goes on top of it."""
+    (tmp_path / "a.jsonl").write_bytes(b"".join(map(line, range(40))))
+    others: list[int] = []
+
+    def meanwhile(done: int, of: int) -> None:
+        if not others:
+            (tmp_path / "b.jsonl").write_bytes(line(100))
+            others.append(compact(tmp_path / "b.jsonl", Terms(into=store_of(tmp_path))).records)
+
+    mine = compact(tmp_path, SMALL, progress=meanwhile)
+    assert (mine.lost, mine.records, others) == (0, 40, [1])
+    assert ids(tmp_path) == Counter(dict.fromkeys([*range(40), 100], 1))
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["a reader", "a compaction"])
+def test_a_source_that_goes_meanwhile(tmp_path: Path, reads: bool) -> None:
+    """Who finds a file gone that was there a moment ago looks again: it is in the store now."""
+    for name in "ab":
+        (tmp_path / f"{name}.jsonl").write_bytes(line(ord(name)))
+        aged(tmp_path / f"{name}.jsonl", QUIET_S + 10)
+
+    def meanwhile(done: int, of: int) -> None:
+        compact(tmp_path, Terms(remove=True))
+
+    if reads:
+        with opened(tmp_path, slice_bytes=10, progress=meanwhile) as connection:
+            rows = connection.sql("SELECT trace_id FROM decisions").fetchall()
+        assert sorted(int(trace_id, 16) for (trace_id,) in rows) == [ord("a"), ord("b")]
+    else:
+        compact(tmp_path, Terms(slice_bytes=10), progress=meanwhile)
+    assert not list(tmp_path.glob("*.jsonl"))
+    assert ids(tmp_path) == {ord("a"): 1, ord("b"): 1}
 
 
 def test_again_and_again(tmp_path: Path) -> None:
