@@ -15,6 +15,7 @@ from typing import Literal
 from router.config_expect import NOT_STATED, ExpectTable, ExpectWhen, span_of
 from router.core import statics
 from router.core.decision import Decision
+from router.core.draws import TooManyWays, draws_of
 from router.core.policy import Policy
 from router.testing.expect_search import Case, search
 from router.testing.expect_then import Group as Conditions
@@ -32,7 +33,6 @@ from router.testing.space import (
     simplicity,
     walk,
 )
-from router.testing.space_draws import TooManyWays, draws_of
 from router.testing.space_globs import TooEntangled
 from router.testing.space_linear import ESTIMATED, Axis, TooFine, line
 from router.testing.space_policies import Entry, Group, Order, Reader, finite_conditions, unread

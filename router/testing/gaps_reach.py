@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from router.core.draws import shipped_kind
 from router.core.policy import Policy
 from router.testing.expect_told import request_told
 from router.testing.gaps_found import Finding, Path
 from router.testing.space import STATED, Among, Cell, Condition, Parting, Point, walk
 from router.testing.space_policies import Reader, conditions_of
-from router.testing.space_world import World, shipped_kind
+from router.testing.space_world import World
 
 
 @dataclass(frozen=True, slots=True)

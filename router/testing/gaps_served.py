@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from router.core import statics
+from router.core.draws import draws_of
 from router.core.policy import Policy
 from router.testing.expect_search import Case
 from router.testing.expect_told import request_told
@@ -26,7 +27,6 @@ from router.testing.space import (
     simplicity,
     walk,
 )
-from router.testing.space_draws import draws_of
 from router.testing.space_linear import MOST
 from router.testing.space_policies import Reader
 from router.testing.space_world import World

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from router.core import statics
 from router.core.catalog import Model
+from router.core.draws import sequence, shipped_kind
 from router.core.policy import Policy
 from router.testing.space import (
     NEEDS,
@@ -30,9 +31,8 @@ from router.testing.space import (
     Split,
     need,
 )
-from router.testing.space_draws import sequence
 from router.testing.space_linear import MOST, line
-from router.testing.space_world import World, shipped_kind
+from router.testing.space_world import World
 
 READ: Final = frozenset(
     {

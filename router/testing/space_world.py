@@ -12,6 +12,7 @@ from router.core.applied import able_of
 from router.core.catalog import Catalog
 from router.core.course import Given
 from router.core.decision import Decision, Ids
+from router.core.draws import shipped_kind
 from router.core.machine import Exhausted, plan
 from router.core.policy import Policy
 from router.core.request import Hints
@@ -168,9 +169,3 @@ def asked_by(policies: Iterable[Policy], /) -> Asked:
 def parts_of(policy: Policy, kind: str, /) -> Iterator[Any]:
     """Yields the policies of a shipped kind inside a policy, itself included."""
     return (part for _, part in statics.parts(policy) if shipped_kind(part) == kind)
-
-
-def shipped_kind(policy: object, /) -> str | None:
-    """Returns the kind of a policy that ships with lowfare; None of any other, whatever it calls itself."""
-    kind = getattr(policy, "kind", None)
-    return kind if isinstance(kind, str) and type(policy).__module__ == f"policies.{kind}" else None

@@ -1,14 +1,18 @@
-"""The draws of weighted splits: one for each way in which shares can be drawn, one inside another."""
+"""The draws of weighted splits: in which intervals of [0, 1) a policy draws alike, one split inside another.
+
+A policy is a pure function of the slate and the draw, so how likely a request was to be sent where it was sent is no
+estimate: it is the width of the intervals in which the policy puts that model first.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
 from router.core.policy import Policy
-from router.testing.space_world import shipped_kind
 
 WAYS_MOST: Final = 300
 """Ways of drawing above which they are not all tried: a split of five shares has 120, since each may be empty."""
@@ -16,6 +20,29 @@ WAYS_MOST: Final = 300
 
 class TooManyWays(ValueError):
     """Splits that can be drawn in too many ways for all to be tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Draws between which a policy does not tell.
+
+    Attributes:
+        low, high: the first, and where the next way begins.
+        draw: one of them, away from both ends.
+    """
+
+    low: float
+    high: float
+
+    @property
+    def draw(self) -> float:
+        """The draw in the middle."""
+        return (self.low + self.high) / 2
+
+    @property
+    def share(self) -> float:
+        """How likely a draw is to be one of these."""
+        return self.high - self.low
 
 
 def sequence(weights: Sequence[float], draw: float, /) -> Iterator[tuple[int, float]]:
@@ -26,8 +53,10 @@ def sequence(weights: Sequence[float], draw: float, /) -> Iterator[tuple[int, fl
         yield left.pop(place), draw
 
 
-def draws_of(policy: Policy, /) -> tuple[float, ...]:
-    """Returns draws of which one is drawn as any draw is.
+def ways_of(policy: Policy, /) -> tuple[Way, ...]:
+    """Returns the ways of drawing, in order; together they are all of [0, 1).
+
+    Only the splits that ship with lowfare are looked into: another policy may read the draw as it likes.
 
     Raises:
         TooManyWays: there would be too many.
@@ -37,8 +66,22 @@ def draws_of(policy: Policy, /) -> tuple[float, ...]:
         cuts.add(cut)
         if len(cuts) > WAYS_MOST:
             raise TooManyWays(f"its splits can be drawn in more than {WAYS_MOST} ways")
-    edges = sorted(cuts)
-    return tuple((low + high) / 2 for low, high in pairwise(edges))
+    return tuple(Way(low=low, high=high) for low, high in pairwise(sorted(cuts)))
+
+
+def draws_of(policy: Policy, /) -> tuple[float, ...]:
+    """Returns draws of which one is drawn as any draw is.
+
+    Raises:
+        TooManyWays: there would be too many.
+    """
+    return tuple(way.draw for way in ways_of(policy))
+
+
+def shipped_kind(policy: object, /) -> str | None:
+    """Returns the kind of a policy that ships with lowfare; None of any other, whatever it calls itself."""
+    kind = getattr(policy, "kind", None)
+    return kind if isinstance(kind, str) and type(policy).__module__ == f"policies.{kind}" else None
 
 
 def _cuts(value: Any, low: float, high: float) -> Iterator[float]:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router.core.draws import TooManyWays, draws_of, sequence, ways_of
 from router.errors import ConfigError
 from router.testing.expect_search import Case
-from router.testing.space_draws import TooManyWays, draws_of, sequence
 from router.testing.space_world import Asked
 from tests.testing.tiny_configs import random_config, world_of
 
@@ -76,3 +76,17 @@ def test_the_shares_of_one_draw() -> None:
     """Every share comes once; the one that was drawn first."""
     assert next(index for index, _ in sequence([1, 1, 2], 0.6)) == 2
     assert sorted(index for index, _ in sequence([1, 1, 2], 0.6)) == [0, 1, 2]
+
+
+def test_the_ways_of_a_split_are_as_wide_as_its_shares() -> None:
+    """The draws that put a model first are as many as its weight says, also of a split inside a share."""
+    inner = {"kind": "weighted", "split": [{"weight": 1, "model": "b"}, {"weight": 3, "model": "c"}]}
+    shares = [{"weight": 3, "model": "a"}, {"weight": 1, "use": inner}]
+    world = world_of({"models": MODELS, "policies": {"default": {"kind": "weighted", "split": shares}}})
+    point = world.space(Asked()).all().smallest()
+    assert point is not None
+    first: dict[str, float] = {}
+    for way in ways_of(world.setup.policies["default"]):
+        name = Case(point=point, draw=way.draw).slate(world, "default")[0].name
+        first[name] = first.get(name, 0.0) + way.share
+    assert first == pytest.approx({"a": 0.75, "b": 0.0625, "c": 0.1875})
