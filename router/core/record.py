@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from decimal import Decimal
+from functools import cache
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
@@ -297,7 +298,12 @@ def attempt_from(record: Mapping[str, Any], /) -> Attempt:
 
 def _known(kind: type, record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of a dataclass that a record has; what later versions added to it is passed over."""
-    return {f.name: record[f.name] for f in fields(kind) if f.name in record}
+    return {name: record[name] for name in _names(kind) if name in record}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.init)
 
 
 def _money(text: str | None) -> Decimal | None:

@@ -7,11 +7,11 @@ and where it comes to ask a model whose outcome the log does not have, it says s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
 
-from router.core.catalog import Catalog
+from router.core.catalog import Catalog, Model
 from router.core.course import Given
 from router.core.decision import Attempt, Decision, Ids
 from router.core.machine import Done, Exhausted, NeedCall, NeedLookup, NeedSleep, Served, State, plan
@@ -56,25 +56,44 @@ def replay(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) ->
     """
     if record["schema"] != SCHEMA:
         raise ValueError(f"decision {record['trace_id']} has schema {record['schema']!r}; this version reads {SCHEMA}")
-    state: State = plan(given_from(record, catalog=catalog, policy=policy))
+    end = follow(plan(given_from(record, catalog=catalog, policy=policy)), record)
+    if isinstance(end, NeedCall):
+        return Unobserved(planned=end.planned, model=end.candidate.model.name)
+    return end.decision
+
+
+def follow(state: State, record: Mapping[str, Any], /) -> NeedCall | Done | Served | Exhausted:
+    """Returns how a request ends that meets with the logged outcomes; or the call whose outcome the log does not have.
+
+    A logged attempt is that of a model with the same id, whatever the model was called; one of the same name and
+    another id is another model's. Records that do not have the id go by the name.
+
+    Args:
+        state: the first state of the request, as `plan` gives it.
+        record: the decision's JSON.
+    """
     attempts = [attempt_from(a) for a in record["attempts"]]
     while True:
         match state:
             case NeedLookup():
                 state = _after_lookup(state, record)
             case NeedCall():
-                if attempts and attempts[0].model == state.candidate.model.name:
+                if attempts and _meant(attempts[0], state.candidate.model):
                     state = _after_call(state, attempts, record)
                 elif not attempts and record["ending"] == "cancelled":
                     state = state.abandon(record["latency_s"])
                 else:
-                    return Unobserved(planned=state.planned, model=state.candidate.model.name)
+                    return state
             case NeedSleep():
                 state = _after_sleep(state, attempts, record)
             case Done() | Served() | Exhausted():
-                return state.decision
+                return state
             case _:
                 assert_never(state)
+
+
+def _meant(attempt: Attempt, model: Model) -> bool:
+    return attempt.model == model.name if attempt.model_id is None else attempt.model_id == model.id
 
 
 def _after_lookup(state: NeedLookup, record: Mapping[str, Any]) -> State:
@@ -83,18 +102,28 @@ def _after_lookup(state: NeedLookup, record: Mapping[str, Any]) -> State:
         return state.abandon(record["latency_s"])
     if looked is None and record["ending"] == "committed":
         return state.part(record["latency_s"])
-    return state.next(hit_from(record), looked["ended_s"] if looked is not None else state.course.given.started_s)
+    hit = hit_from(record)
+    if hit is not None and not state.lives((hit.model, hit.model_id)):
+        live = (c.model.name for c in state.course.slate.live if c.model.id == hit.model_id)
+        hit = replace(hit, model=next(live, hit.model))
+    return state.next(hit, looked["ended_s"] if looked is not None else state.course.given.started_s)
 
 
 def _after_call(state: NeedCall, attempts: list[Attempt], record: Mapping[str, Any]) -> State:
-    made = [attempts.pop(0)]
+    made = [_named(attempts.pop(0), state.candidate.model)]
     if attempts and attempts[0].hedge:
-        made.append(attempts.pop(0))
+        hedge = attempts.pop(0)
+        made.append(hedge if state.hedge is None else _named(hedge, state.hedge.candidate.model))
     if not attempts and record["ending"] == "committed" and not any(_broke(a) for a in made):
         return state.part(record["latency_s"], *made)
     # One of the two may have failed by itself before its caller gave up on the other.
     gave_up = not attempts and record["ending"] == "cancelled" and any(a.outcome == "cancelled" for a in made)
     return state.abandon(record["latency_s"], *made) if gave_up else state.next(*made)
+
+
+def _named(attempt: Attempt, model: Model) -> Attempt:
+    """Returns an attempt under the name that its model has now."""
+    return replace(attempt, model=model.name) if attempt.model_id == model.id != attempt.model else attempt
 
 
 def _broke(attempt: Attempt) -> bool:
@@ -110,25 +139,31 @@ def _after_sleep(state: NeedSleep, attempts: list[Attempt], record: Mapping[str,
     return state.next(record["latency_s"])
 
 
-def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) -> Given:
-    """Returns what went into a logged decision, with this catalog and policy."""
-    return Given(
-        ids=Ids(request_id=record["request_id"], trace_id=record["trace_id"], span_id=record["span_id"]),
-        key=record["key"],
-        features=features_from(record["features"]),
-        hints=hints_from(record),
-        catalog=catalog,
-        policy_name=record["policy"],
-        policy=policy,
-        bounds=bounds_from(record["bounds"]),
-        now=datetime.fromisoformat(record["time"]),
-        draw=record["draw"],
-        stats=stats_from(record),
-        expected_output_tokens=record["expected_output_tokens"],
-        started_s=record.get("started_s", 0.0),
-        unpriced=record.get("unpriced", False),
-        prefer_wait_s=record.get("prefer_wait_s", 0.0),
-        hedging=hedging_from(record),
-        caching=caching_from(record),
-        key_without=tuple(record.get("key_without", ())),
-    )
+def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy, **instead: Any) -> Given:
+    """Returns what went into a logged decision, with this catalog and policy.
+
+    Args:
+        record: a decision's JSON.
+        catalog: the models and prices to decide by.
+        policy: the policy to decide by.
+        **instead: further fields of `Given` that are to be others than the logged ones.
+    """
+    logged: dict[str, Any] = {
+        "ids": Ids(request_id=record["request_id"], trace_id=record["trace_id"], span_id=record["span_id"]),
+        "key": record["key"],
+        "features": features_from(record["features"]),
+        "hints": hints_from(record),
+        "policy_name": record["policy"],
+        "bounds": bounds_from(record["bounds"]),
+        "now": datetime.fromisoformat(record["time"]),
+        "draw": record["draw"],
+        "stats": stats_from(record),
+        "expected_output_tokens": record["expected_output_tokens"],
+        "started_s": record.get("started_s", 0.0),
+        "unpriced": record.get("unpriced", False),
+        "prefer_wait_s": record.get("prefer_wait_s", 0.0),
+        "hedging": hedging_from(record),
+        "caching": caching_from(record),
+        "key_without": tuple(record.get("key_without", ())),
+    }
+    return Given(catalog=catalog, policy=policy, **logged | instead)

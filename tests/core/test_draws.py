@@ -87,6 +87,6 @@ def test_the_ways_of_a_split_are_as_wide_as_its_shares() -> None:
     assert point is not None
     first: dict[str, float] = {}
     for way in ways_of(world.setup.policies["default"]):
-        name = Case(point=point, draw=way.draw).slate(world, "default")[0].name
+        name = Case(point=point, draw=way.draw).slate(world, "default").live[0].name
         first[name] = first.get(name, 0.0) + way.share
     assert first == pytest.approx({"a": 0.75, "b": 0.0625, "c": 0.1875})
