@@ -123,7 +123,9 @@ def _after_call(state: NeedCall, attempts: list[Attempt], record: Mapping[str, A
 
 def _named(attempt: Attempt, model: Model) -> Attempt:
     """Returns an attempt under the name that its model has now."""
-    return replace(attempt, model=model.name) if attempt.model_id == model.id != attempt.model else attempt
+    if attempt.model == model.name or attempt.model_id != model.id:
+        return attempt
+    return replace(attempt, model=model.name)
 
 
 def _broke(attempt: Attempt) -> bool:
