@@ -1,4 +1,4 @@
-"""How often the 95 % intervals of the off-policy estimates cover the truth, over many synthetic logs whose truth is known.
+"""How often the 95 % intervals of off-policy estimates cover the truth, over many synthetic logs whose truth is known.
 
 python benchmarks/offpolicy.py
 python benchmarks/offpolicy.py --runs 200 --requests 2000 --explored 0.05

@@ -1,10 +1,10 @@
 """One logged request under another configuration: the production machine, fed with what was logged.
 
 What the log has of it is *observed*: the model asked is the one that was asked then, so its answer, its cost and its
-time are the logged ones. Where the machine comes to ask a model whose outcome the log does not have, that model is taken
-to answer at once, its cost is *estimated* from the logged tokens at its price, and whether its answer would have done
-stays unknown. Of the new configuration count models, prices, policies, bounds and the length of answers that is expected;
-the cache, hedges and the gate are taken as they were.
+time are the logged ones. Where the machine comes to ask a model whose outcome the log does not have, that model is
+taken to answer at once, its cost is *estimated* from the logged tokens at its price, and whether its answer would have
+done stays unknown. Of the new configuration count models, prices, policies, bounds and the length of answers that is
+expected; the cache, hedges and the gate are taken as they were.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from router.core.cost import cost_usd
 from router.core.course import Course, Given
 from router.core.decision import Attempt
 from router.core.machine import NO_POLICY, Done, NeedCall, Served, State, plan
+from router.core.money import EXACT
 from router.core.record import SCHEMA, bounds_from, usage_from
 from router.core.replay import follow, given_from
 from router.core.request import Hints
@@ -38,7 +39,7 @@ NOBODY: Final = "nobody"
 """Stands where a request got no answer, for the model's name."""
 
 
-class Aside(Exception):  # noqa: N818 - no error: the reason why a record is counted and not replayed
+class Aside(Exception):
     """A record that cannot be replayed; the message is one of few, so that they can be counted."""
 
 
@@ -59,7 +60,7 @@ class Money:
     @property
     def usd(self) -> Decimal | None:
         """All of it; None where something is unknown."""
-        return None if self.unknown else self.logged + self.estimated
+        return None if self.unknown else EXACT.add(self.logged, self.estimated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,11 @@ class Machine:
         self._policy = policy
         self._prices = prices
         self._names = {model.id: name for name, model in reversed(setup.catalog.items())}
+
+    def id_of(self, name: str, /) -> str | None:
+        """Returns the id that a model of the configuration has; None where there is no such model."""
+        model = self._setup.catalog.get(name)
+        return None if model is None else model.id
 
     def given(self, record: Record, /) -> Given:
         """Returns what goes into the decision on a logged request.
@@ -257,8 +263,7 @@ def _estimate(candidate: Candidate, usage: Usage | None) -> Decimal | None:
 
 
 def _usage_of(record: Record) -> Usage | None:
-    """Returns the tokens of the answer that the caller got, from a provider or out of the cache; None where there is
-    no such count."""
+    """Returns the tokens of the answer that the caller got, from a provider or out of the cache; None where unknown."""
     for attempt in reversed(record["attempts"]):
         if attempt["outcome"] == "answer" and attempt.get("usage") is not None:
             return usage_from(attempt["usage"])

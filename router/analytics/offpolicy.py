@@ -127,9 +127,9 @@ def doubly_robust(groups: Groups, /) -> Estimate:
 
 
 def outcome_model(groups: Groups, /) -> Floats:
-    """Returns the mean outcome by fold left out, action and context, shrunk towards that of the action, and this one
-    towards that of all.
+    """Returns the mean outcome by fold left out, action and context.
 
+    It is shrunk towards the mean of the action, and this one towards that of all.
     A mean of n observations counts n, and the one a level up `SHRINKAGE` more: the posterior mean of a normal model
     whose group means vary less than its observations by that factor.
     """

@@ -187,6 +187,12 @@ def _open(bounds: TokenCount, limit: int, output_tokens: int) -> bool:
     return bounds.likely * _ERROR_LEAST <= limit < bounds.high + output_tokens + _EXTRA_MOST
 
 
+def uncertain(tokens: TokenCount, limit: int, /) -> bool:
+    """Returns whether an estimate, with the error it may have, leaves open on which side of a tier's limit it is."""
+    low, high = max(tokens.low, tokens.likely * _ERROR_LEAST), min(tokens.high, tokens.likely * _ERROR_MOST)
+    return low <= limit < high
+
+
 def _in_any_tokenizer(counted: int, bytewise: TokenCount, beyond_ascii: int) -> TokenCount:
     """Returns the bounds of a text, counted in o200k_base, in any tokenizer.
 

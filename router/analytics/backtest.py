@@ -1,0 +1,96 @@
+"""A backtest: every request of a log, played under one configuration or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+import duckdb
+import numpy as np
+
+from router.analytics.backtest_engines import Part, cores, local, on_ray
+from router.analytics.backtest_explored import Reward
+from router.analytics.backtest_tally import Result, merged
+from router.analytics.backtest_work import COLUMNS, Job
+from router.analytics.bootstrap import RESAMPLES
+from router.analytics.log import opened
+
+Engine: TypeAlias = Literal["local", "ray"]
+
+PART: Final = 2_000
+"""Records that are played at a time: some megabytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest:
+    """What a backtest came to.
+
+    Attributes:
+        result: its counts.
+        job: what was played, with the reward that was asked for or found in the log.
+    """
+
+    result: Result
+    job: Job
+
+
+def backtest(
+    log: Path,
+    job: Job,
+    /,
+    *,
+    reward: Reward | None = None,
+    engine: Engine = "local",
+    processes: int | None = None,
+    told: Callable[[int], None] = lambda _: None,
+) -> Backtest:
+    """Returns what a log comes to.
+
+    Args:
+        log: a file, or the folder of a log.
+        job: what is to be played; its reward is set here.
+        reward: what makes an outcome good; None takes labels where there are any, else scores, else that there was an
+            answer.
+        engine: where to play.
+        processes: how many on this machine; None takes one for each core.
+        told: is called with the number of records of each part that is done.
+
+    Raises:
+        ConfigError: there is no such log, or the engine is not installed.
+        RouterError: a process was killed.
+    """
+    with opened(log) as connection:
+        labelled, scored = _labels(connection)
+        job = replace(job, reward=reward or ("label" if labelled else "score" if scored else "answer"))
+        lines = rows(connection, labelled=bool(labelled or scored))
+        results = on_ray(job, lines) if engine == "ray" else local(job, lines, processes or cores())
+        zeros = np.zeros((COLUMNS, RESAMPLES)) if job.compare else None
+        result = merged(_watched(results, told), len(job.setups), zeros)
+    return Backtest(result=result, job=job)
+
+
+def rows(connection: duckdb.DuckDBPyConnection, /, *, labelled: bool) -> Iterator[Part]:
+    """Yields the records of a log, a part at a time, with what their labels say."""
+    name = "backtest.sql" if labelled else "backtest_unlabelled.sql"
+    cursor = connection.execute(files("router.analytics").joinpath("sql", name).read_text())
+    return iter(partial(cursor.fetchmany, PART), [])
+
+
+def _labels(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """Returns how many labels say whether an answer was adequate, and how many give it a score."""
+    connection.execute(
+        "CREATE TEMP VIEW IF NOT EXISTS labels AS SELECT NULL::VARCHAR AS trace_id, NULL::BOOLEAN AS adequate, "
+        "NULL::DOUBLE AS score, NULL::VARCHAR AS source, NULL::TIMESTAMPTZ AS time WHERE false"
+    )
+    found = connection.execute("SELECT count(adequate), count(score) FROM labels").fetchone()
+    return found if found is not None else (0, 0)
+
+
+def _watched(results: Iterable[Result], told: Callable[[int], None]) -> Iterator[Result]:
+    for result in results:
+        told(result.records)
+        yield result
