@@ -6,6 +6,7 @@ order. It never holds more parts than it has workers for, so memory stays bounde
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 from collections import deque
@@ -87,7 +88,7 @@ def on_ray(job: Job, parts: Iterable[Part], ray: Any = None) -> Iterator[Result]
     """
     if ray is None:
         try:
-            import ray
+            ray = importlib.import_module("ray")
         except ImportError as error:
             raise ConfigError("--engine ray needs 'ray', which is not installed: pip install 'lowfare[ray]'") from error
     if not ray.is_initialized():

@@ -1,4 +1,4 @@
-"""Off-policy estimates over a log: with what chance each request went where it went, and what follows of another policy.
+"""What off-policy estimates over a log are made of: with what chance each request went where it went.
 
 The chance is no estimate: a weighted split draws from a number that is in the record, so a policy is asked in every
 interval of it what it would have done, and the intervals' widths are the chances. What is chosen is the model that is

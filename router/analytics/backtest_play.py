@@ -122,7 +122,7 @@ class Machine:
         self._setup = setup
         self._policy = policy
         self._prices = prices
-        self._names = {model.id: name for name, model in reversed(setup.catalog.items())}
+        self._names = {model.id: name for name, model in reversed(list(setup.catalog.items()))}
 
     def id_of(self, name: str, /) -> str | None:
         """Returns the id that a model of the configuration has; None where there is no such model."""

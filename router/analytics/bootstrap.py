@@ -1,8 +1,8 @@
 """Poisson bootstrap: how far sums over a log could have come out differently, one pass, in any order, over any parts.
 
-Each request is taken Poisson(1) times into each of a thousand resamples, by a hash of its id instead of a draw: the same
-request gets the same weights in whatever part of the log and on whatever machine it is met, so sums of parts add up to
-the same bits. Two policies see the same resamples, which pairs them: what both have in common cancels out.
+Each request is taken Poisson(1) times into each of a thousand resamples, by a hash of its id instead of a draw: the
+same request gets the same weights in whatever part of the log and on whatever machine it is met, so sums of parts add
+up to the same bits. Two policies see the same resamples, which pairs them: what both have in common cancels out.
 
 Source: N. Chamandy, O. Muralidharan, A. Najmi, S. Naidu, "Estimating Uncertainty for Massive Data Streams", Google
 technical report, 2012; the hash is splitmix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014).

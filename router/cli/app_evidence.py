@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,6 +15,7 @@ def add_to(app: typer.Typer) -> None:
     """Adds the commands to the others."""
     app.command("compact")(_compact)
     app.command("import")(_import)
+    app.command()(backtest)
 
 
 def _compact(
@@ -74,3 +75,62 @@ def _import(
 
         options = command.Options(mapped=tuple(mapped or ()), model=model, start=start, requests=requests)
         command.run(form, file, into=into, options=options, as_json=as_json)
+
+
+def backtest(
+    log: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="LOG", help="Log file or folder; else [log] path of the configuration.", show_default=False
+        ),
+    ] = None,
+    *,
+    config: Config = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Policy of all requests; else each by that of its own name.", show_default=False)
+    ] = None,
+    logged_by: Annotated[
+        Path | None,
+        typer.Option(
+            help="The configuration that wrote the log, for off-policy estimates.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    reward: Annotated[
+        Literal["answer", "label", "score"] | None,
+        typer.Option(help="What makes an outcome good; else labels, scores or answers.", show_default=False),
+    ] = None,
+    against: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two configurations to compare, in place of --config.", metavar="A B", show_default=False),
+    ] = None,
+    fail_if: Annotated[
+        str | None,
+        typer.Option(help="Exit with 1 if this holds: 'cost_usd > baseline * 1.02'.", show_default=False),
+    ] = None,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Where to play the log.")] = "local",
+    processes: Annotated[
+        int | None, typer.Option(help="Processes on this machine; else one for each core.", min=1, show_default=False)
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a page to this file.", show_default=False)] = None,
+    as_json: Json = False,
+) -> None:
+    """Play a log under another configuration: what it would have cost, and how much of that is known."""
+    with ending(as_json=as_json):
+        from router.cli import backtest as command
+
+        options: dict[str, Any] = {
+            "log": log,
+            "config": config,
+            "policy": policy,
+            "logged_by": logged_by,
+            "reward": reward,
+            "against": against,
+            "fail_if": fail_if,
+            "engine": engine,
+            "processes": processes,
+            "html": html,
+        }
+        command.run(command.Asked(**options), as_json=as_json)

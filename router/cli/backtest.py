@@ -1,0 +1,136 @@
+"""`lowfare backtest`: what a log would have cost under another configuration, and how much of that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from router.cli.asking import settings_of
+from router.cli.ending import FAILED
+from router.cli.terminal import err, out, print_json
+from router.errors import ConfigError, RequestError
+from router.setup import setup_of
+
+if TYPE_CHECKING:
+    from router.analytics.backtest import Engine
+    from router.analytics.backtest_explored import Reward
+    from router.analytics.conditions import Condition
+
+EXTRA = frozenset({"duckdb", "numpy", "pyarrow"})
+"""What the extra `analytics` brings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the command line asks for; names as its options."""
+
+    log: Path | None
+    config: Path | None
+    policy: str | None
+    logged_by: Path | None
+    reward: Reward | None
+    against: tuple[Path, Path] | None
+    fail_if: str | None
+    engine: Engine
+    processes: int | None
+    html: Path | None
+
+
+@contextmanager
+def needs_analytics() -> Iterator[None]:
+    """Says how to install what is missing, where something of the extra `analytics` is."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA:
+            raise
+        raise ConfigError(
+            f"this command needs {error.name!r}, which is not installed: pip install 'lowfare[analytics]'"
+        ) from error
+
+
+def run(asked: Asked, *, as_json: bool) -> None:
+    """Prints what comes of a log; a condition of `--fail-if` that holds is a failed command."""
+    with needs_analytics():
+        from router.analytics.backtest import backtest
+        from router.analytics.backtest_figures import figures_of, names_of
+        from router.analytics.backtest_report import report_of
+        from router.analytics.backtest_work import Job
+        from router.analytics.conditions import condition
+        from router.cli.sections import plain, rendered, values
+    if asked.against is not None and asked.config is not None:
+        raise RequestError("--config and --against: name either the one configuration to play, or the two to compare")
+    configs: tuple[Path | None, ...] = asked.against or (asked.config,)
+    settings = [settings_of(path) for path in configs]
+    setups = tuple(map(setup_of, settings))
+    for one, setup in zip(settings, setups, strict=True):
+        if asked.policy is not None and asked.policy not in setup.policies:
+            there = ", ".join(sorted(setup.policies))
+            raise RequestError(f"--policy {asked.policy!r} is not in {one.origin.file}; there are {there}")
+    fails = None if asked.fail_if is None else condition(asked.fail_if, names_of(compare=len(setups) > 1))
+    log = asked.log or settings[0].log.path
+    if log is None:
+        raise ConfigError(
+            f"{settings[0].origin.file}: [log] path is not set, so there is no log; name one: backtest LOG"
+        )
+    job = Job(
+        setups=setups,
+        policy=asked.policy,
+        logged_by=None if asked.logged_by is None else setup_of(settings_of(asked.logged_by)),
+        compare=len(setups) > 1,
+    )
+    with _progress() as told:
+        done = backtest(Path(log), job, reward=asked.reward, engine=asked.engine, processes=asked.processes, told=told)
+    figures = figures_of(done)
+    about = (("log", str(log)), *(("configuration", one.origin.file) for one in settings))
+    about += (("policy", asked.policy or "of each request's own name"),)
+    names = tuple(one.origin.file for one in settings)
+    report = report_of(done, figures, names=names, about=about)
+    if asked.html is not None:
+        _write_html(report, asked.html)
+    failed = fails is not None and fails.holds(figures)
+    if as_json:
+        print_json(
+            {
+                "figures": {name: plain(value) for name, value in figures.items()},
+                "failed": failed if fails is not None else None,
+                "report": values(report),
+            }
+        )
+    else:
+        out().print(rendered(report))
+    if fails is not None and failed:
+        _tell_failed(fails, figures)
+        raise typer.Exit(FAILED)
+
+
+def _tell_failed(fails: Condition, figures: Mapping[str, Decimal | None]) -> None:
+    used = ", ".join(f"{name} = {figures[name]}" for name in sorted(fails.names))
+    err().print(f"failed: {fails.text} ({used})", style="bold red", soft_wrap=True)
+
+
+def _write_html(report: object, path: Path) -> None:
+    from importlib import import_module
+
+    html: str = import_module("router.analytics.html").html_of(report)
+    try:
+        path.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise RequestError(f"--html {path}: cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """Shows on stderr how many records were played; nothing where it is no terminal."""
+    console = err()
+    columns = (SpinnerColumn(), TextColumn("records played"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda records: progress.advance(task, records)
