@@ -73,7 +73,7 @@ def _play(part: Part) -> Result:
     return played(_job[0], part)
 
 
-def on_ray(job: Job, parts: Iterable[Part], ray: Any = None) -> Iterator[Result]:
+def on_ray(job: Job, parts: Iterable[Part], ray: Any = "ray") -> Iterator[Result]:
     """Yields what each part comes to, played on a Ray cluster: the one of `RAY_ADDRESS`, else one made on this machine.
 
     Every node needs lowfare, and the plug-ins that the configurations use.
@@ -81,14 +81,14 @@ def on_ray(job: Job, parts: Iterable[Part], ray: Any = None) -> Iterator[Result]
     Args:
         job: what is to be done.
         parts: of the log.
-        ray: the module; None imports it.
+        ray: the module, or its name.
 
     Raises:
         ConfigError: Ray is not installed.
     """
-    if ray is None:
+    if isinstance(ray, str):
         try:
-            ray = importlib.import_module("ray")
+            ray = importlib.import_module(ray)
         except ImportError as error:
             raise ConfigError("--engine ray needs 'ray', which is not installed: pip install 'lowfare[ray]'") from error
     if not ray.is_initialized():

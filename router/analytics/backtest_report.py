@@ -142,23 +142,6 @@ def _cost(tally: Tally) -> Table:
     return Table(name="cost", title="Cost", columns=columns, rows=(row,), note=_HOW)
 
 
-def _cost(tally: Tally) -> Table:
-    total = tally.total
-    columns = _columns(
-        ("requests", "requests", "count"),
-        *_MONEY,
-        ("observed_share", "observed", "share"),
-        ("changed_share", "other model", "share"),
-    )
-    row = (
-        total.requests,
-        *_money(total),
-        share(total.observed, total.requests),
-        share(total.changed, total.requests),
-    )
-    return Table(name="cost", title="Cost", columns=columns, rows=(row,), note=_HOW)
-
-
 def _findings(part: _Part) -> Iterator[str]:
     tally, total = part.tally, part.tally.total
     n = total.requests

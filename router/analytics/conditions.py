@@ -11,13 +11,13 @@ import operator
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, DivisionByZero, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from router.core.naming import allowed
 from router.errors import RequestError, RouterError
 
-LONGEST: Final = 1_000
+LONGEST: Final = 300
 """Characters of a condition: more than a person writes, and too few to nest beyond the parser's depth."""
 
 _SUMS: Final[Mapping[type[ast.operator], Callable[[Decimal, Decimal], Decimal]]] = {
@@ -61,8 +61,8 @@ class Condition:
         """
         try:
             return _truth(self._tree, figures, self.text)
-        except (DivisionByZero, InvalidOperation) as error:
-            raise RouterError(f"{self.text!r} cannot be judged: it divides by zero") from error
+        except ArithmeticError as error:
+            raise RouterError(f"{self.text!r} cannot be judged: it divides by zero, or its numbers overflow") from error
 
 
 def condition(text: str, names: frozenset[str], /) -> Condition:

@@ -18,7 +18,7 @@ from router.cli.terminal import dollars, seconds, shown
 from router.core.money import usd
 
 _LEFT: Final[frozenset[Unit]] = frozenset({"text", "time"})
-_WIDE: Final = 5
+_WIDE: Final = 9
 """Columns above which a table of one row stands upright."""
 
 

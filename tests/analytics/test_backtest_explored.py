@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import pytest
+
+from router.analytics.backtest import Backtest, rows
+from router.analytics.backtest_explored import UNITS
+from router.analytics.backtest_figures import costs, estimated, figures_of, names_of, percentile_s, rewards, share
+from router.analytics.backtest_report import report_of
+from router.analytics.backtest_tally import Explored, Result
+from router.analytics.backtest_work import Job, played
+from router.core.bounds import Bounds
+from router.core.cost import cost_usd
+from router.setup import Setup
+from tests.analytics.simulated_logs import MODELS, WEIGHTED, answered, record_of, setup_with, stored
+from tests.core.builders import attempt, features
+
+TO_LARGE: Mapping[str, Any] = {"kind": "fallback", "models": ["large"]}
+SPLIT = setup_with(WEIGHTED)
+ADEQUATE = {"small": 0.5, "medium": 0.7, "large": 0.9}
+Row = tuple[str, bool | None, float | None]
+
+
+def explored_log(n: int, seed: int = 0, *, setup: Setup = SPLIT) -> list[Row]:
+    """Returns a log whose model was drawn 6 to 3 to 1, as the configuration says, with labels of known rates."""
+    chance = random.Random(seed)
+    out: list[Row] = []
+    for i in range(n):
+        draw = chance.random()
+        name = "small" if draw < 0.6 else "medium" if draw < 0.9 else "large"
+        tokens = (chance.randint(50, 400), chance.randint(20, 100))
+        call = answered(name, tokens=tokens)
+        price = setup.catalog[name].price
+        assert call.usage is not None
+        assert price is not None
+        call = replace(call, cost_usd=cost_usd(call.usage, price))
+        first = setup.catalog[name]
+        others = [model for other, model in setup.catalog.items() if other != name]
+        models = {model.name: model for model in (first, *others)}
+        record = record_of(models, call, draw=draw, features=features(tokens[0]))
+        record |= {"trace_id": f"{seed:016x}{i:016x}", "request_id": f"{i:032x}"}
+        good = chance.random() < ADEQUATE[name]
+        out.append((orjson.dumps(record).decode(), good, float(good) / 2))
+    return out
+
+
+def play(log: list[Row], policy: Mapping[str, Any], **options: Any) -> Result:
+    """Returns what a log comes to under a policy."""
+    job = {"logged_by": SPLIT, "reward": "label", **options}
+    return played(Job(setups=(setup_with(policy),), **job), log)
+
+
+def test_what_a_split_tells_of_another_policy() -> None:
+    """Adequacy and cost of a model that got a tenth of the requests are estimated, with the truth in the interval."""
+    tally = play(explored_log(3_000), TO_LARGE).tallies[0]
+    found = rewards(tally)
+    assert found.snips is not None
+    assert found.doubly_robust is not None
+    assert not found.refused
+    assert found.ess == pytest.approx(300, rel=0.2)
+    for one in (found.snips, found.doubly_robust):
+        assert one.low < 0.9 < one.high
+        assert one.high - one.low < 0.1
+    # 225 tokens in and 60 out on average, at 2 and 8 dollars per million.
+    dollars = costs(tally).doubly_robust
+    assert dollars is not None
+    assert dollars.low < 0.00093 < dollars.high
+    assert tally.explored.requests == 3_000
+
+
+def test_the_policy_of_the_log_itself() -> None:
+    """Its own policy is estimated by the plain mean: all weights are 1, and every request tells as much as one."""
+    log = explored_log(800)
+    found = rewards(play(log, WEIGHTED).tallies[0])
+    assert found.snips is not None
+    assert found.snips.value == pytest.approx(sum(bool(good) for _, good, _ in log) / 800)
+    assert found.ess == pytest.approx(800)
+
+
+def test_scores_and_answers() -> None:
+    """Scores are estimated as they are, and where there are no labels, that there was an answer."""
+    log = explored_log(2_000)
+    scored = rewards(play(log, TO_LARGE, reward="score").tallies[0]).doubly_robust
+    assert scored is not None
+    assert scored.low < 0.45 < scored.high
+    answers = rewards(play(log, TO_LARGE, reward="answer").tallies[0]).doubly_robust
+    assert answers is not None
+    assert answers.value == pytest.approx(1.0)
+    unlabelled = [(line, None, None) for line, _, _ in log]
+    none = rewards(play(unlabelled, TO_LARGE).tallies[0])
+    assert "no request has both" in none.refused
+
+
+def test_too_little_is_refused() -> None:
+    """Below 100 effective samples nothing is estimated, and the words say what to do."""
+    found = rewards(play(explored_log(200), TO_LARGE).tallies[0])
+    assert found.snips is None
+    assert 0 < found.ess < 100
+    assert "too few: 200 requests" in found.refused
+
+
+def test_models_that_were_never_tried() -> None:
+    """Where the new policy asks whom the log never would, nothing is estimated, and the models are named."""
+    tables = {"models": {**MODELS, "new": {**MODELS["large"], "id": "simulated/new"}}}
+    setup = setup_with({"kind": "fallback", "models": ["new"]}, **tables)
+    result = played(Job(setups=(setup,), logged_by=SPLIT, reward="label"), explored_log(50))
+    found = rewards(result.tallies[0])
+    assert "no overlap: 100.0 %" in found.refused
+    assert "simulated/new (50)" in found.refused
+
+
+def test_a_log_that_somebody_else_wrote() -> None:
+    """Where the configuration that is said to have written the log sends requests elsewhere, they are left out."""
+    other = {"kind": "weighted", "split": [{"weight": 1, "model": "large"}, {"weight": 1, "model": "medium"}]}
+    tally = play(explored_log(60), TO_LARGE, logged_by=setup_with(other)).tallies[0]
+    (reason,) = tally.explored.outside
+    assert "sends it elsewhere" in reason
+    assert tally.explored.outside[reason] + tally.explored.requests == 60
+    assert tally.explored.requests < 40
+
+
+def with_propensities(log: list[Row], wrong: float = 1.0) -> list[Row]:
+    """Returns a log whose records say how likely their model was."""
+    out: list[Row] = []
+    for line, good, score in log:
+        record = orjson.loads(line)
+        record["propensity"] = {"small": 0.6, "medium": 0.3, "large": 0.1}[record["model"]] * wrong
+        out.append((orjson.dumps(record).decode(), good, score))
+    return out
+
+
+def test_propensities_in_the_log() -> None:
+    """Records that say how likely their model was need no configuration, and come to the same."""
+    log = explored_log(2_000)
+    stated = rewards(play(with_propensities(log), TO_LARGE, logged_by=None).tallies[0])
+    known = rewards(play(log, TO_LARGE).tallies[0])
+    assert stated.snips is not None
+    assert known.snips is not None
+    assert stated.snips.value == pytest.approx(known.snips.value)
+    wrong = rewards(play(with_propensities(log, 0.5), TO_LARGE, logged_by=None).tallies[0])
+    assert "the chances are not those of this log" in wrong.refused
+    impossible = play(with_propensities(log[:1], 0.0), TO_LARGE, logged_by=None).tallies[0]
+    assert "its propensity is not above 0 and at most 1" in impossible.explored.outside
+
+
+def test_what_is_outside() -> None:
+    """Requests that no model was asked for, that the new policy sends to nobody, or that a policy fails on, are told."""
+    hit = record_of(SPLIT.catalog, hit=stored("small"))
+    (asked,) = explored_log(1)
+    outside = play([(orjson.dumps(hit).decode(), None, None), asked], {"kind": "max_cost", "usd": "0"}).tallies[0]
+    assert outside.explored.outside == {"no model was asked": 1, "the new policy sends it to nobody": 1}
+
+    def broken(slate: Any, context: Any) -> Any:
+        raise ZeroDivisionError
+
+    failing = replace(setup_with(WEIGHTED), policies={"default": broken})
+    result = played(Job(setups=(failing,), logged_by=SPLIT), [asked])
+    assert result.tallies[0].explored.outside == {"the new policy sends it to nobody": 1}
+    result = played(Job(setups=(SPLIT,), logged_by=failing), [asked])
+    assert result.tallies[0].explored.requests == 0
+    held = attempt("small", model_id="simulated/small")
+    bare = {**record_of(SPLIT.catalog, held), "slate": {"live": [], "dropped": []}}
+    lonely = play([(orjson.dumps(bare).decode(), None, None)], TO_LARGE).tallies[0]
+    assert lonely.explored.outside == {"nothing tells how likely its model was": 1}
+
+
+def test_comparisons() -> None:
+    """Two configurations are compared on the same resamples, and their interval holds the difference."""
+    log = explored_log(2_500)
+    job = Job(setups=(setup_with(WEIGHTED), setup_with(TO_LARGE)), logged_by=SPLIT, reward="label", compare=True)
+    done = Backtest(result=played(job, log), job=job)
+    figures = figures_of(done)
+    low, high = figures["difference_usd_low"], figures["difference_usd_high"]
+    assert low is not None
+    assert high is not None
+    assert figures["difference_usd"] is not None
+    assert 0 < low < figures["difference_usd"] < high
+    assert figures["adequacy_difference"] is not None
+    assert figures["adequacy_difference_low"] is not None
+    assert figures["adequacy_difference_low"] < Decimal("0.3") < (figures["adequacy_difference_high"] or 0)
+    assert figures["baseline"] == done.result.tallies[0].total.now_usd
+    assert set(figures) <= names_of(compare=True)
+    report = report_of(done, figures, names=("a", "b"), about=())
+    names = [section.name for section in report.sections]
+    assert len(set(names)) == len(names)
+    assert {"comparison", "cost_1", "offpolicy_2"} <= set(names)
+    same = Job(setups=(SPLIT, SPLIT), compare=True)
+    nothing = figures_of(Backtest(result=played(same, log[:20]), job=same))
+    assert (nothing["difference_usd_low"], nothing["difference_usd_high"]) == (0, 0)
+    empty = figures_of(Backtest(result=played(same, []), job=same))
+    assert "difference_usd" not in empty
+
+
+def test_figures_of_nothing() -> None:
+    """Of no request at all, shares and percentiles are unknown, not zero."""
+    assert share(0, 0) is None
+    assert percentile_s({}, 0.5) is None
+    assert percentile_s({10: 1, 20: 1}, 0.5) == Decimal("0.01")
+    assert percentile_s({10: 1, 20: 1}, 0.51) == Decimal("0.02")
+    assert estimated(Explored(), {}, UNITS).snips is None
+    job = Job(setups=(SPLIT,))
+    done = Backtest(result=played(job, []), job=job)
+    figures = figures_of(done)
+    assert figures["observed_share"] is None
+    assert set(figures) == names_of(compare=False)
+    report = report_of(done, figures, names=("a",), about=())
+    assert report.sections[0].findings == ("No request was replayed, so nothing can be said.",)
+
+
+def test_labels_are_joined(tmp_path: Path) -> None:
+    """Of several labels the latest that says something counts, for each record of its trace."""
+    with duckdb.connect() as connection:
+        connection.execute(
+            "CREATE VIEW decisions AS SELECT '{\"trace_id\": \"' || t || '\"}' AS record FROM "
+            "(VALUES ('a'), ('b'), ('a')) AS v(t)"
+        )
+        connection.execute(
+            "CREATE TABLE labels (trace_id VARCHAR, adequate BOOLEAN, score DOUBLE, source VARCHAR, time TIMESTAMPTZ)"
+        )
+        connection.execute(
+            "INSERT INTO labels VALUES ('a', true, 0.5, 'user', '2026-01-01'), ('a', false, NULL, 'judge', '2026-01-02')"
+        )
+        found = [row for part in rows(connection, labelled=True) for row in part]
+        bare = [row for part in rows(connection, labelled=False) for row in part]
+    a, b = '{"trace_id": "a"}', '{"trace_id": "b"}'
+    assert sorted(found, key=str) == [(a, False, 0.5), (a, False, 0.5), (b, None, None)]
+    assert sorted(bare, key=str) == [(a, None, None), (a, None, None), (b, None, None)]
+
+
+def test_bounds_do_not_matter_to_chances() -> None:
+    """A request with a limit of its own is estimated like any other, among those that can keep it."""
+    record = record_of(SPLIT.catalog, answered("small"), draw=0.1, bounds=Bounds(max_cost_usd=Decimal(1)))
+    result = play([(orjson.dumps(record).decode(), True, None)], TO_LARGE)
+    assert result.tallies[0].explored.requests == 1
