@@ -177,9 +177,10 @@ class Machine:
         """Returns what a request comes to."""
         try:
             state: State = plan(given)
-        except PolicyError as error:
-            slate = Slate(()) if error.decision is None else error.decision.slate
-            return Now(model=NOBODY, ending="policy_error", refused=False, slate=slate, cost=Money(), latency_s=None)
+        except PolicyError:
+            return Now(
+                model=NOBODY, ending="policy_error", refused=False, slate=Slate(()), cost=Money(), latency_s=None
+            )
         end = follow(state, record)
         course = end.course
         money = _spent(course)

@@ -18,6 +18,8 @@ from router.cli.terminal import dollars, seconds, shown
 from router.core.money import usd
 
 _LEFT: Final[frozenset[Unit]] = frozenset({"text", "time"})
+_LEAST: Final = 12
+"""Characters of a text that stay on one line, so that names of models and days do."""
 _WIDE: Final = 9
 """Columns above which a table of one row stands upright."""
 
@@ -55,9 +57,10 @@ def _table(table: Table, *, heading: bool) -> RenderableType:
     if len(table.rows) == 1 and len(table.columns) > _WIDE:
         return Group(*title, _upright(table))
     grid = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in table.columns:
+    for index, column in enumerate(table.columns):
         if column.unit in _LEFT:
-            grid.add_column(column.title, overflow="fold")
+            longest = max(len(str(row[index])) for row in table.rows)
+            grid.add_column(column.title, overflow="fold", min_width=min(longest, _LEAST))
         else:
             grid.add_column(column.title, justify="right", no_wrap=True)
     for row in table.rows:

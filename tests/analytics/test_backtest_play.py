@@ -146,7 +146,7 @@ def test_prices_that_nobody_knows() -> None:
 
 
 def test_costs_that_the_log_does_not_have() -> None:
-    """Logged tokens without a cost are priced as the configuration has it, then and now; nothing of that is observed."""
+    """Logged tokens without a cost are priced as the configuration has it; nothing of that is observed."""
     log = record_of(BOTH, answered("small", usd=None))
     total = tally(setup_with(TO_SMALL), log).total
     assert total.was_usd == total.now_usd == total.was_estimated_usd == Decimal("0.000045")
