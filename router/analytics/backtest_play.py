@@ -122,6 +122,7 @@ class Machine:
         self._setup = setup
         self._policy = policy
         self._prices = prices
+        self._lowered: dict[tuple[Any, ...], Bounds] = {}
         self._names = {model.id: name for name, model in reversed(list(setup.catalog.items()))}
 
     def id_of(self, name: str, /) -> str | None:
@@ -151,11 +152,21 @@ class Machine:
             catalog=setup.catalog,
             policy=policy,
             policy_name=name,
-            bounds=_lower(bounds_from(record["bounds"]), terms.bounds),
+            bounds=self._bounds(record["bounds"], name),
             expected_output_tokens=setup.expected_output_tokens,
             unpriced=setup.unpriced,
             prefer_wait_s=terms.prefer_wait_s,
         )
+
+    def _bounds(self, logged: Mapping[str, Any], name: str) -> Bounds:
+        """Returns the bounds of a request now; most requests of a policy have the same."""
+        key = (name, *logged.values())
+        known = self._lowered.get(key)
+        if known is None:
+            if len(self._lowered) >= _BOUNDS_MOST:
+                self._lowered.clear()
+            known = self._lowered[key] = _lower(bounds_from(logged), self._setup.terms[name].bounds)
+        return known
 
     def was(self, record: Record, /) -> Was:
         """Returns what the log says of a request."""
@@ -235,6 +246,7 @@ class Machine:
         return model.price if model is not None else self._prices(model_id or name)
 
 
+_BOUNDS_MOST: Final = 10_000
 _ANSWERED: Final = frozenset({"answer", "cache"})
 _TOO_DEAR: Final = "may cost up to "
 """How the reason begins for which a request's own limit of dollars drops a model (`router.core.adequacy`)."""

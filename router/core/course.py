@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from router.core.bounds import Bound, Bounds, Spent, crossed
+from router.core.bounds import Bound, Bounds, Spent, crossed, worst_case_usd
 from router.core.caching import NOT_CACHED, Caching, Hit, Lookup
 from router.core.catalog import Catalog
 from router.core.cost import cost_usd
@@ -73,7 +73,7 @@ class Course:
     Attributes:
         slate: as the policy left it.
         able: the slate before the policy: all models that can serve the request.
-        worst_case_usd: the most the request can cost, as known before its first attempt.
+        broken: whether the policy left no slate, so that nothing can be said of what the request can cost.
         attempts: those that ended, in order.
         ready_s: by model, when it may be asked again, in seconds from the request's arrival.
         barred: models that may not be asked again, whichever of their deployments.
@@ -84,12 +84,19 @@ class Course:
     given: Given
     slate: Slate
     able: Slate
-    worst_case_usd: Decimal | None
+    broken: bool = False
     attempts: tuple[Attempt, ...] = ()
     ready_s: Mapping[str, float] = field(default_factory=dict)
     barred: frozenset[str] = frozenset()
     window_above: int = 0
     lookup: Lookup | None = None
+
+    @property
+    def worst_case_usd(self) -> Decimal | None:
+        """The most the request can cost, as it is known before its first attempt; None where it is unknown."""
+        if self.broken:
+            return None
+        return worst_case_usd(self.given.bounds, tuple([c.worst_usd for c in self.slate.live]))
 
     @property
     def draw(self) -> float:
@@ -108,7 +115,7 @@ class Course:
             given=self.given,
             slate=self.slate,
             able=self.able,
-            worst_case_usd=self.worst_case_usd,
+            broken=self.broken,
             attempts=(*self.attempts, *attempts),
             ready_s=self.ready_s,
             barred=self.barred,
@@ -122,7 +129,7 @@ class Course:
             given=self.given,
             slate=self.slate,
             able=self.able,
-            worst_case_usd=self.worst_case_usd,
+            broken=self.broken,
             lookup=lookup,
         )
 
@@ -157,12 +164,15 @@ class Course:
 
     def bound(self, candidate: Candidate, now_s: float, *, wait_s: float = 0.0) -> Bound | None:
         """Returns the bound that asking a candidate, after a wait, would cross; None where there is none."""
+        bounds = self.given.bounds
+        # What no bound asks for is not computed: a backtest comes by here for every request of a log.
+        wastes, costs = bounds.waste_usd is not None, bounds.max_cost_usd is not None
         return crossed(
-            self.given.bounds,
+            bounds,
             self.spent(now_s),
             wait_s=wait_s,
-            expected_usd=candidate.expected_usd,
-            worst_usd=candidate.worst_usd,
+            expected_usd=candidate.expected_usd if wastes and self.attempts else None,
+            worst_usd=candidate.worst_usd if costs else None,
         )
 
     def spent(self, now_s: float) -> Spent:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from router.core.applied import able_of, applied
-from router.core.bounds import Bound, backoff_s, worst_case_usd
+from router.core.bounds import Bound, backoff_s
 from router.core.caching import Hit, Lookup, Source
 from router.core.course import Course, Given
 from router.core.decision import Attempt, Decision, Ending, total
@@ -117,7 +117,6 @@ class NeedCall:
 
     Attributes:
         timeout_s: what is left of the deadline.
-        span_id: of the attempt, 16 hex digits.
         again: whether this request asked the model before.
         last: whether nobody else is left to ask: all others failed for good, or were held back themselves.
     """
@@ -125,10 +124,14 @@ class NeedCall:
     course: Course
     candidate: Candidate
     timeout_s: float
-    span_id: str
     again: bool = False
     last: bool = False
     hedge: Hedge | None = None
+
+    @property
+    def span_id(self) -> str:
+        """Of the attempt, 16 hex digits."""
+        return self.course.span_id()
 
     @property
     def planned(self) -> Decision:
@@ -247,11 +250,10 @@ def plan(given: Given, /) -> NeedLookup | NeedCall | Exhausted:
     try:
         slate = able if given.policy_name == NO_POLICY else applied(given, able)
     except PolicyError as error:
-        broken = Course(given=given, slate=able, able=able, worst_case_usd=None)
+        broken = Course(given=given, slate=able, able=able, broken=True)
         error.decision = broken.decision(now_s, "policy_error", str(error))
         raise
-    worst = worst_case_usd(given.bounds, tuple([c.worst_usd for c in slate.live]))
-    course = Course(given=given, slate=slate, able=able, worst_case_usd=worst)
+    course = Course(given=given, slate=slate, able=able)
     if not slate.live:
         return Exhausted(course=course, now_s=now_s, ending="no_candidate", why=_nobody(slate, given.hints.model))
     if given.caching.looks:
@@ -352,7 +354,6 @@ def _try(course: Course, candidates: Sequence[Candidate], now_s: float) -> NeedC
                 course=course,
                 candidate=candidate,
                 timeout_s=course.given.bounds.deadline_s - now_s,
-                span_id=course.span_id(),
                 again=any(a.model == candidate.model.name and a.held is None for a in course.attempts),
                 last=_is_last(course, candidate),
                 hedge=_hedge(course, candidate, candidates, now_s),

@@ -227,11 +227,17 @@ def _slate_dict(slate: Slate) -> dict[str, Any]:
 def features_from(record: Mapping[str, Any], /) -> Features:
     """Returns the features of a record; fields that it lacks (older records) keep their defaults."""
     known = _known(Features, record)
-    known["input_tokens"] = TokenCount(**_known(TokenCount, record["input_tokens"]))
+    tokens = record["input_tokens"]
+    known["input_tokens"] = TokenCount(low=tokens["low"], likely=tokens["likely"], high=tokens["high"])
     for name in ("needs", "matches"):
-        known[name] = frozenset(record.get(name, ()))
-    known["prefix"] = tuple((digest, size) for digest, size in record.get("prefix", ()))
+        values = record.get(name)
+        known[name] = frozenset(values) if values else _NONE
+    prefix = record.get("prefix")
+    known["prefix"] = tuple([(digest, size) for digest, size in prefix]) if prefix else ()
     return Features(**known)
+
+
+_NONE: frozenset[str] = frozenset()
 
 
 def bounds_from(record: Mapping[str, Any], /) -> Bounds:
@@ -298,12 +304,13 @@ def attempt_from(record: Mapping[str, Any], /) -> Attempt:
 
 def _known(kind: type, record: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields of a dataclass that a record has; what later versions added to it is passed over."""
-    return {name: record[name] for name in _names(kind) if name in record}
+    names = _names(kind)
+    return dict(record) if record.keys() <= names else {name: record[name] for name in names if name in record}
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind) if f.init)
+def _names(kind: type) -> frozenset[str]:
+    return frozenset(f.name for f in fields(kind) if f.init)
 
 
 def _money(text: str | None) -> Decimal | None:

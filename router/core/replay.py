@@ -72,13 +72,13 @@ def follow(state: State, record: Mapping[str, Any], /) -> NeedCall | Done | Serv
         state: the first state of the request, as `plan` gives it.
         record: the decision's JSON.
     """
-    attempts = [attempt_from(a) for a in record["attempts"]]
+    attempts = list(record["attempts"])
     while True:
         match state:
             case NeedLookup():
                 state = _after_lookup(state, record)
             case NeedCall():
-                if attempts and _meant(attempts[0], state.candidate.model):
+                if attempts and _has_both(attempts, state):
                     state = _after_call(state, attempts, record)
                 elif not attempts and record["ending"] == "cancelled":
                     state = state.abandon(record["latency_s"])
@@ -92,8 +92,18 @@ def follow(state: State, record: Mapping[str, Any], /) -> NeedCall | Done | Serv
                 assert_never(state)
 
 
-def _meant(attempt: Attempt, model: Model) -> bool:
-    return attempt.model == model.name if attempt.model_id is None else attempt.model_id == model.id
+def _has_both(attempts: list[Any], state: NeedCall) -> bool:
+    """Returns whether the log goes on with the call, and with that of its hedge where one was made."""
+    if not _meant(attempts[0], state.candidate.model):
+        return False
+    if len(attempts) < 2 or not attempts[1].get("hedge"):
+        return True
+    return state.hedge is not None and _meant(attempts[1], state.hedge.candidate.model)
+
+
+def _meant(attempt: Mapping[str, Any], model: Model) -> bool:
+    model_id = attempt.get("model_id")
+    return bool(attempt["model"] == model.name if model_id is None else model_id == model.id)
 
 
 def _after_lookup(state: NeedLookup, record: Mapping[str, Any]) -> State:
@@ -109,11 +119,10 @@ def _after_lookup(state: NeedLookup, record: Mapping[str, Any]) -> State:
     return state.next(hit, looked["ended_s"] if looked is not None else state.course.given.started_s)
 
 
-def _after_call(state: NeedCall, attempts: list[Attempt], record: Mapping[str, Any]) -> State:
-    made = [_named(attempts.pop(0), state.candidate.model)]
-    if attempts and attempts[0].hedge:
-        hedge = attempts.pop(0)
-        made.append(hedge if state.hedge is None else _named(hedge, state.hedge.candidate.model))
+def _after_call(state: NeedCall, attempts: list[Any], record: Mapping[str, Any]) -> State:
+    made = [_named(attempt_from(attempts.pop(0)), state.candidate.model)]
+    if state.hedge is not None and attempts and attempts[0].get("hedge"):
+        made.append(_named(attempt_from(attempts.pop(0)), state.hedge.candidate.model))
     if not attempts and record["ending"] == "committed" and not any(_broke(a) for a in made):
         return state.part(record["latency_s"], *made)
     # One of the two may have failed by itself before its caller gave up on the other.
@@ -133,9 +142,9 @@ def _broke(attempt: Attempt) -> bool:
     return attempt.committed and attempt.outcome not in {"answer", "cancelled"}
 
 
-def _after_sleep(state: NeedSleep, attempts: list[Attempt], record: Mapping[str, Any]) -> State:
+def _after_sleep(state: NeedSleep, attempts: list[Any], record: Mapping[str, Any]) -> State:
     if attempts:
-        return state.next(attempts[0].started_s)
+        return state.next(attempts[0]["started_s"])
     if record["ending"] == "cancelled":
         return state.abandon(record["latency_s"])
     return state.next(record["latency_s"])
@@ -156,7 +165,7 @@ def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy
         "features": features_from(record["features"]),
         "hints": hints_from(record),
         "policy_name": record["policy"],
-        "bounds": bounds_from(record["bounds"]),
+        "bounds": instead.get("bounds") or bounds_from(record["bounds"]),
         "now": datetime.fromisoformat(record["time"]),
         "draw": record["draw"],
         "stats": stats_from(record),

@@ -15,7 +15,7 @@ from router.core.ending import error_of
 from router.core.hedging import Hedging
 from router.core.machine import Done, Exhausted, NeedCall, plan
 from router.core.record import decision_dict
-from router.core.replay import replay
+from router.core.replay import Unobserved, replay
 from router.core.stats import ModelStats
 from router.errors import ProviderError
 from tests.core.builders import attempt, given, keep_all, model
@@ -120,3 +120,16 @@ def test_both_failed_and_a_third_is_asked() -> None:
     assert isinstance(state, NeedCall)
     assert state.candidate.name == "c"
     assert (state.last, state.again) == (False, False)
+
+
+def test_a_hedge_that_the_log_does_not_have() -> None:
+    """Where another model would be asked beside the first one, or none, what was logged of the two says nothing."""
+    start = given(*BOTH, hedging=AFTER_1_S)
+    state = plan(start)
+    assert isinstance(state, NeedCall)
+    done = state.next(attempt("a", "cancelled", latency_s=2.0), attempt("b", started_s=1.0, hedge=True))
+    assert isinstance(done, Done)
+    record = decision_dict(done.decision)
+    others = {m.name: m for m in (BOTH[0], model("c"), BOTH[1])}
+    for catalog in (others, {"a": BOTH[0]}):
+        assert isinstance(replay(record, catalog=catalog, policy=keep_all), Unobserved)

@@ -497,3 +497,19 @@ def test_each_wait_for_the_same_model_is_longer() -> None:
         assert waiting.seconds == pytest.approx(waiting.course.draw * cap_s)
         now_s += waiting.seconds + 1.0
         state = call(waiting.next(now_s - 1.0))
+
+
+def test_a_logged_model_goes_by_its_id() -> None:
+    """An attempt is that of the model with its id, under whatever name; of one with another id it says nothing."""
+    logged = model("small", id="host/one")
+    start = given(logged)
+    state = plan(start)
+    assert isinstance(state, NeedCall)
+    done = state.next(attempt("small", model_id="host/one"))
+    assert isinstance(done, Done)
+    record = decision_dict(done.decision)
+    renamed = replay(record, catalog={"tiny": model("tiny", id="host/one")}, policy=keep_all)
+    assert not isinstance(renamed, Unobserved)
+    assert renamed.model == "tiny"
+    other = replay(record, catalog={"small": model("small", id="host/two")}, policy=keep_all)
+    assert isinstance(other, Unobserved)

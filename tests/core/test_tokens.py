@@ -12,7 +12,7 @@ from router.core.families import family_of
 from router.core.features import features_of
 from router.core.parse import parse_request
 from router.core.request import Features, TokenCount
-from router.core.tokens import Content, Count, Measure, estimate_tokens, measure, tokens_at, tokens_most
+from router.core.tokens import Content, Count, Measure, estimate_tokens, measure, tokens_at, tokens_most, uncertain
 from router.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer()
@@ -299,3 +299,18 @@ def test_a_count_in_one_tokenizer_bounds_it_in_any(text: str, count: int, bounds
     """From half as many to seven quarters, and beyond ASCII as many more as there are bytes."""
     tokens = sized(text, [sized(text, [], count=None).bounds.likely], count=lambda _: count).bounds
     assert (tokens.low, tokens.likely - 7, tokens.high - 20) == bounds
+
+
+@pytest.mark.parametrize(
+    ("tokens", "limit", "open_"),
+    [
+        ((100, 100, 100), 100, False),
+        ((10, 100, 400), 110, True),
+        ((10, 100, 400), 50, False),
+        ((10, 100, 120), 130, False),
+    ],
+)
+def test_an_estimate_near_a_limit(tokens: tuple[int, int, int], limit: int, *, open_: bool) -> None:
+    """An estimate leaves a limit open that lies within its error and its bounds; an exact count leaves none open."""
+    low, likely, high = tokens
+    assert uncertain(TokenCount(low=low, likely=likely, high=high), limit) is open_
