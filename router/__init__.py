@@ -20,7 +20,7 @@ from router.core.request import Features, Hints, Request, TokenCount
 from router.core.slate import Candidate, Dropped, Slate
 from router.core.stats import ModelStats, Stats
 from router.core.usable import Check, NamedCheck, check
-from router.default import acomplete, astream, complete, default_router, stream
+from router.default import acomplete, astream, complete, default_router, feedback, stream
 from router.errors import (
     BoundsExceeded,
     BudgetExceeded,
@@ -112,6 +112,7 @@ __all__ = [
     "check",
     "complete",
     "default_router",
+    "feedback",
     "replay",
     "statics",
     "stream",

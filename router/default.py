@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from router.core.label import USER
 from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
 from router.state.process import PerProcess
@@ -67,3 +68,8 @@ def stream(prompt: Any = None, /, **request: Any) -> Stream:
 def astream(prompt: Any = None, /, **request: Any) -> AsyncStream:
     """`Router.astream` of the default router."""
     return default_router().astream(prompt, **request)
+
+
+def feedback(trace_id: str, /, *, adequate: bool | None = None, score: float | None = None, source: str = USER) -> None:
+    """`Router.feedback` of the default router."""
+    default_router().feedback(trace_id, adequate=adequate, score=score, source=source)

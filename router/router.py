@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar, assert_never, cast
+from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
-from router.cache.cache import CacheStats, Purged, Selector
+from router.cache.cache import CacheStats, Purged, Selector, told
 from router.cache.store import Store
 from router.cache.visit import Visit
 from router.clients.client import Client
@@ -24,6 +24,7 @@ from router.core.caching import Entry, own_copy
 from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.keeping import answer_kept, refusal_kept
+from router.core.label import USER, checked_label
 from router.core.machine import NO_POLICY, Done, Exhausted, NeedCall, NeedLookup, NeedSleep, Served, State, plan
 from router.core.parse import parse_request
 from router.core.place import ModelState
@@ -35,14 +36,13 @@ from router.intake import Intake, known
 from router.loop import LoopThread
 from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
+from router.sinks.labels import give
 from router.sinks.sink import Sink
 from router.state.gate import Gate
 from router.state.statistics import Statistics
 
 if TYPE_CHECKING:
     from router.config import Settings
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -176,6 +176,26 @@ class Router:
             policy = known("policy", name, self._setup.policies)
         return replay(record, catalog=self._setup.catalog, policy=policy)
 
+    def feedback(
+        self, trace_id: str, /, *, adequate: bool | None = None, score: float | None = None, source: str = USER
+    ) -> None:
+        """Keeps beside the log whether an answer did; reports join it to the decision.
+
+        Args:
+            trace_id: the reply's.
+            adequate: None where there is only a score.
+            score: on a scale of the source's own.
+            source: who says so; of one source the latest label of a trace counts.
+
+        Raises:
+            RequestError: a value is not allowed, or there is neither `adequate` nor `score`.
+            ConfigError: there is no log.
+            RouterError: the label cannot be written.
+        """
+        give(
+            checked_label(trace_id, adequate=adequate, score=score, source=source, time=self._clock.now()), self._sinks
+        )
+
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
         return self._gate.snapshot()
@@ -187,7 +207,7 @@ class Router:
             RequestError: nothing is selected, and it is no dry run.
             RouterError: the store is down.
         """
-        return await _told(self._cache.purge(selector, dry_run=dry_run))
+        return await told(self._cache.purge(selector, dry_run=dry_run))
 
     def purge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
         """`apurge` for code without an event loop."""
@@ -199,7 +219,7 @@ class Router:
         Raises:
             RouterError: the store is down.
         """
-        return await _told(self._cache.stats())
+        return await told(self._cache.stats())
 
     def cache_stats(self) -> CacheStats:
         """`acache_stats` for code without an event loop."""
@@ -425,13 +445,3 @@ class Router:
                 sink.emit(decision)
             except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
                 warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
-
-
-async def _told(asked: Coroutine[Any, Any, T]) -> T:
-    """Returns what a cache says; what its store's library raises may hold an address, and that a password."""
-    try:
-        return await asked
-    except RouterError:
-        raise
-    except Exception as error:  # noqa: BLE001 - as above
-        raise RouterError(f"the cache's store does not help ({type(error).__name__})") from None

@@ -18,6 +18,7 @@ from typing import Any, Final
 import duckdb
 
 from router.analytics.columns import COLUMNS, VERSION, projection
+from router.analytics.labels import add_labels_view
 from router.analytics.parsing import parsed, write
 from router.analytics.sources import jsonl_files, slices, unread_bytes
 from router.analytics.store import DataFile, State, is_store, read_state, store_of
@@ -57,7 +58,7 @@ def opened(
     progress: Progress | None = None,
     slice_bytes: int = SLICE_BYTES,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Opens a log for queries; it has the view `decisions`, with the columns of `router.analytics.columns`.
+    """Opens a log for queries: the views `decisions`, with the columns of `router.analytics.columns`, and `labels`.
 
     Beside it stands the table `aside` (`reason`, `lines`): how many lines of the log are no decisions, and why.
 
@@ -80,6 +81,7 @@ def opened(
         connection.execute("CREATE TEMP TABLE aside (reason VARCHAR, lines BIGINT)")
         for reason, lines in sorted(contents.aside.items()):
             connection.execute("INSERT INTO aside VALUES (?, ?)", [reason, lines])
+        add_labels_view(connection, path)
         yield connection
 
 

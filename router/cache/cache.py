@@ -6,9 +6,9 @@ Whatever the store does, the cache costs no request its answer: a store that is 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from router.cache.codec import Codec, Label, label_of
 from router.cache.flights import Flights
@@ -16,7 +16,9 @@ from router.cache.guard import BUDGET_S, Guard, Patience
 from router.cache.near import Near
 from router.cache.store import Store
 from router.core.caching import Entry
-from router.errors import RequestError, warn
+from router.errors import RequestError, RouterError, warn
+
+T = TypeVar("T")
 
 LEASE_S: Final = 5.0
 MEMORY_TTL_S: Final = 5.0
@@ -265,3 +267,17 @@ class Cache:
             return
         async for row in self._store.scan():
             yield row.key, self.codec.decode_label(row.label), row.size_bytes
+
+
+async def told(asked: Coroutine[Any, Any, T], /) -> T:
+    """Returns what a cache says; what its store's library raises may hold an address, and that a password.
+
+    Raises:
+        RouterError: the store does not help.
+    """
+    try:
+        return await asked
+    except RouterError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        raise RouterError(f"the cache's store does not help ({type(error).__name__})") from None

@@ -1,36 +1,28 @@
-"""The durable log: one record, one line, one write.
-
-Each record is one `os.write` to a file opened with O_APPEND, so it is in the kernel's hands when `emit` returns: a
-process that is killed afterwards loses nothing, and several processes may share one file without tearing a line.
-"""
+"""The durable log: one record, one line, one write; and beside it the labels that its decisions get later."""
 
 from __future__ import annotations
 
 import os
-import socket
-import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import orjson
 
 from router.core.decision import Decision
+from router.core.label import Label
 from router.core.record import decision_dict
+from router.sinks.labels import LabelFile
+from router.sinks.lines import Lines, own_name
 
 T = TypeVar("T")
-
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-_OWNER_ONLY = 0o600
-"""Decisions name tenants and costs, and with `content = "full"` they hold prompts."""
 
 _WRITTEN_MOST: Final = 2_000
 """Parts of records that are kept as text: one for each request that came before, of half a kilobyte."""
 
 
 class JsonlSink:
-    """Appends decisions to a file.
+    """Appends decisions to a file, and labels to another beside it.
 
     Args:
         path: a name that ends in ".jsonl" is that file; any other is a folder, in which each process has a file of its
@@ -39,11 +31,9 @@ class JsonlSink:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        self._lock = threading.Lock()
+        self._lines = Lines(self._file)
+        self._labels = LabelFile(path)
         self._written = _Written()
-        self._fd: int | None = None
-        self._pid = os.getpid()
-        self._torn = False  # whether the file may end within a line, so that the next record must not be glued to it
 
     def emit(self, decision: Decision, /) -> None:
         """Writes the record; it is on its way to the disk when this returns.
@@ -53,35 +43,23 @@ class JsonlSink:
         """
         # Without a look into the cache nothing was remembered of an equal request, so that all parts are new.
         record = decision_dict(decision) if decision.lookup is None else decision_dict(decision, parts=self._written)
-        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE, default=str)
-        if self._pid != os.getpid():  # after a fork, whoever held the lock is not here to let go of it
-            self._lock, self._pid, self._fd = threading.Lock(), os.getpid(), None
-        with self._lock:
-            if self._fd is not None and not os.fstat(self._fd).st_nlink:  # the file was deleted
-                self._close()
-            fd = self._fd = self._open() if self._fd is None else self._fd
-            if self._torn:
-                line = b"\n" + line
-            self._torn = True
-            while line:
-                line = line[os.write(fd, line) :]
-            self._torn = False
+        self._lines.append(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE, default=str))
+
+    def feedback(self, label: Label, /) -> None:
+        """Writes a label; it is on its way to the disk when this returns.
+
+        Raises:
+            OSError: as for `emit`.
+        """
+        self._labels.write(label)
 
     def close(self) -> None:
-        """Closes the file."""
-        with self._lock:
-            self._close()
+        """Closes the files."""
+        self._lines.close()
+        self._labels.close()
 
-    def _close(self) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def _open(self) -> int:
-        file = self._path if self._path.suffix == ".jsonl" else self._path / _own_name()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._torn = _ends_torn(file)
-        return os.open(file, _FLAGS, _OWNER_ONLY)
+    def _file(self) -> Path:
+        return self._path if self._path.suffix == ".jsonl" else self._path / own_name()
 
 
 class _Written:
@@ -101,17 +79,3 @@ class _Written:
             # The value is kept beside its text, so that no other one can get its id.
             kept = self._kept[id(of)] = of, orjson.Fragment(orjson.dumps(made(of)))
         return kept[1]
-
-
-def _own_name() -> str:
-    now = datetime.now(UTC)
-    return f"{now:%Y%m%dT%H%M%S}-{socket.gethostname()}-{os.getpid()}.jsonl"
-
-
-def _ends_torn(file: Path) -> bool:
-    """Returns whether a file ends within a line, as after a full disk."""
-    try:
-        with file.open("rb") as opened:
-            return opened.seek(0, os.SEEK_END) > 0 and opened.seek(-1, os.SEEK_END) >= 0 and opened.read(1) != b"\n"
-    except OSError:  # there is none yet
-        return False
