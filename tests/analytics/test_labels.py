@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.analytics.labels import add_labels_view, label_files, labels_of
@@ -28,17 +29,25 @@ drawn = st.builds(
 )
 
 
-def rows(log: Path) -> list[tuple[Any, ...]]:
-    """Returns all rows of the view."""
+@pytest.fixture(scope="module", name="connection")
+def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        add_labels_view(connection, log)
-        found = connection.execute("SELECT trace_id, adequate, score, source, time FROM labels ORDER BY ALL").fetchall()
-        return [(*row[:4], row[4].astimezone(UTC)) for row in found]
+        connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
+        yield connection
 
 
+def rows(connection: duckdb.DuckDBPyConnection, log: Path) -> list[tuple[Any, ...]]:
+    """Returns all rows of the view."""
+    add_labels_view(connection, log)
+    found = connection.execute("SELECT trace_id, adequate, score, source, time FROM labels ORDER BY ALL").fetchall()
+    return [(*row[:4], row[4].astimezone(UTC)) for row in found]
+
+
+@settings(max_examples=50)
 @given(labels=st.lists(drawn, max_size=12), name=st.sampled_from(NAMES))
-def test_the_latest_of_each_source_counts(labels: list[Label], name: str) -> None:
+def test_the_latest_of_each_source_counts(
+    connection: duckdb.DuckDBPyConnection, labels: list[Label], name: str
+) -> None:
     """The view has one row for each trace and source, the one said last; torn lines between them do not matter."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / name
@@ -55,7 +64,7 @@ def test_the_latest_of_each_source_counts(labels: list[Label], name: str) -> Non
                 with written.open("ab") as torn:
                     torn.write(b'{"label": 1, "tra\xff\n[1]\n{"label": 1}\n' + label.trace_id.encode() + b"\n")
         file.close()
-        assert rows(log) == sorted(
+        assert rows(connection, log) == sorted(
             ((x.trace_id, x.adequate, x.score, x.source, x.time) for x in expected.values()),
             key=lambda row: tuple((value is None, value) for value in row),
         )
@@ -67,15 +76,19 @@ def test_the_latest_of_each_source_counts(labels: list[Label], name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["log.jsonl", "folder"])
-def test_a_log_without_labels_has_an_empty_view(tmp_path: Path, name: str) -> None:
+def test_a_log_without_labels_has_an_empty_view(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, name: str
+) -> None:
     """Where nobody has labelled anything the view is there, with its columns, and empty."""
     if name == "folder":
         (tmp_path / name).mkdir()
-    assert rows(tmp_path / name) == []
+    assert rows(connection, tmp_path / name) == []
     assert labels_of(tmp_path / name, "a" * 32) == []
 
 
-def test_labels_are_found_from_a_folder_and_from_its_files(tmp_path: Path) -> None:
+def test_labels_are_found_from_a_folder_and_from_its_files(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
     """The folder of a log has the labels of its files, and each of its files those of the folder."""
     by_file = Label(trace_id="a" * 32, adequate=True, score=None, source="user", time=START)
     by_folder = Label(trace_id="b" * 32, adequate=False, score=None, source="user", time=START)
@@ -83,5 +96,5 @@ def test_labels_are_found_from_a_folder_and_from_its_files(tmp_path: Path) -> No
     LabelFile(tmp_path).write(by_folder)
     (tmp_path / "one.jsonl").touch()
     for log in (tmp_path, tmp_path / "one.jsonl"):
-        assert [row[:2] for row in rows(log)] == [("a" * 32, True), ("b" * 32, False)]
+        assert [row[:2] for row in rows(connection, log)] == [("a" * 32, True), ("b" * 32, False)]
     assert json.loads((tmp_path / "one.labels").read_text())["adequate"] is True
