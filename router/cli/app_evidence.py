@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from router.cli.ending import ending
-from router.cli.options import Config, Json
+from router.cli.options import Config, Json, LogArgument
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("compact")(_compact)
     app.command("import")(_import)
     app.command()(backtest)
+    app.command()(savings)
 
 
 def _compact(
@@ -134,3 +135,32 @@ def backtest(
             "html": html,
         }
         command.run(command.Asked(**options), as_json=as_json)
+
+
+def savings(
+    log: LogArgument = None,
+    *,
+    tiers: Annotated[
+        str, typer.Option(metavar="TOKENS,...", help="Limits of the tiers in input tokens, inclusive, ascending.")
+    ] = "500,2000",
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A model to move to, by its id or its name in the configuration; repeatable; without it all of the "
+            "configuration.",
+            show_default=False,
+        ),
+    ] = None,
+    adequate_share: Annotated[
+        float,
+        typer.Option(help="Fewer adequate answers among a model's labelled ones rule it out for a tier.", min=0, max=1),
+    ] = 0.9,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate what short requests would cost at cheaper models, and print the TOML that sends them there."""
+    with ending(as_json=as_json):
+        from router.cli import savings as command
+
+        command.run(log, config=config, tiers=tiers, to=to or (), adequate_share=adequate_share, as_json=as_json)

@@ -11,10 +11,11 @@ import typer
 from router.analytics.log_reader import LogReader
 from router.cli.asking import Asked, open_router, settings_of
 from router.cli.ending import FAILED
+from router.cli.log_path import log_path
 from router.cli.story import lines_of, preview
 from router.cli.terminal import err, out, print_json
 from router.core.record import SCHEMA
-from router.errors import ConfigError, RouterError
+from router.errors import RouterError
 
 TRACE_ID = re.compile(r"[0-9a-fA-F]{8,32}")
 """A trace id or the beginning of one; eight digits are unique in any log that a person reads."""
@@ -44,22 +45,13 @@ def is_file(text: str) -> bool:
 
 def run_trace(trace_id: str, *, log: Path | None, config: Path | None, as_json: bool) -> None:
     """Prints the whole story of a request out of the log."""
-    path = _log_path(config) if log is None else log
+    path = log_path(log, config)
     records = _found(LogReader(path), trace_id, path)
     if as_json:
         print_json(records[0] if len(records) == 1 else records)
         return
     for part in lines_of(records):
         out().print(part)
-
-
-def _log_path(config: Path | None) -> Path:
-    settings = settings_of(config)
-    if settings.log.path is None:
-        raise ConfigError(
-            f"{settings.origin.file}: [log] path is not set, so there is no log; name one with --log PATH"
-        )
-    return Path(settings.log.path)
 
 
 def _found(reader: LogReader, trace_id: str, path: Path) -> list[dict[str, Any]]:

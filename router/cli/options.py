@@ -44,3 +44,11 @@ Log = Annotated[
     Path | None,
     typer.Option(help="Log file or folder; without it [log] path of the configuration.", show_default=False),
 ]
+LogArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="LOG",
+        help="Log file or folder; without it [log] path of the configuration.",
+        show_default=False,
+    ),
+]

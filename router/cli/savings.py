@@ -1,0 +1,131 @@
+"""`lowfare savings`: which short requests could go to which cheaper model, what it would save, and the TOML for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from router.cli.asking import settings_of
+from router.cli.log_path import log_path, require_analytics
+from router.cli.tables import report_lines, report_values
+from router.cli.terminal import out, print_json, waiting
+from router.core.catalog import Model
+from router.errors import ConfigError, RequestError
+
+if TYPE_CHECKING:
+    from router.prices.litellm_map import PriceMap
+
+
+def run(
+    log: Path | None,
+    *,
+    config: Path | None,
+    tiers: str,
+    to: Sequence[str],
+    adequate_share: float,
+    as_json: bool,
+) -> None:
+    """Prints the estimate and its recommendation."""
+    limits = parsed_tiers(tiers)
+    path = log_path(log, config)
+    require_analytics()
+    from router.analytics.log import opened
+    from router.analytics.savings import estimate, log_models
+    from router.analytics.savings_report import savings_report
+    from router.analytics.savings_toml import recommended_toml
+    from router.prices.litellm_map import load_price_map
+
+    prices = load_price_map()
+    catalog, default = _configured(config, optional=bool(to))
+    targets = _targets(catalog, to, prices)
+    with waiting(f"reading {path}"), opened(path) as connection:
+        known = _known(log_models(connection), catalog, prices)
+        owns = {key: model.price for key, model in known.items() if model.price is not None}
+        found = estimate(connection, targets, owns, limits=limits, adequate_share=adequate_share)
+    others = {key: model for key, model in known.items() if model.name not in catalog}
+    toml = recommended_toml(found, catalog, targets, others, default=default)
+    about = (
+        ("log", str(path)),
+        ("requests", f"{sum(tier.requests for tier in found):,}"),
+        ("considered", ", ".join(targets)),
+        ("prices", prices.source),
+        ("least adequate", f"{adequate_share:.0%} of the labelled answers"),
+    )
+    report = savings_report(found, about, adequate_share=adequate_share)
+    if as_json:
+        print_json(report_values(report) | {"toml": toml})
+        return
+    for part in report_lines(report):
+        out().print(part)
+    if toml:
+        out().print(f"\nTo paste into the configuration:\n\n{toml}", soft_wrap=True, end="")
+
+
+def parsed_tiers(text: str) -> list[int]:
+    """Returns the limits of tiers, written as "500,2000".
+
+    Raises:
+        RequestError: they are no whole numbers from 1 up, or do not ascend.
+    """
+    fault = f'--tiers {text!r}: write token counts that ascend, as "500,2000"'
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) <= 12 for part in parts):
+        raise RequestError(fault)
+    limits = [int(part) for part in parts]
+    if limits[0] < 1 or any(low >= high for low, high in pairwise(limits)):
+        raise RequestError(fault)
+    return limits
+
+
+def _configured(config: Path | None, *, optional: bool) -> tuple[Mapping[str, Model], str | None]:
+    """Returns the models of the configuration and the name of its default policy; none where it may lack and does."""
+    from router.setup import DEFAULT, setup_of
+
+    if optional and config is None and not os.environ.get("LOWFARE_CONFIG") and not Path("config.toml").is_file():
+        return {}, None
+    settings = settings_of(config)
+    return setup_of(settings).catalog, DEFAULT if DEFAULT in settings.policies else None
+
+
+def _targets(catalog: Mapping[str, Model], to: Sequence[str], prices: PriceMap) -> dict[str, Model]:
+    """Returns the priced models to move to: those that were named, else all of the configuration.
+
+    Raises:
+        ConfigError: one is unknown, or none has a price.
+    """
+    from router.prices.catalog import build_model
+
+    by_id = {model.id: model for model in reversed(list(catalog.values()))}
+    targets: dict[str, Model] = {} if to else dict(catalog)
+    for name in to:
+        model = catalog.get(name) or by_id.get(name) or build_model(name, {"id": name}, prices)
+        targets[model.name] = model
+    unpriced = [name for name, model in targets.items() if model.price is None]
+    if unpriced and (to or len(unpriced) == len(targets)):
+        raise ConfigError(f"the price of {', '.join(unpriced)} is unknown, so nothing can be estimated there")
+    return {name: model for name, model in targets.items() if name not in unpriced}
+
+
+def _known(
+    models: Sequence[tuple[str, str | None]], catalog: Mapping[str, Model], prices: PriceMap
+) -> dict[tuple[str, str | None], Model]:
+    """Returns what the log's models are today: of the configuration by name or id, else of the price map by id."""
+    from router.prices.catalog import build_model
+
+    by_id = {model.id: model for model in reversed(list(catalog.values()))}
+    known: dict[tuple[str, str | None], Model] = {}
+    for name, model_id in models:
+        model = catalog.get(name)
+        if model is None or (model_id is not None and model.id != model_id):
+            model = by_id.get(model_id or name)
+        if model is None:
+            try:
+                model = replace(build_model(name, {"id": model_id or name}, prices), name=name)
+            except ConfigError:  # nobody knows its price
+                continue
+        known[name, model_id] = model
+    return known
