@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from router.cli.ending import ending
-from router.cli.options import Config, Json, LogArgument
+from router.cli.options import Config, Json, Log, LogArgument
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,6 +17,8 @@ def add_to(app: typer.Typer) -> None:
     app.command("import")(_import)
     app.command()(backtest)
     app.command()(savings)
+    app.command()(label)
+    app.command()(tail)
 
 
 def _compact(
@@ -164,3 +166,62 @@ def savings(
         from router.cli import savings as command
 
         command.run(log, config=config, tiers=tiers, to=to or (), adequate_share=adequate_share, as_json=as_json)
+
+
+def label(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="JSONL, or *.csv with a header: trace_id, adequate and/or score, and maybe source and time.",
+            show_default=False,
+        ),
+    ],
+    *,
+    log: Log = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take labels out of a file: which answers of the log were adequate. All lines are checked before any is taken."""
+    with ending(as_json=as_json):
+        from router.cli import label as command
+
+        command.run(file, log=log, config=config, as_json=as_json)
+
+
+def tail(
+    log: LogArgument = None,
+    *,
+    last: Annotated[
+        int, typer.Option("--last", "-n", help="How many of those that are there to print first.", min=0)
+    ] = 20,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only decisions that this model, by name or id, had a part in; repeatable.", show_default=False
+        ),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, NAME=VALUE; repeatable.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only requests without an answer.")] = False,
+    follow: Annotated[bool, typer.Option(" /--no-follow", help="Print those that are there, and end.")] = True,
+    interval_s: Annotated[float, typer.Option(help="Seconds between two looks at the log.", min=0.01)] = 0.5,
+    config: Config = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the records, one line each, as the log has them.")
+    ] = False,
+) -> None:
+    """Follow a log live, one line per decision, until Ctrl-C."""
+    with ending(as_json=False):
+        from router.cli import tail as command
+
+        command.run(
+            log,
+            config=config,
+            last=last,
+            models=model or (),
+            tags=tag or (),
+            failed=failed,
+            interval_s=interval_s,
+            follow=follow,
+            as_json=as_json,
+        )

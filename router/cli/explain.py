@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from router.analytics.labels import labels_of
 from router.analytics.log_reader import LogReader
 from router.cli.asking import Asked, open_router, settings_of
 from router.cli.ending import FAILED
@@ -47,6 +48,8 @@ def run_trace(trace_id: str, *, log: Path | None, config: Path | None, as_json: 
     """Prints the whole story of a request out of the log."""
     path = log_path(log, config)
     records = _found(LogReader(path), trace_id, path)
+    if labels := labels_of(path, str(records[0]["trace_id"])):
+        records = [record | {"labels": labels} for record in records]
     if as_json:
         print_json(records[0] if len(records) == 1 else records)
         return

@@ -42,13 +42,13 @@ File = Annotated[
 ]
 Log = Annotated[
     Path | None,
-    typer.Option(help="Log file or folder; without it [log] path of the configuration.", show_default=False),
+    typer.Option(help="Log file or folder; without it the log of the configuration.", show_default=False),
 ]
 LogArgument = Annotated[
     Path | None,
     typer.Argument(
         metavar="LOG",
-        help="Log file or folder; without it [log] path of the configuration.",
+        help="Log file or folder; without it the log of the configuration.",
         show_default=False,
     ),
 ]

@@ -33,7 +33,11 @@ _PARTS = {
 
 
 def story(record: Record) -> Group:
-    """Returns the whole story of a request: what was asked, who could answer, what was tried, what it cost."""
+    """Returns the whole story of a request: what was asked, who could answer, what was tried, what it cost.
+
+    Args:
+        record: a decision; with `labels`, those that its trace has.
+    """
     parts: list[RenderableType] = [_title(record), _indented(_when(record)), _indented(_facts(record))]
     if not record.get("source"):  # who logs for others knows no slate
         parts += [Text(""), Text("Slate", style="bold"), _indented(slate(record))]
@@ -41,6 +45,8 @@ def story(record: Record) -> Group:
     if record["attempts"]:
         parts += [Text(""), Text("Attempts", style="bold"), _indented(attempts(record))]
     parts += [Text(""), Text("Cost", style="bold"), _indented(_totals(record))]
+    if record.get("labels"):
+        parts += [Text(""), Text("Labels", style="bold"), _indented(_labels(record["labels"]))]
     return Group(*parts)
 
 
@@ -109,6 +115,8 @@ def attempts(record: Record) -> RenderableType:
         ]
         if attempt["usage"] is not None:
             lines.insert(1, Text(usage(attempt["usage"])))
+        if attempt.get("model_id"):
+            lines.insert(1, Text(_whom(attempt), style="dim"))
         if attempt["error"]:
             lines.insert(1, Text(f'"{shown(attempt["error"])}"', style="dim"))
         if attempt["committed"] and not answered:
@@ -124,6 +132,25 @@ def attempts(record: Record) -> RenderableType:
 def _name(attempt: Mapping[str, Any]) -> str:
     """Returns the model's name; logs of others may lack it."""
     return attempt["model"] or "a model"
+
+
+def _whom(attempt: Mapping[str, Any]) -> str:
+    """Returns whom an attempt meant, and its context window: the name may mean another model by now."""
+    window = f", window {tokens(attempt['window_tokens'])}" if attempt.get("window_tokens") else ""
+    provider = f" at {attempt['provider']}" if attempt.get("provider") else ""
+    return f"{attempt['model_id']}{provider}{window}"
+
+
+def _labels(labels: Sequence[Mapping[str, Any]]) -> Table:
+    """Returns what sources said of the answer, the latest of each."""
+    grid = Table.grid(padding=(0, 2))
+    for label in labels:
+        adequate, score = label.get("adequate"), label.get("score")
+        verdict = "" if adequate is None else "adequate" if adequate else "inadequate"
+        style = "" if adequate is None else "green" if adequate else "red"
+        scored = "" if score is None else f"score {score:g}"
+        grid.add_row(Text(shown(label["source"])), Text(verdict, style=style), Text(scored), Text(shown(label["time"])))
+    return grid
 
 
 def usage(counted: Mapping[str, Any]) -> str:
