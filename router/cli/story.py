@@ -137,8 +137,9 @@ def _name(attempt: Mapping[str, Any]) -> str:
 def _whom(attempt: Mapping[str, Any]) -> str:
     """Returns whom an attempt meant, and its context window: the name may mean another model by now."""
     window = f", window {tokens(attempt['window_tokens'])}" if attempt.get("window_tokens") else ""
-    provider = f" at {attempt['provider']}" if attempt.get("provider") else ""
-    return f"{attempt['model_id']}{provider}{window}"
+    model_id, provider = attempt["model_id"], attempt.get("provider")
+    at = f" at {provider}" if provider and not model_id.startswith(f"{provider}/") else ""
+    return f"{model_id}{at}{window}"
 
 
 def _labels(labels: Sequence[Mapping[str, Any]]) -> Table:
