@@ -67,8 +67,8 @@ def test_the_last_ones(tmp_path: Path) -> None:
 def test_filters(tmp_path: Path, options: list[str], shown: list[int]) -> None:
     """A decision is shown if all filters hold; a model that was asked in vain had a part in it too."""
     large = {"model": "large", "tags": {}, "attempts": [{"model": "large", "model_id": "simulated/large"}]}
-    tried = {"model": None, "ending": "bounds", "tags": {"team": "support", "x": "1"}}
-    tried["attempts"] = [{"model": "small"}, {"model": "other"}]
+    attempts = [{"model": "small"}, {"model": "other"}]
+    tried = {"model": None, "ending": "bounds", "tags": {"team": "support", "x": "1"}, "attempts": attempts}
     log = write(tmp_path / "log.jsonl", record(1), record(2, **large), record(3, **tried))
     result = lowfare("tail", log, "--json", "--no-follow", *options)
     assert [int(json.loads(line)["trace_id"][:8], 16) for line in result.stdout.splitlines()] == shown
@@ -97,7 +97,7 @@ def test_a_log_that_is_not_there(tmp_path: Path) -> None:
 def test_it_follows_until_it_is_interrupted(tmp_path: Path) -> None:
     """It waits for the log, shows what comes to files that appear, says what is odd on stderr; Ctrl-C is exit 130."""
     log = tmp_path / "decisions"
-    command = [COMMAND, "tail", log, "--interval-s", "0.01"]
+    command: list[str | Path] = [COMMAND, "tail", log, "--interval-s", "0.01"]
     with subprocess.Popen(
         command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
