@@ -203,7 +203,7 @@ def tail(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="Only with this tag, NAME=VALUE; repeatable.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only requests without an answer.")] = False,
-    follow: Annotated[bool, typer.Option(" /--no-follow", help="Print those that are there, and end.")] = True,
+    no_follow: Annotated[bool, typer.Option("--no-follow", help="Print those that are there, and end.")] = False,
     interval_s: Annotated[float, typer.Option(help="Seconds between two looks at the log.", min=0.01)] = 0.5,
     config: Config = None,
     as_json: Annotated[
@@ -222,6 +222,6 @@ def tail(
             tags=tag or (),
             failed=failed,
             interval_s=interval_s,
-            follow=follow,
+            follow=not no_follow,
             as_json=as_json,
         )
