@@ -104,6 +104,7 @@ COLUMNS: Final[dict[str, str]] = {
     "ending": "r.ending",
     "cache": "coalesce(r.cache, 'none')",
     "cost_usd": "r.cost_usd",
+    "answer_usd": "coalesce(answered.cost_usd, CASE WHEN coalesce(len(r.attempts), 0) = 0 THEN r.cost_usd END)",
     "worst_case_usd": "r.worst_case_usd",
     "waste_usd": "r.waste_usd",
     "baseline": "r.baseline",

@@ -6,10 +6,7 @@ SELECT
   model,
   model_id,
   list_filter({limits}, lambda x: x >= coalesce(input_tokens_measured, input_tokens))[1] AS up_to_tokens,
-  CASE WHEN len(attempts) > 0
-    THEN list_filter(attempts, lambda a: a.outcome = 'answer' AND a.model = model)[-1].cost_usd
-    ELSE cost_usd
-  END AS answer_usd,
+  answer_usd,
   coalesce(cost_usd, answer_usd) AS spent_usd,
   input_tokens,
   output_tokens,
