@@ -56,7 +56,7 @@ def test_labels_of_a_file(
         if as_csv:
             file = Path(folder) / "labels.csv"
             with file.open("w", encoding="utf-8-sig", newline="") as text:
-                writer = csv.DictWriter(text, labelling.FIELDS)
+                writer: csv.DictWriter[str] = csv.DictWriter(text, labelling.FIELDS)
                 writer.writeheader()
                 writer.writerows(given_rows)
         else:

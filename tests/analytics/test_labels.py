@@ -98,3 +98,12 @@ def test_labels_are_found_from_a_folder_and_from_its_files(
     for log in (tmp_path, tmp_path / "one.jsonl"):
         assert [row[:2] for row in rows(connection, log)] == [("a" * 32, True), ("b" * 32, False)]
     assert json.loads((tmp_path / "one.labels").read_text())["adequate"] is True
+
+
+@pytest.mark.parametrize(("log", "compacted"), [("folder", "folder/compacted"), ("log.jsonl", "log.jsonl.compacted")])
+def test_the_compacted_part_of_a_log_has_its_labels(tmp_path: Path, log: str, compacted: str) -> None:
+    """Who names the Parquet of a log finds the labels of that log."""
+    (tmp_path / compacted).mkdir(parents=True)
+    label = Label(trace_id="a" * 32, adequate=True, score=None, source="user", time=START)
+    LabelFile(tmp_path / log).write(label)
+    assert labels_of(tmp_path / compacted, "a" * 32) == [label_dict(label)]

@@ -248,6 +248,8 @@ def test_labels_of_the_cheap_models_answers_in_that_tier_count(tmp_path: Path) -
     assert observed + assumed + refuted == tier.saving_usd
     assert refuted == pytest.approx(tier.saving_usd / 3)
     assert min(observed, assumed) > 0
+    (section,) = savings_report([tier], (), adequate_share=0.5).sections
+    assert any(told.endswith("is inadequate. Do not count on it.") for told in section.findings)
 
 
 def test_a_model_that_labels_speak_against_is_not_chosen(tmp_path: Path) -> None:
@@ -324,6 +326,17 @@ def test_the_recommendation_changes_chosen_tiers_alone(tmp_path: Path) -> None:
         "large": "simulated/large",
         'odd "name"\x7f': 'simulated/odd "name"\x7f',
     }
+
+
+def test_models_are_called_as_the_configuration_calls_them(tmp_path: Path) -> None:
+    """A model that the log knows by another name is known by its id; one that nobody knows is left out."""
+    log = write(tmp_path, [asked(1), asked(2, "gone")])
+    catalog = {"big": model("big", id="simulated/large"), **TARGETS}
+    toml = tomllib.loads(recommended_toml(estimated(log), catalog, TARGETS, {}, default=None))
+    (rule,) = toml["policies"]["savings"]["rules"]
+    assert rule["use"]["models"] == ["tight", "big"]
+    assert toml["policies"]["savings"]["otherwise"] == {"kind": "cheapest"}
+    assert "models" not in toml
 
 
 def test_unknown_costs_are_told(tmp_path: Path) -> None:
