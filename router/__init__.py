@@ -13,6 +13,7 @@ from router.core.caching import CacheHint, Caching, Hit, Lookup
 from router.core.catalog import Capability, Catalog, Model, Price, Rates, Tier, Timeouts
 from router.core.decision import Attempt, Decision
 from router.core.failure import Failure, FailureClass
+from router.core.label import Label
 from router.core.money import Usd
 from router.core.policy import Context, Policy
 from router.core.replay import Unobserved, replay
@@ -71,6 +72,7 @@ __all__ = [
     "Hints",
     "Hit",
     "Joined",
+    "Label",
     "Lookup",
     "Message",
     "Model",

@@ -7,17 +7,15 @@ a tier under one that prefers the cheapest would move requests that the estimate
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Final
 
 from router.analytics.savings import TierEstimate
 from router.core.catalog import Model
 
-POLICY: Final = "savings"
-"""The name of the recommended policy: one that a configuration is not likely to have."""
-
 _NOTE: Final = (
-    f'# For requests that say policy = "{POLICY}". For all others too: call your policy "default" something else,\n'
+    '# For requests that say policy = "{name}". For all others too: call your policy "default" something else,\n'
     '# let otherwise name it, and call this one "default".\n'
 )
 
@@ -28,7 +26,7 @@ def recommended_toml(
     targets: Mapping[str, Model],
     others: Mapping[tuple[str, str | None], Model],
     *,
-    default: str | None,
+    policies: Collection[str],
 ) -> str:
     """Returns a policy that asks each tier's chosen target first, and behind it the models that answer that tier now.
 
@@ -39,7 +37,7 @@ def recommended_toml(
         catalog: the models of the configuration; those that it lacks get a table of their own.
         targets: the estimate's, by name.
         others: models that the log names and the configuration does not, by the log's name and id, as far as known.
-        default: the policy of the configuration that takes all other requests; None where it has none.
+        policies: names of those of the configuration; the one named "default" keeps all other requests.
     """
     rules: list[str] = []
     named: list[str] = []
@@ -57,9 +55,15 @@ def recommended_toml(
     ids = {name: model.id for (name, _), model in others.items()} | {name: m.id for name, m in targets.items()}
     new = [name for name in dict.fromkeys(named) if name not in catalog]
     tables = "".join(f"[models.{_text(name)}]\nid = {_text(ids[name])}\n\n" for name in new)
-    otherwise = '{ kind = "cheapest" }' if default is None else _text(default)
-    policy = f'[policies.{POLICY}]\nkind = "rules"\nrules = [\n{"".join(rules)}]\notherwise = {otherwise}\n'
-    return f"{tables}{_NOTE}{policy}"
+    otherwise = '"default"' if "default" in policies else '{ kind = "cheapest" }'
+    name = _free(policies)
+    policy = f'[policies.{name}]\nkind = "rules"\nrules = [\n{"".join(rules)}]\notherwise = {otherwise}\n'
+    return f"{tables}{_NOTE.format(name=name)}{policy}"
+
+
+def _free(policies: Collection[str]) -> str:
+    """Returns a name that no policy has: "savings" unless this was pasted before."""
+    return next(name for n in count(1) if (name := "savings" if n == 1 else f"savings_{n}") not in policies)
 
 
 def _current(

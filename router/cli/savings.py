@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -40,14 +40,14 @@ def run(
     from router.prices.litellm_map import load_price_map
 
     prices = load_price_map()
-    catalog, default = _configured(config, optional=bool(to))
+    catalog, policies = _configured(config, optional=bool(to))
     targets = _targets(catalog, to, prices)
     with waiting(f"reading {path}"), opened(path) as connection:
         known = _known(log_models(connection), catalog, prices)
         owns = {key: model.price for key, model in known.items() if model.price is not None}
         found = estimate(connection, targets, owns, limits=limits, adequate_share=adequate_share)
     others = {key: model for key, model in known.items() if model.name not in catalog}
-    toml = recommended_toml(found, catalog, targets, others, default=default)
+    toml = recommended_toml(found, catalog, targets, others, policies=policies)
     about = (
         ("log", str(path)),
         ("requests", f"{sum(tier.requests for tier in found):,}"),
@@ -81,14 +81,14 @@ def parsed_tiers(text: str) -> list[int]:
     return limits
 
 
-def _configured(config: Path | None, *, optional: bool) -> tuple[Mapping[str, Model], str | None]:
-    """Returns the models of the configuration and the name of its default policy; none where it may lack and does."""
-    from router.setup import DEFAULT, setup_of
+def _configured(config: Path | None, *, optional: bool) -> tuple[Mapping[str, Model], Collection[str]]:
+    """Returns the models of the configuration and the names of its policies; none where it may lack and does."""
+    from router.setup import setup_of
 
     if optional and config is None and not os.environ.get("LOWFARE_CONFIG") and not Path("config.toml").is_file():
-        return {}, None
+        return {}, ()
     settings = settings_of(config)
-    return setup_of(settings).catalog, DEFAULT if DEFAULT in settings.policies else None
+    return setup_of(settings).catalog, settings.policies.keys()
 
 
 def _targets(catalog: Mapping[str, Model], to: Sequence[str], prices: PriceMap) -> dict[str, Model]:

@@ -303,7 +303,7 @@ def test_a_log_of_tokens_alone_is_priced_by_the_list(tmp_path: Path) -> None:
 def test_nothing_to_recommend(tmp_path: Path) -> None:
     """Where nothing is saved there is no TOML, and the report says so in its first sentence."""
     tiers = estimated(write(tmp_path, [asked(1, "tight")]))
-    assert recommended_toml(tiers, TARGETS, TARGETS, {}, default=None) == ""
+    assert recommended_toml(tiers, TARGETS, TARGETS, {}, policies=()) == ""
     (section,) = savings_report(tiers, (), adequate_share=0.9).sections
     assert section.findings[0].startswith("No tier would cost less")
     assert "moves" not in {table.name for table in section.tables}
@@ -316,12 +316,14 @@ def test_the_recommendation_changes_chosen_tiers_alone(tmp_path: Path) -> None:
     with opened(log) as connection:
         names = log_models(connection)
     others = {(name, model_id): model(name) for name, model_id in names if name != "tight"}
-    toml = recommended_toml(estimated(log), {"tight": TARGETS["tight"]}, TARGETS, others, default="default")
+    toml = recommended_toml(
+        estimated(log), {"tight": TARGETS["tight"]}, TARGETS, others, policies=["default", "savings"]
+    )
     tables = tomllib.loads(toml)
-    (rule,) = tables["policies"]["savings"]["rules"]
+    (rule,) = tables["policies"]["savings_2"]["rules"]
     assert rule["when"] == {"above_tokens": 50, "up_to_tokens": 200}
     assert rule["use"]["models"] == ["tight", "large", 'odd "name"\x7f']
-    assert tables["policies"]["savings"]["otherwise"] == "default"
+    assert tables["policies"]["savings_2"]["otherwise"] == "default"
     assert {name: table["id"] for name, table in tables["models"].items()} == {
         "large": "simulated/large",
         'odd "name"\x7f': 'simulated/odd "name"\x7f',
@@ -332,7 +334,7 @@ def test_models_are_called_as_the_configuration_calls_them(tmp_path: Path) -> No
     """A model that the log knows by another name is known by its id; one that nobody knows is left out."""
     log = write(tmp_path, [asked(1), asked(2, "gone")])
     catalog = {"big": model("big", id="simulated/large"), **TARGETS}
-    toml = tomllib.loads(recommended_toml(estimated(log), catalog, TARGETS, {}, default=None))
+    toml = tomllib.loads(recommended_toml(estimated(log), catalog, TARGETS, {}, policies=()))
     (rule,) = toml["policies"]["savings"]["rules"]
     assert rule["use"]["models"] == ["tight", "big"]
     assert toml["policies"]["savings"]["otherwise"] == {"kind": "cheapest"}
