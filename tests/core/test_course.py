@@ -104,7 +104,7 @@ def test_a_course_loses_nothing_on_its_way() -> None:
         barred=frozenset({"b"}),
         window_above=7,
         lookup=Lookup(ended_s=0.5),
-        worst_case_usd=Decimal(2),
+        broken=True,
     )
     more = (attempt("a", "timed_out"), attempt("a", "cut"))
     assert one.after(*more) == replace(one, attempts=(*one.attempts, *more))

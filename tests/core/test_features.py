@@ -254,7 +254,7 @@ def test_the_input_is_all_texts_media_messages_and_calls() -> None:
     content = Content(texts=texts, media=media, messages=7, tool_calls=2)
     features = features_of(parse_request(CONVERSATION))
     assert features.input_tokens == measure(content, limits=(), output_tokens=0, count=None).bounds
-    assert (features.messages, features.images, features.needs) == (7, 2, {"tools", "vision"})
+    assert (features.messages, features.images, features.needs) == (7, 2, frozenset({"tools", "vision"}))
 
 
 def test_definitions_are_those_of_tools_and_of_the_response() -> None:
@@ -267,7 +267,7 @@ def test_definitions_are_those_of_tools_and_of_the_response() -> None:
         ({"functions": [old]}, ([old],)),
         ({"response_format": response_format}, (schema,)),
     ):
-        request = parse_request("hi", **params)  # type: ignore[arg-type]  # parameters come by name
+        request = parse_request("hi", **params)
         definitions = "".join(json.dumps(part, separators=(",", ":")) for part in parts)
         content = Content(texts=("hi",), definitions=definitions)
         assert features_of(request).input_tokens == measure(content, limits=(), output_tokens=0, count=None).bounds

@@ -157,7 +157,8 @@ def test_prefer_states_selectors_that_mean_nothing() -> None:
 @pytest.mark.parametrize("option", ["allow", "deny", "first"])
 def test_one_list_is_enough_to_prefer(option: str) -> None:
     """Each of the three does something by itself; only the one that ranks leaves all candidates live."""
-    policy = replace(Prefer(), **{option: (Selector(model="a"),)})
+    options: dict[str, Any] = {option: (Selector(model="a"),)}
+    policy = replace(Prefer(), **options)
     assert statics.problems(policy, CATALOG) == ()
     assert statics.never_empties(policy) == (option == "first")
 
