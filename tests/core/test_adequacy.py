@@ -112,3 +112,14 @@ def test_what_costs_just_as_much_as_allowed_is_asked() -> None:
     assert worst is not None
     assert len(slate(model("a"), max_cost_usd=worst).live) == 1
     assert not slate(model("a"), max_cost_usd=worst - Decimal("1e-12")).live
+
+
+def test_what_a_request_asks_for_may_be_all_that_a_model_can_write() -> None:
+    """It is then expected to write no more than it is asked for, and no more than it can."""
+    limit = model("a", max_output_tokens=150)
+    for most, expected in ((150, 150), (50, 50), (None, 150)):
+        (candidate,) = slate(limit, of=features(output_tokens_most=most)).live
+        assert candidate.expected_output_tokens == expected
+    assert not slate(limit, of=features(output_tokens_most=151)).live
+    (candidate,) = slate(model("a"), of=features(output_tokens_most=500)).live
+    assert candidate.expected_output_tokens == 200

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from router.core.applied import able_of, applied
+from router.core.bounds import Bounds
 from router.core.policy import Context, Policy
 from router.core.request import Hints
 from router.core.slate import Slate
@@ -98,3 +100,9 @@ def test_what_a_policy_raises_names_it() -> None:
 def test_who_can_serve_is_a_matter_of_the_terms(unpriced: bool, live: int) -> None:
     """A model without a price is asked only where the configuration says so."""
     assert len(able_of(given(model("a", price=None), unpriced=unpriced, policy=keep_all)).live) == live
+
+
+def test_who_may_cost_too_much_is_not_able() -> None:
+    """The request's bound holds for every model before any policy."""
+    one = given(model("a"), bounds=Bounds(max_cost_usd=Decimal("1e-9")))
+    assert not able_of(one).live

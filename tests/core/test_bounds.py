@@ -170,3 +170,17 @@ def test_the_limit_of_a_request_may_be_reached(worst: Decimal, crosses: str | No
     """What was spent and the worst case together may be as much, and no more."""
     bounds = Bounds(max_cost_usd=Decimal(1))
     assert crossed(bounds, Spent(attempts=1, cost_usd=Decimal("0.6")), worst_usd=worst) == crosses
+
+
+@pytest.mark.parametrize(
+    ("waste", "limit", "worst"),
+    [(None, None, "6"), ("1", None, "3"), ("9", None, "6"), (None, "5", "5"), (None, "7", "6"), ("1", "2", "2")],
+)
+def test_the_worst_case_is_the_least_that_any_bound_allows(waste: str | None, limit: str | None, worst: str) -> None:
+    """Three attempts at the dearer of two, or one more than may be wasted, or what the request may cost."""
+    bounds = Bounds(
+        attempts=3,
+        waste_usd=None if waste is None else Decimal(waste),
+        max_cost_usd=None if limit is None else Decimal(limit),
+    )
+    assert worst_case_usd(bounds, (Decimal(1), Decimal(2))) == Decimal(worst)

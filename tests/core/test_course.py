@@ -145,3 +145,12 @@ def test_the_turns_of_a_model_are_counted() -> None:
     """Held back or not, and of no other model."""
     one = course(attempt("a"), attempt("b"), attempt("a", "not_sent", held="x"))
     assert [one.asked(name) for name in ("a", "b", "c")] == [2, 1, 0]
+
+
+def test_a_model_is_spent_when_all_of_its_deployments_were_asked() -> None:
+    """Those of another model with the same names are none of its own."""
+    asked = [attempt("a", "server_error", deployment=name) for name in PLACES]
+    for count, fresh in ((0, True), (1, True), (2, True), (3, False)):
+        others = [attempt("b", "server_error", deployment=name) for name in PLACES]
+        state = course(*others, *asked[:count])
+        assert state.spare(state.slate.live[0]) == fresh

@@ -153,3 +153,9 @@ def test_words_that_repeat_nothing_are_left_as_they_are() -> None:
 def test_a_request_that_is_too_long_to_search_hides_the_words(size: int, shown: str) -> None:
     """Its texts together, the most included."""
     assert unechoed("short", ["a b " * (size // 8), "c" * 3 + " " * (size - 4 * (size // 8) - 3)]) == shown
+
+
+def test_what_is_shared_by_chance_does_not_hide_what_follows() -> None:
+    """A run that is too short stays, and the search goes on behind it."""
+    prompt = "the xylophone is malignant today"
+    assert unechoed("xylophone! and: is malignant today", [prompt]) == "xylophone! and: …"

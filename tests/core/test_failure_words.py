@@ -202,3 +202,12 @@ def test_a_long_message_is_cut_and_marked() -> None:
 def test_a_quoted_name_stays_and_quoted_prose_goes(words: str, text: str) -> None:
     """A name has no blanks, at most 80 characters, and an end."""
     assert plain(words) == text
+
+
+@pytest.mark.parametrize("deep", [1, 2, 3])
+def test_json_goes_from_the_inside_out(deep: int) -> None:
+    """However many objects stand inside each other."""
+    text = "x: y"
+    for _ in range(deep):
+        text = f"{{k: {text}}}"
+    assert plain(f"bad {text} here") == "bad … here"

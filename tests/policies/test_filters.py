@@ -157,8 +157,7 @@ def test_prefer_states_selectors_that_mean_nothing() -> None:
 @pytest.mark.parametrize("option", ["allow", "deny", "first"])
 def test_one_list_is_enough_to_prefer(option: str) -> None:
     """Each of the three does something by itself; only the one that ranks leaves all candidates live."""
-    options: dict[str, Any] = {option: (Selector(model="a"),)}
-    policy = replace(Prefer(), **options)
+    policy = Prefer(**{option: (Selector(model="a"),)})  # type: ignore[arg-type]  # an option comes by its name
     assert statics.problems(policy, CATALOG) == ()
     assert statics.never_empties(policy) == (option == "first")
 
