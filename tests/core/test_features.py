@@ -262,11 +262,12 @@ def test_definitions_are_those_of_tools_and_of_the_response() -> None:
     schema = {"name": "x", "schema": {"type": "object"}}
     response_format = {"type": "json_schema", "json_schema": schema}
     tool, old = FUNCTION | {"x": 1}, {"name": "f"}
-    for params, parts in (
+    cases: tuple[tuple[dict[str, Any], tuple[Any, ...]], ...] = (
         ({"tools": [tool], "response_format": response_format}, ([tool], schema)),
         ({"functions": [old]}, ([old],)),
         ({"response_format": response_format}, (schema,)),
-    ):
+    )
+    for params, parts in cases:
         request = parse_request("hi", **params)
         definitions = "".join(json.dumps(part, separators=(",", ":")) for part in parts)
         content = Content(texts=("hi",), definitions=definitions)
