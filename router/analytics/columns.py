@@ -68,7 +68,7 @@ _SHAPE: Final[dict[str, Any]] = {
         "needs": ["VARCHAR"],
         "service_tier": "VARCHAR",
         "stream": "BOOLEAN",
-        "prefix": ["JSON"],
+        "prefix": [["VARCHAR"]],
     },
     "hints": {"model": "VARCHAR", "min_quality": "DOUBLE"},
     "expected_output_tokens": "BIGINT",
@@ -129,7 +129,7 @@ COLUMNS: Final[dict[str, str]] = {
     "asked_quality": "r.hints.min_quality",
     "stream": "r.features.stream",
     "prefix": "list_transform(r.features.prefix, lambda m: "
-    "{'digest': ('0x' || (m->>0))::UBIGINT, 'size': (m->>1)::BIGINT})",
+    "{'digest': TRY_CAST('0x' || m[1] AS UBIGINT), 'size': TRY_CAST(m[2] AS BIGINT)})",
     "repeated_previous_tokens": "r.repeated_tokens.previous",
     "repeated_any_tokens": "r.repeated_tokens.any",
     "attempts": "r.attempts",

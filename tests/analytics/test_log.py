@@ -78,6 +78,18 @@ def test_figures_that_are_none(tmp_path: Path) -> None:
     assert row == [(None,) * 5]
 
 
+def test_marks(tmp_path: Path) -> None:
+    """Marks are read as numbers; what is none, or too long for one, is unknown."""
+    marks = [["5abe2484546f89a1", 60], ["ffffffffffffffff", 61], ["no hex", "x"], ["5abe2484546f89a1ff", 7], 3]
+    (tmp_path / "log.jsonl").write_bytes(line(1, features={"prefix": marks}) + line(2, features={"prefix": "all"}))
+    with opened(tmp_path) as connection:
+        (one,), (other,) = connection.sql("SELECT prefix FROM decisions ORDER BY trace_id").fetchall()
+    assert [(m["digest"], m["size"]) for m in one] == [
+        (0x5ABE2484546F89A1, 60), (2**64 - 1, 61), (None, None), (None, 7), (None, None),
+    ]  # fmt: skip
+    assert other is None
+
+
 def test_nothing(tmp_path: Path) -> None:
     """An empty folder is an empty log, with all its columns; what is not there is no log."""
     with opened(tmp_path) as connection:
