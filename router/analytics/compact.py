@@ -21,7 +21,7 @@ import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
 from router.analytics.columns import VERSION
 from router.analytics.log import SLICE_BYTES, Progress, connected, rows_of
 from router.analytics.parsing import ROW_GROUP, parsed, write, write_rows
-from router.analytics.sources import Mark, Piece, jsonl_files, mark_of, slices, source_of, unread_bytes
+from router.analytics.sources import Mark, Piece, SourceId, jsonl_files, mark_of, slices, source_of, unread_bytes
 from router.analytics.store import (
     ASIDE,
     COMMITS,
@@ -170,6 +170,11 @@ def _steps(pieces: Iterable[Piece]) -> tuple[Step, ...]:
 
 def _committed(store: Path, state: State, change: Commit) -> State | None:
     """Makes a change, also on top of what others committed meanwhile; None where they changed what it changes."""
+    heads = {step.source.head for step in change.steps}  # also under other names: a file may be renamed meanwhile
+
+    def read(state: State) -> Mapping[SourceId, Mark]:
+        return {source: mark for source, mark in state.marks.items() if source.head in heads}
+
     base = state
     while True:
         if not _touched(store, change):
@@ -177,9 +182,7 @@ def _committed(store: Path, state: State, change: Commit) -> State | None:
         if (after := commit(store, base, change)) is not None:
             return after
         base = read_state(store)
-        if any(base.marks.get(step.source) != state.marks.get(step.source) for step in change.steps):
-            return None
-        if not set(change.removed) <= set(base.files):
+        if read(base) != read(state) or not set(change.removed) <= set(base.files):
             return None
 
 

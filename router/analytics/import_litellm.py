@@ -134,7 +134,7 @@ def _failure(payload: Mapping[str, Any]) -> Failure:
         asked=texts_of(payload.get("messages")),
     )
     certain = name in _CERTAIN or status is None
-    kind = _CLASSES.get(name, found.kind) if certain else found.kind
+    kind = (_CLASSES.get(name) if certain else None) or found.kind
     return Failure(kind=kind, message=found.message, status=status, code=name or found.code)
 
 

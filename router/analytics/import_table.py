@@ -187,7 +187,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Row | Fault, int]]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield reader.line_num, Fault(f"is no CSV: {error}"), raw.tell()
+                yield reader.reader.line_num, Fault(f"is no CSV: {error}"), raw.tell()
                 continue
             whole = None not in row and None not in row.values()
             columns = len(reader.fieldnames or ())

@@ -19,14 +19,15 @@ import duckdb
 import numpy as np
 import orjson
 import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
-import pyarrow.compute as pc  # type: ignore[import-untyped]  # it ships no types
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from router.analytics.columns import VERSION, projection
 from router.analytics.sources import Piece
 from router.analytics.store import ASIDE, AsideFile, DataFile, sync_folder, write_durably
 from router.core.record import SCHEMA
 
+pc: Final[Any] = compute
+"""Its functions are made when it is imported, so that a type checker does not see them."""
 _BATCH_LINES: Final = 8192
 ROW_GROUP: Final = 122_880
 """Rows: what one thread reads at a time, and what is skipped by the least and largest value."""
@@ -168,14 +169,7 @@ def write_rows(tables: Iterable[Any], schema: Any, folder: Path, day: str, /) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     records = 0
     with path.open("xb") as file:
-        with parquet.ParquetWriter(
-            file,
-            schema,
-            compression="zstd",
-            compression_level=1,
-            use_dictionary=[column for column in schema.names if column not in _UNIQUE],
-            write_statistics=list(_SEARCHED),
-        ) as writer:
+        with parquet.ParquetWriter(file, schema, **_options(schema.names)) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP)
                 records += table.num_rows
@@ -183,3 +177,12 @@ def write_rows(tables: Iterable[Any], schema: Any, folder: Path, day: str, /) ->
         os.fsync(file.fileno())
     sync_folder(path.parent)
     return DataFile(name=name, records=records, columns=VERSION, size=path.stat().st_size)
+
+
+def _options(names: Iterable[str]) -> dict[str, Any]:
+    return {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": [name for name in names if name not in _UNIQUE],
+        "write_statistics": list(_SEARCHED),
+    }

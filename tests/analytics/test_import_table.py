@@ -131,6 +131,14 @@ def test_bad_rows(tmp_path: Path) -> None:
     assert "--start TIME" in done.faults[6][1]
 
 
+def test_broken_csv(tmp_path: Path) -> None:
+    """A line whose quotes make no sense is told like any other that cannot be read."""
+    done, records = imported(tmp_path, 'model,input_tokens\n"a"b,7\ngpt-tiny,8\n')
+    assert [record["features"]["input_tokens"]["likely"] for record in records] == [8]
+    assert [number for number, _ in done.faults] == [2]
+    assert "is no CSV" in done.faults[0][1]
+
+
 def test_what_a_row_does_not_say_is_unknown(tmp_path: Path) -> None:
     """Neither time nor model nor cost is made up, and 0 stands for nothing."""
     _, (record,) = imported(tmp_path, "input_tokens\n7\n")

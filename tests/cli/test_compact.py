@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from router.analytics.compact import Terms, compact
 from tests.analytics.log_lines import aged, ids, line
 from tests.cli.command import lowfare, parsed, words, write_config
 
@@ -64,16 +65,39 @@ def test_no_log(tmp_path: Path) -> None:
     assert "Not a directory" in words(result.stderr)
 
 
-@pytest.mark.parametrize("missing", ["duckdb", "pyarrow"])
-def test_a_missing_extra(tmp_path: Path, missing: str) -> None:
-    """Who has not installed the extra is told what to install."""
+@pytest.mark.parametrize(
+    ("missing", "command", "told"),
+    [
+        (
+            "duckdb",
+            ("compact", "log.jsonl"),
+            "logs are read with duckdb, which is not installed: pip install 'lowfare[a",
+        ),
+        (
+            "pyarrow",
+            ("compact", "log.jsonl"),
+            "logs are read with pyarrow, which is not installed: pip install 'lowfare[",
+        ),
+        (
+            "duckdb",
+            ("explain", f"{1:032x}", "--log", "log.jsonl"),
+            "this log was compacted, and duckdb is not installed",
+        ),
+        (
+            "pyarrow",
+            ("import", "table", "t.parquet", "--into", "log"),
+            "Parquet is read with pyarrow, which is not inst",
+        ),
+    ],
+)
+def test_a_missing_extra(tmp_path: Path, missing: str, command: tuple[str, ...], told: str) -> None:
+    """Who has not installed the extra is told what to install, and by what it is needed."""
+    (tmp_path / "t.parquet").write_bytes(b"")
     (tmp_path / "log.jsonl").write_bytes(line(1))
+    compact(tmp_path / "log.jsonl", Terms())
     code = f"import sys; sys.modules[{missing!r}] = None; from router.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "compact", str(tmp_path / "log.jsonl")],
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.returncode == 2
-    assert f"read with {missing}, which is not installed: pip install 'lowfare[analytics]'" in words(done.stderr)
+    assert told in words(done.stderr)
