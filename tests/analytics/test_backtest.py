@@ -12,6 +12,7 @@ from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 
@@ -19,7 +20,8 @@ from router import Context, Slate
 from router.analytics.backtest import backtest
 from router.analytics.backtest_engines import local, on_ray
 from router.analytics.backtest_tally import Result, Tally, merged
-from router.analytics.backtest_work import Job, played
+from router.analytics.backtest_work import COLUMNS, Job, played
+from router.analytics.bootstrap import RESAMPLES
 from router.core.cost import cost_usd
 from router.core.record import usage_from
 from router.core.replay import Unobserved, replay
@@ -72,15 +74,17 @@ def test_it_is_the_loop(logged: int) -> None:
         setup = setup_with(policy)
         job = Job(setups=(setup, setup_with(TIERS)), compare=True)
         whole = played(job, [(line, None, None) for line in lines])
+        assert whole.resamples is not None
         assert told(whole.tallies[0]) == plainly(lines, setup)
         assert whole.records == len(lines)
         assert not whole.aside
         for parts in (2, 3, 7):
             shuffled = chance.sample(lines, len(lines))
             results = [played(job, [(line, None, None) for line in shuffled[i::parts]]) for i in range(parts)]
-            again = merged(chance.sample(results, parts), 2, whole.resamples * 0)  # type: ignore[operator]  # it has some
+            again = merged(chance.sample(results, parts), 2, np.zeros((COLUMNS, RESAMPLES)))
             assert again.tallies == whole.tallies
-            assert (again.resamples == whole.resamples).all()  # type: ignore[union-attr]
+            assert again.resamples is not None
+            assert np.array_equal(again.resamples, whole.resamples)
 
 
 def test_the_same_configuration_changes_nothing() -> None:

@@ -97,7 +97,7 @@ def test_scores_and_answers() -> None:
     answers = rewards(play(log, TO_LARGE, reward="answer").tallies[0]).doubly_robust
     assert answers is not None
     assert answers.value == pytest.approx(1.0)
-    unlabelled = [(line, None, None) for line, _, _ in log]
+    unlabelled: list[Row] = [(line, None, None) for line, _, _ in log]
     none = rewards(play(unlabelled, TO_LARGE).tallies[0])
     assert "no request has both" in none.refused
 
@@ -197,7 +197,7 @@ def test_comparisons() -> None:
     assert {"comparison", "cost_1", "offpolicy_2"} <= set(names)
     same = Job(setups=(SPLIT, SPLIT), compare=True)
     nothing = figures_of(Backtest(result=played(same, log[:20]), job=same))
-    assert (nothing["difference_usd_low"], nothing["difference_usd_high"]) == (0, 0)
+    assert nothing["difference_usd_low"] == nothing["difference_usd_high"] == 0
     empty = figures_of(Backtest(result=played(same, []), job=same))
     assert "difference_usd" not in empty
 

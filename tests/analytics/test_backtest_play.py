@@ -140,7 +140,7 @@ def test_prices_that_nobody_knows() -> None:
     unpriced = {"models": {"small": {"id": "own/small", "base_url": "http://localhost:1"}}, "unpriced": "allow"}
     log = record_of(BOTH, answered("large"))
     total = tally(setup_with({"kind": "cheapest"}, **unpriced), log).total
-    assert (total.unknown, total.was_usd, total.now_usd) == (1, 0, 0)
+    assert (total.unknown, total.was_usd, total.now_usd) == (1, Decimal(0), Decimal(0))
     nothing = record_of(BOTH, attempt("small", model_id="own/model", cost_usd=None))
     assert tally(setup_with(TO_SMALL), nothing).total.unknown == 1
 

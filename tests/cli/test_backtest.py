@@ -103,7 +103,7 @@ def test_off_policy(folder: Path) -> None:
 )
 def test_wrong_usage(folder: Path, options: tuple[str, ...], said: str) -> None:
     """What is wrong is told, and nothing is printed."""
-    given = [folder / "log.jsonl", "--config", folder / "large.toml"]
+    given = [str(folder / "log.jsonl"), "--config", str(folder / "large.toml")]
     paths = [str(folder / o) if o.endswith(".toml") else o for o in options]
     result = lowfare("backtest", *given, *paths)
     assert result.exit_code == 2
