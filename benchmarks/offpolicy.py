@@ -46,7 +46,9 @@ def truth(explored: float, seed: int) -> Truth:
     chance = np.random.default_rng(seed)
     hard = np.linspace(0, 0.4, CONTEXTS)
     adequate = np.stack([np.clip(skill - hard * (1 - skill) * 3, 0.05, 0.99) for skill in (0.75, 0.85, 0.95)])
-    cost_usd = np.stack([price * (1 + np.arange(CONTEXTS)) for price in (0.0002, 0.001, 0.004)])
+    cost_usd: Floats = np.stack([price * (1 + np.arange(CONTEXTS)) for price in (0.0002, 0.001, 0.004)]).astype(
+        np.float64
+    )
     logging = np.full((CONTEXTS, MODELS), explored)
     logging[:, 0] = 1 - explored * (MODELS - 1)
     target = np.zeros((CONTEXTS, MODELS))

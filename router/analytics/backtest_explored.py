@@ -178,7 +178,7 @@ class Explorer:
         try:
             chances, taken = self._then.logged(given)
         except PolicyError:
-            taken = ""
+            chances, taken = {}, ""
         if asked is None or taken != asked:
             raise Aside("the configuration that is said to have logged it sends it elsewhere")
         return asked, chances[asked], chances

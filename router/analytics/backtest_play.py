@@ -23,7 +23,6 @@ from router.core.cost import cost_usd
 from router.core.course import Course, Given
 from router.core.decision import Attempt
 from router.core.machine import NO_POLICY, Done, NeedCall, Served, State, plan
-from router.core.money import EXACT
 from router.core.record import SCHEMA, bounds_from, usage_from
 from router.core.replay import follow, given_from
 from router.core.request import Hints
@@ -56,11 +55,6 @@ class Money:
     logged: Decimal = Decimal(0)
     estimated: Decimal = Decimal(0)
     unknown: bool = False
-
-    @property
-    def usd(self) -> Decimal | None:
-        """All of it; None where something is unknown."""
-        return None if self.unknown else EXACT.add(self.logged, self.estimated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,6 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from router.analytics.backtest_play import Money, Now, Was
 from router.core.money import EXACT
 
 ZERO: Final = Decimal(0)
@@ -191,23 +190,3 @@ def merged(parts: Iterable[Result], configurations: int, resamples: NDArray[np.f
     for part in parts:
         result = result.merge(part)
     return result
-
-
-def sums_of(was: Was, now: Now, /) -> Sums:
-    """Returns the sums of one request."""
-    known = not (was.cost.unknown or now.cost.unknown)
-    return Sums(
-        requests=1,
-        changed=was.model != now.model,
-        observed=now.observed,
-        was_usd=_all(was.cost) if known else ZERO,
-        now_usd=_all(now.cost) if known else ZERO,
-        observed_usd=now.cost.logged if known else ZERO,
-        was_estimated_usd=was.cost.estimated if known else ZERO,
-        unknown=not known,
-        by_features=not now.by_usage,
-    )
-
-
-def _all(money: Money) -> Decimal:
-    return EXACT.add(money.logged, money.estimated)

@@ -16,22 +16,26 @@ from router.analytics.backtest import Backtest, rows
 from router.analytics.backtest_explored import UNITS
 from router.analytics.backtest_figures import costs, estimated, figures_of, names_of, percentile_s, rewards, share
 from router.analytics.backtest_report import report_of
-from router.analytics.backtest_tally import Explored, Result
+from router.analytics.backtest_tally import Explored, Result, Sums, Tally
 from router.analytics.backtest_work import Job, played
 from router.core.answer import Usage
 from router.core.bounds import Bounds
 from router.core.cost import cost_usd
-from tests.analytics.simulated_logs import MODELS, WEIGHTED, answered, record_of, setup_with, stored
+from tests.analytics.simulated_logs import MODELS, answered, record_of, setup_with, stored
 from tests.core.builders import attempt, features
 
 TO_LARGE: Mapping[str, Any] = {"kind": "fallback", "models": ["large"]}
-SPLIT = setup_with(WEIGHTED)
-ADEQUATE = {"small": 0.5, "medium": 0.7, "large": 0.9}
+EXPLORING: Mapping[str, Any] = {
+    "kind": "weighted",
+    "split": [{"weight": 8, "model": "small"}, {"weight": 2, "model": "large"}],
+}
+SPLIT = setup_with(EXPLORING)
+ADEQUATE = {"small": 0.5, "large": 0.9}
 Row = tuple[str, bool | None, float | None]
 
 
 def explored_log(n: int) -> list[Row]:
-    """Returns the beginning of a log whose model was drawn 6 to 3 to 1, as the configuration says, with labels."""
+    """Returns the beginning of a log whose model was drawn 8 to 2, as the configuration says, with labels."""
     return list(_explored_log()[:n])
 
 
@@ -39,9 +43,9 @@ def explored_log(n: int) -> list[Row]:
 def _explored_log() -> tuple[Row, ...]:
     chance = random.Random(0)
     out: list[Row] = []
-    for i in range(1_500):
+    for i in range(900):
         draw = chance.random()
-        name = "small" if draw < 0.6 else "medium" if draw < 0.9 else "large"
+        name = "small" if draw < 0.8 else "large"
         tokens = (chance.randint(50, 400), chance.randint(20, 100))
         first = SPLIT.catalog[name]
         assert first.price is not None
@@ -62,13 +66,13 @@ def play(log: list[Row], policy: Mapping[str, Any], **options: Any) -> Result:
 
 
 def test_what_a_split_tells_of_another_policy() -> None:
-    """Adequacy and cost of a model that got a tenth of the requests are estimated, with the truth in the interval."""
-    tally = play(explored_log(1_500), TO_LARGE).tallies[0]
+    """Adequacy and cost of a model that got a fifth of the requests are estimated, with the truth in the interval."""
+    tally = play(explored_log(900), TO_LARGE).tallies[0]
     found = rewards(tally)
     assert found.snips is not None
     assert found.doubly_robust is not None
     assert not found.refused
-    assert found.ess == pytest.approx(150, rel=0.25)
+    assert found.ess == pytest.approx(180, rel=0.25)
     for one in (found.snips, found.doubly_robust):
         assert one.low < 0.9 < one.high
         assert one.high - one.low < 0.15
@@ -76,13 +80,13 @@ def test_what_a_split_tells_of_another_policy() -> None:
     dollars = costs(tally).doubly_robust
     assert dollars is not None
     assert dollars.low < 0.00093 < dollars.high
-    assert tally.explored.requests == 1_500
+    assert tally.explored.requests == 900
 
 
 def test_the_policy_of_the_log_itself() -> None:
     """Its own policy is estimated by the plain mean: all weights are 1, and every request tells as much as one."""
     log = explored_log(800)
-    found = rewards(play(log, WEIGHTED).tallies[0])
+    found = rewards(play(log, EXPLORING).tallies[0])
     assert found.snips is not None
     assert found.snips.value == pytest.approx(sum(bool(good) for _, good, _ in log) / 800)
     assert found.ess == pytest.approx(800)
@@ -90,14 +94,14 @@ def test_the_policy_of_the_log_itself() -> None:
 
 def test_scores_and_answers() -> None:
     """Scores are estimated as they are, and where there are no labels, that there was an answer."""
-    log = explored_log(1_500)
+    log = explored_log(900)
     scored = rewards(play(log, TO_LARGE, reward="score").tallies[0]).doubly_robust
     assert scored is not None
     assert scored.low < 0.45 < scored.high
-    answers = rewards(play(log, TO_LARGE, reward="answer").tallies[0]).doubly_robust
+    answers = rewards(play(log[:600], TO_LARGE, reward="answer").tallies[0]).doubly_robust
     assert answers is not None
     assert answers.value == pytest.approx(1.0)
-    unlabelled: list[Row] = [(line, None, None) for line, _, _ in log]
+    unlabelled: list[Row] = [(line, None, None) for line, _, _ in log[:50]]
     none = rewards(play(unlabelled, TO_LARGE).tallies[0])
     assert "no request has both" in none.refused
 
@@ -135,14 +139,14 @@ def with_propensities(log: list[Row], wrong: float = 1.0) -> list[Row]:
     out: list[Row] = []
     for line, good, score in log:
         record = orjson.loads(line)
-        record["propensity"] = {"small": 0.6, "medium": 0.3, "large": 0.1}[record["model"]] * wrong
+        record["propensity"] = {"small": 0.8, "large": 0.2}[record["model"]] * wrong
         out.append((orjson.dumps(record).decode(), good, score))
     return out
 
 
 def test_propensities_in_the_log() -> None:
     """Records that say how likely their model was need no configuration, and come to the same."""
-    log = explored_log(1_500)
+    log = explored_log(900)
     stated = rewards(play(with_propensities(log), TO_LARGE, logged_by=None).tallies[0])
     known = rewards(play(log, TO_LARGE).tallies[0])
     assert stated.snips is not None
@@ -164,7 +168,7 @@ def test_what_is_outside() -> None:
     def broken(slate: Any, context: Any) -> Any:
         raise ZeroDivisionError
 
-    failing = replace(setup_with(WEIGHTED), policies={"default": broken})
+    failing = replace(setup_with(EXPLORING), policies={"default": broken})
     result = played(Job(setups=(failing,), logged_by=SPLIT), [asked])
     assert result.tallies[0].explored.outside == {"the new policy sends it to nobody": 1}
     result = played(Job(setups=(SPLIT,), logged_by=failing), [asked])
@@ -177,8 +181,8 @@ def test_what_is_outside() -> None:
 
 def test_comparisons() -> None:
     """Two configurations are compared on the same resamples, and their interval holds the difference."""
-    log = explored_log(1_500)
-    job = Job(setups=(setup_with(WEIGHTED), setup_with(TO_LARGE)), logged_by=SPLIT, reward="label", compare=True)
+    log = explored_log(900)
+    job = Job(setups=(setup_with(EXPLORING), setup_with(TO_LARGE)), logged_by=SPLIT, reward="label", compare=True)
     done = Backtest(result=played(job, log), job=job)
     figures = figures_of(done)
     low, high = figures["difference_usd_low"], figures["difference_usd_high"]
@@ -188,7 +192,7 @@ def test_comparisons() -> None:
     assert 0 < low < figures["difference_usd"] < high
     assert figures["adequacy_difference"] is not None
     assert figures["adequacy_difference_low"] is not None
-    assert figures["adequacy_difference_low"] < Decimal("0.3") < (figures["adequacy_difference_high"] or 0)
+    assert figures["adequacy_difference_low"] < Decimal("0.32") < (figures["adequacy_difference_high"] or 0)
     assert figures["baseline"] == done.result.tallies[0].total.now_usd
     assert set(figures) <= names_of(compare=True)
     report = report_of(done, figures, names=("a", "b"), about=())
@@ -244,3 +248,50 @@ def test_bounds_do_not_matter_to_chances() -> None:
     record = record_of(SPLIT.catalog, answered("small"), draw=0.1, bounds=Bounds(max_cost_usd=Decimal(1)))
     result = play([(orjson.dumps(record).decode(), True, None)], TO_LARGE)
     assert result.tallies[0].explored.requests == 1
+
+
+def test_a_policy_that_fails_at_some_draws() -> None:
+    """A policy that breaks its contract at a draw may send the request to nobody, and is not estimated for it."""
+    split = [{"weight": 1, "model": "small"}, {"weight": 1, "model": "large"}]
+    whole = setup_with({"kind": "weighted", "split": split}).policies["default"]
+
+    def broken(slate: Any, context: Any) -> Any:
+        raise ZeroDivisionError
+
+    shares = (whole.split[0], replace(whole.split[1], model=None, use=broken))  # type: ignore[attr-defined]  # a split
+    half = replace(SPLIT, policies={"default": replace(whole, split=shares, others="drop")})  # type: ignore[type-var]  # a dataclass
+    result = played(Job(setups=(half,), logged_by=SPLIT), explored_log(20))
+    assert result.tallies[0].explored.outside == {"the new policy sends it to nobody": 20}
+
+
+def test_what_the_report_doubts() -> None:
+    """All that the log cannot say of the new file is told in words, with the number of requests."""
+    tally = Tally(
+        total=Sums(requests=10, observed=4, was_usd=Decimal(2), now_usd=Decimal(3), unknown=1, by_features=2)
+        + Sums(was_estimated_usd=Decimal(1)),
+        hits_lost=3,
+        without_stats=4,
+        near_limit=5,
+        dropped={(f"m{i}", "by", "reason"): 1 for i in range(60)},
+    )
+    rule = {"when": {"last_user_message": "translate"}, "use": TO_LARGE}
+    setup = setup_with({"kind": "rules", "rules": [rule], "otherwise": TO_LARGE})
+    done = Backtest(result=Result(records=12, aside={"torn": 2}, tallies=(tally,)), job=Job(setups=(setup,)))
+    report = report_of(done, figures_of(done), names=("a",), about=(("log", "here"),))
+    said = " ".join(finding for section in report.sections for finding in section.findings)
+    for wanted in (
+        "2 of 12 records are not replayed",
+        "$3.0000 instead of $2.0000: $1.0000 (50.0 %) more",
+        "6 requests (60.0 %) would ask a model whose outcome is not in the log",
+        "$1.0000 of the cost then is not in the log either",
+        "1 requests have a cost that is not known",
+        "2 estimates have no reported tokens",
+        "3 answers out of the cache do not count any more",
+        "4 requests have no statistics",
+        "5 requests were not counted exactly",
+        "Rules match the last user message",
+    ):
+        assert wanted in said
+    drops = next(s for s in report.sections if s.name == "drops").tables[0]
+    assert len(drops.rows) == 50
+    assert "50 commonest of 60" in drops.note
