@@ -32,6 +32,7 @@ _ATTEMPT: Final[dict[str, Any]] = {
     "status": "INTEGER",
     "code": "VARCHAR",
     "error": "VARCHAR",
+    "committed": "BOOLEAN",
     "held": "VARCHAR",
     "hedge": "BOOLEAN",
     "finish_reason": "VARCHAR",
@@ -87,6 +88,29 @@ _ANSWERED: Final = (
 )
 """The last attempt, in nearly all records, which is found quicker so."""
 
+_MADE: Final = "list_filter(r.attempts, lambda a: a.held IS NULL)"
+_WASTED: Final = f"""list_filter(
+    list_transform({_MADE}, lambda a, i: {{
+      'model': a.model,
+      'outcome': a.outcome,
+      'error': a.error,
+      'cost_usd': a.cost_usd,
+      'tokens': coalesce(
+        a.usage.input_tokens + a.usage.output_tokens,
+        CASE WHEN a.cost_usd = 0 THEN 0 ELSE r.features.input_tokens.likely END
+      ),
+      'followed': i < len({_MADE}),
+      'used': CASE a.outcome
+        WHEN 'answer' THEN coalesce(a.model = r.model, false)
+        WHEN 'cancelled' THEN coalesce(a.committed AND r.ending <> 'committed', false)
+        ELSE false
+      END
+    }}),
+    lambda a: NOT a.used
+  )"""
+"""The calls that gave the caller nothing, by the rule of `Decision.waste_usd`: so few that reports read them quickly.
+Their tokens are those reported, else the request's likely input where that was billed."""
+
 COLUMNS: Final[dict[str, str]] = {
     "schema": "r.schema",
     "trace_id": "r.trace_id",
@@ -94,6 +118,7 @@ COLUMNS: Final[dict[str, str]] = {
     "time": "r.time",
     "tenant": "r.tenant",
     "session": "r.tags['session']",
+    "client": "coalesce(r.tags['client'], r.tenant)",
     "tags": "r.tags",
     "policy": "r.policy",
     "key": "r.key",
@@ -133,6 +158,8 @@ COLUMNS: Final[dict[str, str]] = {
     "repeated_previous_tokens": "r.repeated_tokens.previous",
     "repeated_any_tokens": "r.repeated_tokens.any",
     "attempts": "r.attempts",
+    "calls": f"len({_MADE})",
+    "wasted": _WASTED,
     "source": "r.source",
     "record": "line",
 }

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import duckdb
 
+from router.analytics.report_context import context_section
+from router.analytics.report_duplicates import duplicates_section
+from router.analytics.report_efficiency import efficiency_section
+from router.analytics.report_failures import failures_section, waste_section
 from router.analytics.report_groups import days_section, grouped, models_section, own_section
 from router.analytics.report_options import Options
 from router.analytics.report_query import Queries
@@ -34,6 +38,11 @@ def report_of(connection: duckdb.DuckDBPyConnection, options: Options, /, *, log
         *own,
         days_section(groups),
         models_section(groups),
+        failures_section(queries, groups),
+        waste_section(queries, groups),
+        efficiency_section(queries),
+        duplicates_section(queries, groups),
+        context_section(queries),
     )
     return Report(
         title="What was spent, and what for", about=_about(options, groups.whole["requests"], log), sections=sections

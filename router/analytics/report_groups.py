@@ -115,7 +115,7 @@ def days_section(groups: Grouped, /) -> Section:
             row["cost_usd"],
             row["unknown_cost"],
             row["waste_usd"],
-            row["saved_usd"],
+            saved_usd(row),
         )
         for day, row in days
     ]
@@ -174,10 +174,16 @@ def _rows(groups: Grouped, names: tuple[str, ...], *, key: Any) -> list[tuple[An
                 ratio(row["cost_usd"], whole["cost_usd"]),
                 row["unknown_cost"],
                 row["waste_usd"],
-                row["saved_usd"],
+                saved_usd(row),
             )
         )
     return rows
+
+
+def saved_usd(row: Row, /) -> Decimal | None:
+    """Returns what hits saved: 0 where there were none, None where nobody knows."""
+    saved: Decimal | None = row["saved_usd"]
+    return saved if row["hits"] else Decimal(0)
 
 
 def _tokens(row: Row) -> int | None:

@@ -21,8 +21,8 @@ Row = Mapping[str, Any]
 class Queries:
     """Runs the files of `sql/`.
 
-    In their text `{scope}` stands for the requests of the report, and `{by}` for the columns of its own groups; all that
-    a user typed is bound by name.
+    In their text `{scope}` stands for the requests of the report, and `{by}` for the columns of its own groups; all
+    that a user typed is bound by name.
     """
 
     connection: duckdb.DuckDBPyConnection = field(repr=False)

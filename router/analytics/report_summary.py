@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
-from router.analytics.report_groups import Grouped
+from router.analytics.report_groups import Grouped, saved_usd
 from router.analytics.report_prices import Tokens, charges_at, cost_of, steps_of
 from router.analytics.report_query import Queries, Row
 from router.analytics.report_tables import NEAREST_RANK, counted, dollars, percent, ratio, table
@@ -116,7 +116,7 @@ def _summary(whole: Row, baseline: Baseline, timed: Row) -> Table:
         whole["output_tokens"],
         (timed.get("percentiles_s") or (None, None, None))[1],
         whole["hits"],
-        whole["saved_usd"],
+        saved_usd(whole),
     )
     note = (
         "Sums of money leave out requests whose cost is unknown; an answered request is one that ended with an answer."

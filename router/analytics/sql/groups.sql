@@ -35,7 +35,7 @@ SELECT
   count(*) FILTER (cost_usd IS NULL) AS unknown_cost,
   sum(waste_usd) AS waste_usd,
   count(*) FILTER (waste_usd IS NULL) AS unknown_waste,
-  sum(CASE WHEN stored THEN saved_usd ELSE 0 END) AS saved_usd,
+  sum(saved_usd) FILTER (stored) AS saved_usd,
   count(*) FILTER (stored AND saved_usd IS NULL) AS unknown_saved,
   sum(baseline_usd) AS baseline_usd,
   sum(compared_usd) AS compared_usd,
