@@ -32,11 +32,12 @@ def report_of(connection: duckdb.DuckDBPyConnection, options: Options, /, *, log
     """
     queries = Queries(connection=connection, options=options)
     groups = grouped(queries)
-    own = [own_section(groups, options.by)] if options.by else []
+    own = own_section(groups, options.by) if options.by not in {(), ("model",)} else None
+    days = own if own is not None and options.by == ("day",) else days_section(groups)
     sections: tuple[Section, ...] = (
         summary_section(queries, groups),
-        *own,
-        days_section(groups),
+        *([own] if own is not None and own is not days else []),
+        days,
         models_section(groups),
         failures_section(queries, groups),
         waste_section(queries, groups),

@@ -134,7 +134,7 @@ def _prefixes(rows: list[Row]) -> Table:
         "first First time",
     )
     cells = [
-        (row["digest"].rjust(16, "0"), row["size"], row["requests"], row["resent_bytes"], moment_of_us(row["first_us"]))
+        (row["hex"].rjust(16, "0"), row["size"], row["requests"], row["resent_bytes"], moment_of_us(row["first_us"]))
         for row in rows
     ]
     note = "Beginnings by their digest, as records have it; the longest of those that the same requests have."

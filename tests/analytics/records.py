@@ -137,7 +137,8 @@ def write_log(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
 
 def records(*, most: int = 40) -> st.SearchStrategy[list[Record]]:
     """Strategy for logs: as many requests that share keys, sessions, tags, models and beginnings, at few times."""
-    return st.lists(_requests(), max_size=most).map(_numbered)
+    sizes = st.integers(0, most)  # lists alone would be short as a rule
+    return sizes.flatmap(lambda size: st.lists(_requests(), min_size=size, max_size=size)).map(_numbered)
 
 
 def _numbered(drawn: Sequence[Record]) -> list[Record]:
