@@ -38,7 +38,7 @@ def context_section(queries: Queries, /) -> Section:
     }
     steps = steps_of(list(prices.values()))
     queries.run("context_firsts")
-    parts = [queries.rows(name, steps=steps) for name in ("context_inputs", "context_previous", "context_any")]
+    parts = [queries.by_step(name, steps) for name in ("context_inputs", "context_previous", "context_any")]
     sums: dict[tuple[Model, int], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_SUMS, 0))
     for row in (row for part in parts for row in part):
         found = sums[(row["model"], row["model_id"]), row["step"]]

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Final
 
 from router.analytics.report_query import Queries, Row
 from router.analytics.report_tables import NEAREST_RANK, counted, dollars, percent, ratio, table
 from router.analytics.tables import Section, Table
 
-_ROOMY = 0.5
+_SUMS: Final = (
+    *("answers", "compared", "completions", "underused", "overused"),
+    *("limited", "asked_tokens", "used_tokens", "at_limit"),
+)
+_ROOMY: Final = 0.5
 """Of what is asked for, the answers use less: worth a finding, since bounds and rate limits go by what is asked."""
 
 
 def efficiency_section(queries: Queries, /) -> Section:
     """Returns the completion ratio, window use, and `max_tokens` against what was written."""
-    rows = queries.rows("efficiency")
-    models = [row for row in rows if not row["of_all"]]
-    tables = (
-        _completion([row for row in rows if row["answers"]]),
-        _windows(models),
-        _limits([row for row in rows if row["limited"]]),
-    )
-    return Section(name="efficiency", title="Token efficiency", tables=tables, findings=_findings(rows))
+    models = queries.rows("efficiency")
+    whole = _whole(models)
+    rows = [whole, *models] if models else []
+    tables = (_completion(rows), _windows(models), _limits([row for row in rows if row["limited"]]))
+    return Section(name="efficiency", title="Token efficiency", tables=tables, findings=_findings(whole))
 
 
-def _name(row: Row) -> str:
-    return "all models" if row["of_all"] else row["model"]
+def _whole(models: list[Row]) -> Row:
+    """Returns the sums of all models."""
+    sums = {name: sum(row[name] for row in models) for name in _SUMS}
+    costs = {name: [row[name] for row in models if row[name] is not None] for name in ("underused_usd", "overused_usd")}
+    known = {name: sum(amounts, Decimal(0)) if amounts else None for name, amounts in costs.items()}
+    return {"model": "all models", "used_p95": None, **sums, **known}
 
 
 def _completion(rows: list[Row]) -> Table:
@@ -42,9 +48,9 @@ def _completion(rows: list[Row]) -> Table:
     )
     cells = [
         (
-            _name(row),
+            row["model"],
             row["compared"],
-            row["completion_mean"],
+            ratio(row["completions"], row["compared"]),
             row["underused"],
             ratio(row["underused"], row["compared"]),
             row["underused_usd"] if row["underused"] else Decimal(0),
@@ -91,7 +97,7 @@ def _limits(rows: list[Row]) -> Table:
     )
     cells = [
         (
-            _name(row),
+            row["model"],
             row["limited"],
             row["asked_tokens"],
             row["used_tokens"],
@@ -108,8 +114,7 @@ def _limits(rows: list[Row]) -> Table:
     return table("limits", "max_tokens asked and used", described, cells, note)
 
 
-def _findings(rows: list[Row]) -> tuple[str, ...]:
-    whole = next(row for row in rows if row["of_all"])
+def _findings(whole: Row) -> tuple[str, ...]:
     out = []
     if whole["underused"]:
         share = percent(ratio(whole["underused"], whole["compared"]))
@@ -120,8 +125,8 @@ def _findings(rows: list[Row]) -> tuple[str, ...]:
     used = ratio(whole["used_tokens"], whole["asked_tokens"])
     if used is not None and used < _ROOMY:
         out.append(
-            f"Of the max_tokens asked for {percent(used)} were written; 95 % of the answers used at most "
-            f"{percent(whole['used_p95'])}: lower limits make worst cases smaller."
+            f"Of the max_tokens asked for {percent(used)} were written: lower limits make worst cases smaller, and "
+            f"what providers' rate limits count."
         )
     if whole["at_limit"]:
         out.append(f"{counted(whole['at_limit'], 'answer')} reached max_tokens and may have been cut off.")

@@ -13,6 +13,7 @@ from router.analytics.tables import Section, Table
 
 def failures_section(queries: Queries, groups: Grouped, /) -> Section:
     """Returns failed calls by model and class, and the commonest errors of each."""
+    queries.run("wasted_found")
     rows = queries.rows("failures")
     answers = {model: row["answered"] - row["stored_answers"] for (model,), row in groups.figures[("model",)].items()}
     firsts = [row for row in rows if row["place"] == 1]
@@ -83,7 +84,7 @@ def _failure_findings(firsts: list[Row]) -> tuple[str, ...]:
 
 
 def waste_section(queries: Queries, groups: Grouped, /) -> Section:
-    """Returns what was spent on calls that gave the caller nothing."""
+    """Returns what was spent on calls that gave the caller nothing; after `failures_section`, which finds them."""
     rows, whole = queries.rows("waste"), groups.whole
     kinds = [row for row in rows if row["of_kinds"]]
     models = [row for row in rows if not row["of_kinds"]]

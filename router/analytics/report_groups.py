@@ -59,10 +59,10 @@ def grouped(queries: Queries, /) -> Grouped:
     columns = ("model", "day", *own)
     sets = [(), ("model",), ("day",), *([own] if own else [])]
     rows = queries.rows("groups", sql={"columns": ", ".join(columns), "sets": _sql(sets)})
-    provided = [(), ("provided",), *(("provided", *names) for names in sets if names not in [(), ("day",)])]
-    timing = ("provided", "model", *own)
-    timed = queries.rows("latencies", sql={"columns": ", ".join(timing), "sets": _sql(provided)})
-    return Grouped(figures=_split(rows, columns, sets), latencies=_split(timed, timing, provided))
+    timed = [("model",), *([own] if own else [])]
+    timing = ("model", *own)
+    slow = queries.rows("latency_groups", sql={"columns": ", ".join(timing), "sets": _sql(timed)})
+    return Grouped(figures=_split(rows, columns, sets), latencies=_split(slow, timing, timed))
 
 
 def _sql(sets: Sequence[tuple[str, ...]]) -> str:
@@ -153,7 +153,7 @@ def _rows(groups: Grouped, names: tuple[str, ...], *, key: Any) -> list[tuple[An
     whole = groups.whole
     rows = []
     for values, row in groups.figures[names].items():
-        timed = groups.latencies[("provided", *names)].get((True, *values), {})
+        timed = groups.latencies[names].get(values, {})
         percentiles = timed.get("percentiles_s") or (None, None, None)
         rows.append(
             (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any, Final
@@ -39,6 +39,11 @@ class Queries:
         self.run(name, sql=sql, **values)
         names = [column[0] for column in self.connection.description or ()]
         return [dict(zip(names, row, strict=True)) for row in self.connection.fetchall()]
+
+    def by_step(self, name: str, steps: Sequence[int], /) -> list[Row]:
+        """Returns the rows of a file's query that tells requests by how many of `steps` their input is larger than."""
+        step = " + ".join(["0", *(f"(input_tokens > $step_{n})::INTEGER" for n in range(len(steps)))])
+        return self.rows(name, sql={"step": step}, **{f"step_{n}": size for n, size in enumerate(steps)})
 
     def run(self, name: str, /, *, sql: Mapping[str, str] | None = None, **values: Any) -> None:
         """Runs a file's statement."""

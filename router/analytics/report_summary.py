@@ -53,7 +53,7 @@ def baseline_of(queries: Queries, whole: Row, /) -> Baseline:
         )
     price = prices.of(wanted, None)
     steps = steps_of([price])
-    rows = queries.rows("baseline", steps=steps)
+    rows = queries.by_step("baseline", steps)
     charges = [charges_at(price, steps, row["step"]) for row in rows] or [charges_at(price, steps, 0)]
     if price is None or None in charges:
         known = f"; the configuration has {', '.join(sorted(prices.catalog))}" if prices.catalog else ""
@@ -76,10 +76,11 @@ def summary_section(queries: Queries, groups: Grouped, /) -> Section:
     whole = groups.whole
     baseline = baseline_of(queries, whole)
     split = queries.rows("endings")
+    (timed,) = queries.rows("latencies")
     tables = (
-        _summary(whole, baseline, groups.latencies[()].get((), {})),
+        _summary(whole, baseline, timed),
         _tokens(whole),
-        _latency(groups),
+        _latency(timed),
         _baseline(baseline),
         _cache([row for row in split if not row["of_endings"] and row["cache"] != "none"], whole),
         _endings([row for row in split if row["of_endings"]], whole),
@@ -114,7 +115,7 @@ def _summary(whole: Row, baseline: Baseline, timed: Row) -> Table:
         ratio(whole["waste_usd"], whole["cost_usd"]),
         whole["input_tokens"],
         whole["output_tokens"],
-        (timed.get("percentiles_s") or (None, None, None))[1],
+        (timed["percentiles_s"] or (None, None, None))[1],
         whole["hits"],
         saved_usd(whole),
     )
@@ -139,7 +140,7 @@ def _tokens(whole: Row) -> Table:
     return table("tokens", "Tokens", described, [row], note)
 
 
-def _latency(groups: Grouped) -> Table:
+def _latency(timed: Row) -> Table:
     described = (
         "what Time to text",
         "requests Answers count",
@@ -148,17 +149,15 @@ def _latency(groups: Grouped) -> Table:
         "p95_s p95 seconds",
         "p99_s p99 seconds",
     )
-    provided = groups.latencies[("provided",)]
     kinds = (
-        ("the answer", groups.latencies[()].get((), {}), ""),
-        ("the answer, by a provider", provided.get((True,), {}), ""),
-        ("the answer, from the cache", provided.get((False,), {}), ""),
-        ("the first token of a stream", groups.latencies[()].get((), {}), "first_"),
+        ("the answer", ""),
+        *((("the answer, by a provider", "provided_"),) if timed["provided"] else ()),
+        *((("the answer, from the cache", "stored_"),) if timed["stored"] else ()),
+        ("the first token of a stream", "first_"),
     )
     rows = [
-        (what, row[f"{of}timed"], row[f"{of}mean_s"], *(row[f"{of}percentiles_s"] or (None, None, None)))
-        for what, row, of in kinds
-        if row
+        (what, timed[f"{of}timed"], timed[f"{of}mean_s"], *(timed[f"{of}percentiles_s"] or (None, None, None)))
+        for what, of in kinds
     ]
     return table("latency", "Latency", described, rows, f"From the request's arrival. {NEAREST_RANK}")
 

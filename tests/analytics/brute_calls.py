@@ -150,7 +150,7 @@ def efficiency(seen: Sequence[Seen]) -> dict[str, Rows]:
                     "asked_tokens": asked,
                     "used_tokens": used,
                     "used_share": share(used, asked),
-                    "used_p95_share": percentile([u / a for a, u in limited], 0.95),
+                    "used_p95_share": None if model == "all models" else percentile([u / a for a, u in limited], 0.95),
                     "at_limit": sum(u >= a for a, u in limited),
                 }
             )

@@ -4,12 +4,12 @@ WITH scope AS NOT MATERIALIZED ({scope}),
 answers AS (
   SELECT
     cost_usd,
-    input_tokens AS input,
+    input_tokens,
     least(coalesce(cache_write_tokens, 0), input_tokens) AS written,
     least(coalesce(cached_input_tokens, 0), input_tokens - least(coalesce(cache_write_tokens, 0), input_tokens)) AS cached,
     output_tokens AS output,
     least(coalesce(reasoning_tokens, 0), output_tokens) AS reasoning,
-    len(list_filter($steps::BIGINT[], lambda size: input_tokens > size)) AS step
+    {step} AS step
   FROM scope
   WHERE cost_usd IS NOT NULL AND input_tokens IS NOT NULL AND output_tokens IS NOT NULL
 )
@@ -17,7 +17,7 @@ SELECT
   step,
   count(*) AS requests,
   sum(cost_usd) AS cost_usd,
-  sum(input - written - cached)::BIGINT AS input,
+  sum(input_tokens - written - cached)::BIGINT AS input,
   sum(cached)::BIGINT AS cached_input,
   sum(written)::BIGINT AS cache_write,
   sum(output - reasoning)::BIGINT AS output,

@@ -35,7 +35,7 @@ repeated AS (
 SELECT
   model,
   model_id,
-  len(list_filter($steps::BIGINT[], lambda size: input_tokens > size)) AS step,
+  {step} AS step,
   sum(to_tokens - from_tokens)::BIGINT AS any_tokens,
   sum(greatest(to_tokens - cached_tokens, 0) - greatest(from_tokens - cached_tokens, 0))::BIGINT AS any_uncached_tokens
 FROM repeated

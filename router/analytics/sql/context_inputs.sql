@@ -18,7 +18,7 @@ requests AS (
 SELECT
   model,
   model_id,
-  len(list_filter($steps::BIGINT[], lambda size: input_tokens > size)) AS step,
+  {step} AS step,
   count(*) AS requests,
   sum(input_tokens)::BIGINT AS input_tokens,
   sum(cached_tokens)::BIGINT AS cached_tokens,

@@ -31,7 +31,7 @@ shared AS (
 SELECT
   model,
   model_id,
-  len(list_filter($steps::BIGINT[], lambda size: input_tokens > size)) AS step,
+  {step} AS step,
   sum(repeated_tokens)::BIGINT AS previous_tokens,
   sum(greatest(repeated_tokens - cached_tokens, 0))::BIGINT AS previous_uncached_tokens
 FROM shared

@@ -1,4 +1,4 @@
--- How answers of providers relate to what was sent, to the window, and to what was asked for; of all and by model.
+-- How answers of providers relate to what was sent, to the window, and to what was asked for, by model.
 WITH scope AS NOT MATERIALIZED ({scope}),
 answers AS (
   SELECT
@@ -14,11 +14,10 @@ answers AS (
   WHERE cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL AND output_tokens IS NOT NULL
 )
 SELECT
-  grouping(model) AS of_all,
   model,
   count(*) AS answers,
   count(completion) AS compared,
-  avg(completion) AS completion_mean,
+  coalesce(sum(completion), 0) AS completions,
   count(*) FILTER (completion < 0.1) AS underused,
   sum(cost_usd) FILTER (completion < 0.1) AS underused_usd,
   count(*) FILTER (completion > 5.0) AS overused,
@@ -29,10 +28,10 @@ SELECT
   quantile_disc(filled, 0.95) AS filled_p95,
   max(filled) AS filled_most,
   count(asked_tokens) AS limited,
-  sum(asked_tokens)::BIGINT AS asked_tokens,
-  sum(output_tokens) FILTER (asked_tokens IS NOT NULL)::BIGINT AS used_tokens,
+  coalesce(sum(asked_tokens), 0)::BIGINT AS asked_tokens,
+  coalesce(sum(output_tokens) FILTER (asked_tokens IS NOT NULL), 0)::BIGINT AS used_tokens,
   quantile_disc(output_tokens / asked_tokens, 0.95) AS used_p95,
   count(*) FILTER (output_tokens >= asked_tokens) AS at_limit
 FROM answers
-GROUP BY GROUPING SETS ((), (model))
-ORDER BY of_all DESC, answers DESC, model
+GROUP BY model
+ORDER BY answers DESC, model

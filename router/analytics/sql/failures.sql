@@ -1,18 +1,9 @@
 -- Failed calls by model and class, each with the three commonest errors. Errors that differ in numbers and ids alone are
 -- one, shown by the example that sorts first.
-WITH scope AS NOT MATERIALIZED ({scope}),
-failed AS (
-  SELECT unnest(list_filter(wasted, lambda a: a.outcome NOT IN ('answer', 'cancelled'))) AS a
-  FROM scope
-  WHERE len(wasted) > 0
-),
-worded AS (
-  SELECT
-    a.model AS model,
-    a.outcome AS class,
-    a.cost_usd AS cost_usd,
-    nullif(left(a.error, 120), '') AS error
-  FROM failed
+WITH worded AS (
+  SELECT model, outcome AS class, cost_usd, error
+  FROM wasted_calls
+  WHERE outcome NOT IN ('answer', 'cancelled')
 ),
 errors AS (
   SELECT

@@ -1,6 +1,6 @@
--- Figures of requests: of all of them, by model, by day, and by the groups that a report asks for, in one scan.
--- `grouped` tells which of these a row is of. Tokens are those of answers that a provider gave: a hit costs none. A class of tokens that
--- an answer's usage leaves out is 0.
+-- Figures of requests: of all of them, by model, by day, and by the groups that a report asks for. The cells of one scan
+-- are added up to each of these; `grouped` tells which a row is of. Tokens are those of answers that a provider gave, since
+-- a hit costs none; a class of tokens that an answer's usage leaves out is 0.
 WITH scope AS NOT MATERIALIZED ({scope}),
 requests AS (
   SELECT
@@ -13,41 +13,58 @@ requests AS (
     saved_usd,
     CASE WHEN cost_usd IS NOT NULL THEN baseline_usd END AS baseline_usd,
     CASE WHEN baseline_usd IS NOT NULL THEN cost_usd END AS compared_usd,
-    latency_s,
-    CASE WHEN cache = 'none' THEN input_tokens END AS input_tokens,
-    CASE WHEN cache = 'none' THEN output_tokens END AS output_tokens,
-    CASE WHEN cache = 'none' AND input_tokens IS NOT NULL THEN coalesce(cached_input_tokens, 0) END AS cached_input_tokens,
-    CASE WHEN cache = 'none' AND input_tokens IS NOT NULL THEN coalesce(cache_write_tokens, 0) END AS cache_write_tokens,
-    CASE WHEN cache = 'none' AND input_tokens IS NOT NULL THEN coalesce(reasoning_tokens, 0) END AS reasoning_tokens,
-    input_tokens AS stored_input_tokens,
-    output_tokens AS stored_output_tokens
+    input_tokens,
+    output_tokens,
+    cached_input_tokens,
+    cache_write_tokens,
+    reasoning_tokens
     {by}
   FROM scope
+),
+cells AS (
+  SELECT
+    {columns},
+    stored,
+    answered,
+    count(*) AS requests,
+    sum(cost_usd) AS cost_usd,
+    count(cost_usd) AS priced,
+    sum(waste_usd) AS waste_usd,
+    sum(saved_usd) AS saved_usd,
+    sum(baseline_usd) AS baseline_usd,
+    sum(compared_usd) AS compared_usd,
+    count(compared_usd) AS compared,
+    sum(input_tokens) AS input_tokens,
+    count(input_tokens) AS counted,
+    sum(output_tokens) AS output_tokens,
+    coalesce(sum(cached_input_tokens), 0) AS cached_input_tokens,
+    coalesce(sum(cache_write_tokens), 0) AS cache_write_tokens,
+    coalesce(sum(reasoning_tokens), 0) AS reasoning_tokens
+  FROM requests
+  GROUP BY ALL
 )
 SELECT
   {columns},
   grouping({columns}) AS grouped,
-  count(*) AS requests,
-  count(*) FILTER (answered) AS answered,
-  count(*) FILTER (stored) AS hits,
-  count(*) FILTER (stored AND answered) AS stored_answers,
+  coalesce(sum(requests), 0)::BIGINT AS requests,
+  coalesce(sum(requests) FILTER (answered), 0)::BIGINT AS answered,
+  coalesce(sum(requests) FILTER (stored), 0)::BIGINT AS hits,
+  coalesce(sum(requests) FILTER (stored AND answered), 0)::BIGINT AS stored_answers,
   sum(cost_usd) AS cost_usd,
-  count(*) FILTER (cost_usd IS NULL) AS unknown_cost,
+  coalesce(sum(requests - priced), 0)::BIGINT AS unknown_cost,
   sum(waste_usd) AS waste_usd,
-  count(*) FILTER (waste_usd IS NULL) AS unknown_waste,
   sum(saved_usd) FILTER (stored) AS saved_usd,
-  count(*) FILTER (stored AND saved_usd IS NULL) AS unknown_saved,
   sum(baseline_usd) AS baseline_usd,
   sum(compared_usd) AS compared_usd,
-  count(compared_usd) AS compared,
-  sum(input_tokens)::BIGINT AS input_tokens,
-  count(input_tokens) AS counted,
-  sum(output_tokens)::BIGINT AS output_tokens,
-  sum(cached_input_tokens)::BIGINT AS cached_input_tokens,
-  sum(cache_write_tokens)::BIGINT AS cache_write_tokens,
-  sum(reasoning_tokens)::BIGINT AS reasoning_tokens,
-  sum(stored_input_tokens) FILTER (stored)::BIGINT AS stored_input_tokens,
-  sum(stored_output_tokens) FILTER (stored)::BIGINT AS stored_output_tokens
-FROM requests
+  coalesce(sum(compared), 0)::BIGINT AS compared,
+  sum(input_tokens) FILTER (NOT stored)::BIGINT AS input_tokens,
+  coalesce(sum(counted) FILTER (NOT stored), 0)::BIGINT AS counted,
+  sum(output_tokens) FILTER (NOT stored)::BIGINT AS output_tokens,
+  sum(cached_input_tokens) FILTER (NOT stored AND counted > 0)::BIGINT AS cached_input_tokens,
+  sum(cache_write_tokens) FILTER (NOT stored AND counted > 0)::BIGINT AS cache_write_tokens,
+  sum(reasoning_tokens) FILTER (NOT stored AND counted > 0)::BIGINT AS reasoning_tokens,
+  sum(input_tokens) FILTER (stored)::BIGINT AS stored_input_tokens,
+  sum(output_tokens) FILTER (stored)::BIGINT AS stored_output_tokens
+FROM cells
 GROUP BY GROUPING SETS ({sets})
 ORDER BY ALL

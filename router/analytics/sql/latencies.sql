@@ -1,19 +1,24 @@
--- How long answers took: of all, of those from providers and from the cache apart, and by model and the report's own
--- groups. Percentiles are nearest rank: the smallest value that at least so many of all are not above.
+-- How long answers took: of all, and of those from providers and from the cache apart. Percentiles are nearest rank: the
+-- smallest value that at least so many of all are not above.
 WITH scope AS NOT MATERIALIZED ({scope}),
-requests AS (
-  SELECT model, latency_s, first_token_s, cache = 'none' AS provided {by}
+answers AS (
+  SELECT latency_s, first_token_s, cache = 'none' AS provided
   FROM scope
   WHERE coalesce(ending = 'answer', model IS NOT NULL)
 )
 SELECT
-  {columns},
-  grouping({columns}) AS grouped,
+  count(*) FILTER (provided) AS provided,
+  count(*) FILTER (NOT provided) AS stored,
   count(latency_s) AS timed,
   avg(latency_s) AS mean_s,
   quantile_disc(latency_s, [0.5, 0.95, 0.99]) AS percentiles_s,
+  count(latency_s) FILTER (provided) AS provided_timed,
+  avg(latency_s) FILTER (provided) AS provided_mean_s,
+  quantile_disc(latency_s, [0.5, 0.95, 0.99]) FILTER (provided) AS provided_percentiles_s,
+  count(latency_s) FILTER (NOT provided) AS stored_timed,
+  avg(latency_s) FILTER (NOT provided) AS stored_mean_s,
+  quantile_disc(latency_s, [0.5, 0.95, 0.99]) FILTER (NOT provided) AS stored_percentiles_s,
   count(first_token_s) AS first_timed,
   avg(first_token_s) AS first_mean_s,
   quantile_disc(first_token_s, [0.5, 0.95, 0.99]) AS first_percentiles_s
-FROM requests
-GROUP BY GROUPING SETS ({sets})
+FROM answers

@@ -1,19 +1,17 @@
--- Calls that gave the caller nothing, by kind and by model apart, in one scan.
-WITH scope AS NOT MATERIALIZED ({scope}),
-calls AS (SELECT unnest(wasted) AS a FROM scope WHERE len(wasted) > 0),
-kinds AS (
+-- Calls that gave the caller nothing, by kind and by model apart.
+WITH kinds AS (
   SELECT
     CASE
-      WHEN a.outcome IN ('timed_out', 'cut') THEN 'time-outs'
-      WHEN a.outcome = 'unusable' THEN 'unusable answers'
-      WHEN a.outcome IN ('answer', 'cancelled') THEN 'answers not used'
-      WHEN a.followed THEN 'retried failures'
+      WHEN outcome IN ('timed_out', 'cut') THEN 'time-outs'
+      WHEN outcome = 'unusable' THEN 'unusable answers'
+      WHEN outcome IN ('answer', 'cancelled') THEN 'answers not used'
+      WHEN followed THEN 'retried failures'
       ELSE 'last failures'
     END AS kind,
-    a.model AS model,
-    a.tokens AS tokens,
-    a.cost_usd AS cost_usd
-  FROM calls
+    model,
+    tokens,
+    cost_usd
+  FROM wasted_calls
 )
 SELECT
   grouping(kind) = 0 AS of_kinds,
