@@ -89,6 +89,7 @@ SELECT
   map {{'session': session::VARCHAR, 'team': 'team-' || app % 10, 'client': 'host-' || h % 50}} AS tags,
   CASE WHEN app % 3 = 0 THEN 'careful' ELSE 'default' END AS policy,
   md5(key_of::VARCHAR) || md5(key_of::VARCHAR || 'x') AS key,
+  md5_number_lower(md5(key_of::VARCHAR) || md5(key_of::VARCHAR || 'x')) AS key_digest,
   CASE WHEN failed < 2 THEN split_part(id, '/', 2) END AS model,
   CASE WHEN failed < 2 THEN id END AS model_id,
   CASE WHEN failed < 2 THEN maker END AS provider,

@@ -122,6 +122,7 @@ COLUMNS: Final[dict[str, str]] = {
     "tags": "r.tags",
     "policy": "r.policy",
     "key": "r.key",
+    "key_digest": "md5_number_lower(r.key)",
     "model": "r.model",
     "model_id": "coalesce(answered.model_id, r.lookup.hit.model_id)",
     "provider": "coalesce(answered.provider, nullif(split_part(r.lookup.hit.model_id, '/', 1), ''))",

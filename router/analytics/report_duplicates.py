@@ -92,7 +92,6 @@ def _dearest(rows: list[Row]) -> Table:
 def _curve(rows: list[Row], whole: Row) -> Table:
     described = (
         "ttl_s Kept for seconds",
-        "ttl Kept for text",
         "hits Hits count",
         "share Of all requests share",
         "saved_usd Saved usd",
@@ -102,7 +101,6 @@ def _curve(rows: list[Row], whole: Row) -> Table:
     cells = [
         (
             row["ttl_s"],
-            told(row["ttl_s"]),
             row["hits"],
             ratio(row["hits"], whole["requests"]),
             row["saved_usd"],
@@ -165,8 +163,8 @@ def _largest(rows: list[Row], within_s: float) -> Table:
         for row in rows
     ]
     note = (
-        f"Three or more equal requests of one client (the tag `client`, else the tenant), each within {within_s:g} s of "
-        f"the one before it."
+        f"Three or more equal requests of one client (the tag `client`, else the tenant), each within {within_s:g} s "
+        f"of the one before it."
     )
     return table("largest_storms", "Largest storms", described, cells, note)
 
@@ -175,9 +173,8 @@ def _repeat_findings(repeats: Row, curve: list[Row], whole: Row) -> tuple[str, .
     if not repeats["repeats"]:
         return ()
     share = percent(ratio(repeats["repeats"], whole["requests"]))
-    out = [
-        f"{counted(repeats['repeats'], 'request')} ({share}) repeat an earlier one, for {dollars(repeats['cost_usd'])}."
-    ]
+    repeated = counted(repeats["repeats"], "repeat")
+    out = [f"{repeated} of earlier requests ({share} of all) cost {dollars(repeats['cost_usd'])}."]
     most = curve[-1]["saved_usd"]
     if most:
         enough = next(row for row in curve if row["saved_usd"] >= Decimal(str(_ENOUGH)) * most)

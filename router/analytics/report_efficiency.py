@@ -108,8 +108,8 @@ def _limits(rows: list[Row]) -> Table:
         for row in rows
     ]
     note = (
-        "`max_tokens` times choices against the tokens written, where a request named a limit. Worst cases, budgets and "
-        "providers' rate limits go by what is asked for."
+        "`max_tokens` times choices against the tokens written, where a request named a limit. Worst cases, budgets "
+        "and providers' rate limits go by what is asked for."
     )
     return table("limits", "max_tokens asked and used", described, cells, note)
 

@@ -53,7 +53,7 @@ def _failures(firsts: list[Row], answers: dict[str | None, int]) -> Table:
         )
         for row in firsts
     ]
-    note = "A request may have failed calls and be answered after all. The model's calls are its failed ones and its answers."
+    note = "A request may have failed calls and still be answered. A model's calls are its failed ones and its answers."
     return table("failures", "Failed calls by model and class", described, cells, note)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from router.cli import app_report
 from router.cli.ending import ending
 from router.cli.options import Config, Json, Log, LogArgument
 
@@ -15,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     """Adds the commands to the others."""
     app.command("compact")(_compact)
     app.command("import")(_import)
+    app_report.add_to(app)
     app.command()(backtest)
     app.command()(savings)
     app.command()(label)

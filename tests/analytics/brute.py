@@ -1,4 +1,4 @@
-"""Every figure of a report, computed from the records with plain loops and nothing of the product: what the SQL must equal.
+"""Every figure of a report, computed from the records with plain loops and nothing of the product.
 
 Tables come as lists of rows, each a dict by column, in any order; `brute_report` has them by name.
 """
@@ -96,6 +96,12 @@ class Seen:
         self.window = (self.answer or {}).get("window_tokens")
         first = (self.answer or {}).get("first_token_s")
         self.first_token = None if first is None or self.answer is None else self.answer["started_s"] + first
+
+    @property
+    def moment(self) -> datetime:
+        """The time of one that is known to have one."""
+        assert self.time is not None
+        return self.time
 
     def part(self, name: str) -> int | None:
         """Returns a class of tokens; 0 where the usage leaves it out, None where there is no usage."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,9 +16,8 @@ Rate = Callable[[Seen], Decimal | None]
 
 def _order(one: Seen) -> Any:
     """Returns what sorts equal requests by time, and makes the order of those at one time plain."""
-    assert one.time is not None
-    ready = one.time + timedelta(seconds=one.latency or 0)
-    return (one.time, ready, one.answered, one.cost is None, one.cost or 0, one.stored)
+    ready = one.moment + timedelta(seconds=one.latency or 0)
+    return (one.moment, ready, one.answered, one.cost is None, one.cost or 0, one.stored)
 
 
 def duplicates(seen: Sequence[Seen], ttls_s: Sequence[int], storm_within_s: float) -> dict[str, Rows]:
@@ -75,11 +74,10 @@ def _hits(group: Sequence[Seen], ttl_s: int) -> list[Seen]:
     hits: list[Seen] = []
     came: datetime | None = None
     for one in group:
-        assert one.time is not None
-        if came is not None and one.time - came < timedelta(seconds=ttl_s):
+        if came is not None and one.moment - came < timedelta(seconds=ttl_s):
             hits.append(one)
         elif one.answered:
-            came = one.time + timedelta(seconds=one.latency or 0)
+            came = one.moment + timedelta(seconds=one.latency or 0)
     return hits
 
 
@@ -87,9 +85,8 @@ def _storms(seen: Sequence[Seen], within_s: float, whole: Decimal | None) -> dic
     storms: list[list[Seen]] = []
     for group in grouped([s for s in seen if s.key is not None and s.time is not None], _key_and_client).values():
         run: list[Seen] = []
-        for one in sorted(group, key=lambda s: s.time or datetime.min.replace(tzinfo=UTC)):
-            assert one.time is not None
-            if run and one.time - (run[-1].time or one.time) > timedelta(seconds=within_s):
+        for one in sorted(group, key=lambda s: s.moment):
+            if run and one.moment - run[-1].moment > timedelta(seconds=within_s):
                 storms.append(run)
                 run = []
             run.append(one)
@@ -114,7 +111,7 @@ def _storms(seen: Sequence[Seen], within_s: float, whole: Decimal | None) -> dic
                 "client": run[0].client,
                 "requests": len(run),
                 "first": run[0].time,
-                "lasted_s": ((run[-1].time or datetime.min) - (run[0].time or datetime.min)).total_seconds(),
+                "lasted_s": (run[-1].moment - run[0].moment).total_seconds(),
                 "cost_usd": total(s.cost for s in run),
             }
             for run in sorted(storms, key=_largest)
@@ -134,7 +131,7 @@ def context(seen: Sequence[Seen], rate: Rate) -> dict[str, Rows]:
     """Returns repeated input by model, and the beginnings that were resent most."""
     sent = [s for s in seen if not s.stored and s.model is not None and s.input is not None]
     marked = [s for s in sent if s.marks and s.time is not None and s.told is None]
-    marked.sort(key=lambda s: (s.time, s.record["request_id"]))
+    marked.sort(key=lambda s: s.moment)
     sums: dict[tuple[str | None, str | None], dict[str, Any]] = {}
     everything = _nothing()
     for one in sent:
@@ -146,13 +143,12 @@ def context(seen: Sequence[Seen], rate: Rate) -> dict[str, Rows]:
 
 
 def _repeated(one: Seen, marked: Sequence[Seen]) -> tuple[int | None, int | None]:
-    """Returns how many input tokens repeat the previous request of the session, and any earlier one; None is unknown."""
+    """Returns the input tokens that repeat the session's previous request, and any earlier one; None is unknown."""
     if one.told is not None:
         return one.told["previous"], one.told["any"]
     if one not in marked:
         return None, None
-    assert one.time is not None
-    earlier = [s for s in marked if s.time is not None and s.time < one.time]
+    earlier = [s for s in marked if s.moment < one.moment]
     anywhere = max((_shared(one, s) for s in earlier), default=0)
     if one.session is None:
         return None, anywhere
@@ -163,9 +159,10 @@ def _repeated(one: Seen, marked: Sequence[Seen]) -> tuple[int | None, int | None
 def _shared(one: Seen, other: Seen) -> int:
     """Returns the tokens of a request up to the largest mark that another one has too."""
     theirs = {digest for digest, _ in other.marks}
-    most = max((size for digest, size in one.marks if digest in theirs), default=0)
+    most: int = max((size for digest, size in one.marks if digest in theirs), default=0)
+    whole: int = one.marks[-1][1]
     assert one.input is not None
-    return one.input * most // int(one.marks[-1][1])
+    return one.input * most // whole
 
 
 def _nothing() -> dict[str, Any]:
@@ -222,11 +219,11 @@ def _prefixes(marked: Sequence[Seen]) -> Rows:
             sizes[digest] = size
     rows = []
     for digest, group in having.items():
-        first = min(s.time for s in group if s.time is not None)
+        first = min(s.moment for s in group)
         same = [
             sizes[other]
             for other, others in having.items()
-            if len(others) == len(group) and min(s.time for s in others if s.time is not None) == first
+            if len(others) == len(group) and min(s.moment for s in others) == first
         ]
         if len(group) > 1 and sizes[digest] == max(same):
             resent = (len(group) - 1) * sizes[digest]

@@ -8,7 +8,7 @@ requests AS (
     input_tokens,
     coalesce(cached_input_tokens, 0) AS cached_tokens,
     prefix,
-    lag(prefix) OVER (PARTITION BY session ORDER BY time, request_id) AS previous
+    lag(prefix) OVER (PARTITION BY session ORDER BY time) AS previous
   FROM scope
   WHERE session IS NOT NULL AND cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL
     AND len(prefix) > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL

@@ -1,12 +1,6 @@
 -- By key that occurs more than once: all requests but the first one, and what they cost; the ten dearest, and in a row
 -- without a key the sums of all.
-WITH ordered AS (
-  SELECT
-    *,
-    row_number() OVER (PARTITION BY digest ORDER BY time_us, ready_us, answered, cost_usd NULLS LAST, stored) AS place
-  FROM repeated
-),
-keys AS (
+WITH keys AS (
   SELECT
     min(key) AS key,
     count(*) - 1 AS repeats,
@@ -15,7 +9,7 @@ keys AS (
     count(*) FILTER (place > 1 AND stored) AS stored,
     min(time_us) AS first_us,
     max(time_us) AS last_us
-  FROM ordered
+  FROM repeated
   GROUP BY digest
 ),
 whole AS (

@@ -1,10 +1,10 @@
--- The requests whose content key occurs more than once, as a table for the queries that follow. Keys are compared by a
--- hash of 64 bits: among five million different ones two are taken for equal in one log of a million.
+-- The requests whose content key occurs more than once, in their order, as a table for the queries that follow. Keys are
+-- compared by 64 bits of their MD5: of five million different ones two are taken for equal in one log of a million.
 CREATE OR REPLACE TEMP TABLE repeated AS
 WITH scope AS NOT MATERIALIZED ({scope}),
 requests AS (
   SELECT
-    hash(key) AS digest,
+    key_digest AS digest,
     left(key, 16) AS key,
     epoch_us(time) AS time_us,
     epoch_us(time) + coalesce(round(latency_s * 1000000), 0)::BIGINT AS ready_us,
@@ -13,8 +13,14 @@ requests AS (
     client,
     cost_usd
   FROM scope
-  WHERE key IS NOT NULL AND time IS NOT NULL
+  WHERE key_digest IS NOT NULL AND time IS NOT NULL
 )
-SELECT *
+SELECT
+  *,
+  row_number() OVER in_order AS place,
+  time_us - lag(ready_us) OVER in_order AS gap_us
 FROM requests
-WHERE digest IN (SELECT digest FROM requests GROUP BY digest HAVING count(*) > 1)
+WHERE digest IN (
+  SELECT key_digest FROM scope WHERE time IS NOT NULL GROUP BY key_digest HAVING count(*) > 1
+)
+WINDOW in_order AS (PARTITION BY digest ORDER BY time_us, ready_us, answered, cost_usd NULLS LAST, stored)

@@ -1,7 +1,7 @@
 -- Retry storms: three or more equal requests of one client, each within `$within_s` of the one before it.
 WITH gaps AS (
   SELECT
-    *,
+    * EXCLUDE (gap_us),
     time_us - lag(time_us) OVER (PARTITION BY digest, client ORDER BY time_us) AS gap_us
   FROM repeated
 ),
