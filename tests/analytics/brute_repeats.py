@@ -160,9 +160,9 @@ def _shared(one: Seen, other: Seen) -> int:
     """Returns the tokens of a request up to the largest mark that another one has too."""
     theirs = {digest for digest, _ in other.marks}
     most: int = max((size for digest, size in one.marks if digest in theirs), default=0)
-    whole: int = one.marks[-1][1]
     assert one.input is not None
-    return one.input * most // whole
+    tokens: int = one.input * most // one.marks[-1][1]
+    return tokens
 
 
 def _nothing() -> dict[str, Any]:

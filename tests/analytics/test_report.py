@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,60 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from router.analytics.log import opened
-from router.analytics.report import report_of
 from router.analytics.report_duplicates import TTLS_S
 from router.analytics.report_options import Options
-from router.analytics.report_prices import Prices
-from router.analytics.tables import Report, Table
-from router.core.catalog import Model, Price, Rates, Tier
+from router.analytics.tables import Table
 from tests.analytics.brute import Rows, Seen, by_group, day_of, figures, grouped, hour_of, summary
 from tests.analytics.brute_calls import efficiency, failures, waste
 from tests.analytics.brute_repeats import context, duplicates
-from tests.analytics.records import MODELS, START, Record, hit, marks, record, records, write_log
-
-CHEAP = Price(
-    tiers=(
-        Tier(rates=Rates(input=Decimal(1), cached_input=Decimal("0.1"), output=Decimal(4), reasoning=Decimal(5))),
-        Tier(above_tokens=5_000, rates=Rates(input=Decimal(2), cached_input=Decimal("0.5"), output=Decimal(8))),
-    ),
-    request_usd=Decimal("0.01"),
-)
-PLAIN = Price(tiers=(Tier(rates=Rates(input=Decimal(3), output=Decimal(6), cache_write=Decimal("3.75"))),))
-
-
-def model_named(name: str, price: Price | None) -> Model:
-    """Returns the model that the records of a log name so."""
-    return Model(name=name, id=MODELS[name][0], provider=MODELS[name][1], client="simulated", price=price)
-
-
-PRICES = Prices(catalog={"small": model_named("small", CHEAP), "other": model_named("other", PLAIN)})
-"""`large` has none."""
-
-
-def reported(folder: Path, log: Iterable[Mapping[str, Any]], options: Options | None = None) -> dict[str, Table]:
-    """Returns the tables of the report of a log, by name."""
-    with opened(write_log(folder / "log.jsonl", log)) as connection:
-        # The lines are parsed once, not by each query.
-        connection.execute("CREATE TEMP TABLE parsed AS SELECT * FROM decisions")
-        connection.execute("CREATE OR REPLACE TEMP VIEW decisions AS SELECT * FROM parsed")
-        return tables_of(report_of(connection, options or Options(prices=PRICES)))
-
-
-def tables_of(report: Report) -> dict[str, Table]:
-    """Returns the tables of a report by name."""
-    return {table.name: table for section in report.sections for table in section.tables}
-
-
-def rows(table: Table) -> Rows:
-    """Returns the rows of a table as values by column."""
-    return [dict(zip((column.name for column in table.columns), row, strict=True)) for row in table.rows]
-
-
-def only(table: Table) -> dict[str, Any]:
-    """Returns the one row of a table."""
-    (row,) = rows(table)
-    return row
+from tests.analytics.records import START, Record, records
+from tests.analytics.reporting import PRICES, reported, rows
 
 
 def same(found: Any, expected: Any) -> bool:
@@ -150,7 +104,7 @@ _OPTIONS = st.builds(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records(), _OPTIONS)
 def test_every_figure(tmp_path: Path, log: Sequence[Record], options: Options) -> None:
     """Every figure of a report equals what plain loops over the records come to."""
