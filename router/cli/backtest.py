@@ -14,17 +14,16 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from router.cli.asking import settings_of
 from router.cli.ending import FAILED
+from router.cli.logs import analytics, log_path
+from router.cli.tables import plain, report_lines, report_values
 from router.cli.terminal import err, out, print_json
-from router.errors import ConfigError, RequestError
+from router.errors import RequestError
 from router.setup import setup_of
 
 if TYPE_CHECKING:
     from router.analytics.backtest import Engine
     from router.analytics.backtest_explored import Reward
     from router.analytics.conditions import Condition
-
-EXTRA = frozenset({"duckdb", "numpy", "pyarrow"})
-"""What the extra `analytics` brings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,28 +42,14 @@ class Asked:
     html: Path | None
 
 
-@contextmanager
-def needs_analytics() -> Iterator[None]:
-    """Says how to install what is missing, where something of the extra `analytics` is."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRA:
-            raise
-        raise ConfigError(
-            f"this command needs {error.name!r}, which is not installed: pip install 'lowfare[analytics]'"
-        ) from error
-
-
 def run(asked: Asked, *, as_json: bool) -> None:
     """Prints what comes of a log; a condition of `--fail-if` that holds is a failed command."""
-    with needs_analytics():
+    with analytics():
         from router.analytics.backtest import backtest
         from router.analytics.backtest_figures import figures_of, names_of
         from router.analytics.backtest_report import report_of
         from router.analytics.backtest_work import Job
         from router.analytics.conditions import condition
-        from router.cli.sections import plain, rendered, values
     if asked.against is not None and asked.config is not None:
         raise RequestError("--config and --against: name either the one configuration to play, or the two to compare")
     configs: tuple[Path | None, ...] = asked.against or (asked.config,)
@@ -75,11 +60,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
             there = ", ".join(sorted(setup.policies))
             raise RequestError(f"--policy {asked.policy!r} is not in {one.origin.file}; there are {there}")
     fails = None if asked.fail_if is None else condition(asked.fail_if, names_of(compare=len(setups) > 1))
-    log = asked.log or settings[0].log.path
-    if log is None:
-        raise ConfigError(
-            f"{settings[0].origin.file}: [log] path is not set, so there is no log; name one: backtest LOG"
-        )
+    log = log_path(asked.log, configs[0])
     job = Job(
         setups=setups,
         policy=asked.policy,
@@ -87,7 +68,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
         compare=len(setups) > 1,
     )
     with _progress() as told:
-        done = backtest(Path(log), job, reward=asked.reward, engine=asked.engine, processes=asked.processes, told=told)
+        done = backtest(log, job, reward=asked.reward, engine=asked.engine, processes=asked.processes, told=told)
     figures = figures_of(done)
     about = (("log", str(log)), *(("configuration", one.origin.file) for one in settings))
     about += (("policy", asked.policy or "of each request's own name"),)
@@ -101,11 +82,13 @@ def run(asked: Asked, *, as_json: bool) -> None:
             {
                 "figures": {name: plain(value) for name, value in figures.items()},
                 "failed": failed if fails is not None else None,
-                "report": values(report),
+                "report": report_values(report),
             }
         )
     else:
-        out().print(rendered(report))
+        console = out()
+        for part in report_lines(report, console.width):
+            console.print(part)
     if fails is not None and failed:
         _tell_failed(fails, figures)
         raise typer.Exit(FAILED)

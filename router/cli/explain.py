@@ -12,7 +12,7 @@ from router.analytics.labels import labels_of
 from router.analytics.log_reader import LogReader
 from router.cli.asking import Asked, open_router, settings_of
 from router.cli.ending import FAILED
-from router.cli.log_path import log_path
+from router.cli.logs import log_path
 from router.cli.story import lines_of, preview
 from router.cli.terminal import err, out, print_json
 from router.core.record import SCHEMA

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from router.cli.ending import FAILED
-from router.cli.log_path import log_path, require_analytics
+from router.cli.logs import analytics, log_path
 from router.cli.terminal import out, print_json, waiting
 from router.errors import RouterError
 
@@ -19,9 +19,9 @@ _SHOWN = 5
 def run(file: Path, *, log: Path | None, config: Path | None, as_json: bool) -> None:
     """Takes the labels; says how many, and which traces the log does not have."""
     path = log_path(log, config)
-    require_analytics()
-    from router.analytics.labelling import UNKNOWN_SHOWN, take
-    from router.analytics.log import opened
+    with analytics():
+        from router.analytics.labelling import UNKNOWN_SHOWN, take
+        from router.analytics.log import opened
 
     with waiting(f"reading {path}"), opened(path) as connection:
         try:

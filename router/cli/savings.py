@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from router.cli.asking import settings_of
-from router.cli.log_path import log_path, require_analytics
+from router.cli.logs import analytics, log_path
 from router.cli.tables import report_lines, report_values
 from router.cli.terminal import out, print_json, waiting
 from router.core.catalog import Model
@@ -32,11 +32,11 @@ def run(
     """Prints the estimate and its recommendation."""
     limits = parsed_tiers(tiers)
     path = log_path(log, config)
-    require_analytics()
-    from router.analytics.log import opened
-    from router.analytics.savings import estimate, log_models
-    from router.analytics.savings_report import savings_report
-    from router.analytics.savings_toml import recommended_toml
+    with analytics():
+        from router.analytics.log import opened
+        from router.analytics.savings import estimate, log_models
+        from router.analytics.savings_report import savings_report
+        from router.analytics.savings_toml import recommended_toml
     from router.prices.litellm_map import load_price_map
 
     prices = load_price_map()

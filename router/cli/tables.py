@@ -65,7 +65,7 @@ def write_csv(table: Table, to: TextIO, /) -> None:
     """Writes a table as CSV with a header; money with every digit, times in ISO form, nothing for what is unknown."""
     writer = csv.writer(to, lineterminator="\n")
     writer.writerow(column.name for column in table.columns)
-    writer.writerows(["" if cell is None else _value(cell) for cell in row] for row in table.rows)
+    writer.writerows(["" if cell is None else plain(cell) for cell in row] for row in table.rows)
 
 
 def write_csv_files(report: Report, folder: Path, /) -> list[Path]:
@@ -182,10 +182,11 @@ def _moment(value: datetime) -> str:
 
 def _rows(table: Table) -> list[dict[str, Any]]:
     names = [column.name for column in table.columns]
-    return [dict(zip(names, map(_value, row), strict=True)) for row in table.rows]
+    return [dict(zip(names, map(plain, row), strict=True)) for row in table.rows]
 
 
-def _value(value: Any) -> Any:
+def plain(value: Any, /) -> Any:
+    """Returns a figure as a JSON value: money as a decimal string, a time as ISO writes it."""
     match value:
         case Decimal():
             return usd(value)

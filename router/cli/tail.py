@@ -12,7 +12,7 @@ from rich.text import Text
 
 from router.analytics.follow import Entry, Follower, Notice, Record, Wanted
 from router.cli.asking import pairs
-from router.cli.log_path import log_path
+from router.cli.logs import log_path
 from router.cli.terminal import dollars, err, out, seconds, shown
 from router.errors import ConfigError
 

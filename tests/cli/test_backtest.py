@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from router.cli.backtest import needs_analytics
-from router.errors import ConfigError
 from tests.cli.command import lowfare, parsed, words, write_config
 
 TIERS = """
@@ -120,11 +118,3 @@ def test_no_log(folder: Path) -> None:
     missing = lowfare("backtest", folder / "gone.jsonl", "--config", folder / "large.toml", "--json")
     assert missing.exit_code == 2
     assert "there is no such log" in json.loads(missing.stdout)["error"]["message"]
-
-
-def test_without_the_extra() -> None:
-    """A library of the extra that is missing is named with what to install; any other fault stays what it is."""
-    with pytest.raises(ConfigError, match=r"needs 'duckdb'.*pip install 'lowfare\[analytics\]'"), needs_analytics():
-        raise ModuleNotFoundError(name="duckdb")
-    with pytest.raises(ModuleNotFoundError), needs_analytics():
-        raise ModuleNotFoundError(name="elsewhere")
