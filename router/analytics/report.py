@@ -13,6 +13,7 @@ from router.analytics.report_duplicates import duplicates_section
 from router.analytics.report_efficiency import efficiency_section
 from router.analytics.report_failures import failures_section, waste_section
 from router.analytics.report_groups import days_section, grouped, models_section, own_section
+from router.analytics.report_labels import labels_section
 from router.analytics.report_options import Options
 from router.analytics.report_query import Queries
 from router.analytics.report_summary import summary_section
@@ -33,12 +34,14 @@ def report_of(connection: duckdb.DuckDBPyConnection, options: Options, /, *, log
     queries = Queries(connection=connection, options=options)
     groups = grouped(queries)
     own = own_section(groups, options.by) if options.by not in {(), ("model",)} else None
+    labels = labels_section(queries)
     days = own if own is not None and options.by == ("day",) else days_section(groups)
     sections: tuple[Section, ...] = (
         summary_section(queries, groups),
         *([own] if own is not None and own is not days else []),
         days,
         models_section(groups),
+        *([labels] if labels is not None else []),
         failures_section(queries, groups),
         waste_section(queries, groups),
         efficiency_section(queries),

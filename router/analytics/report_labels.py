@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from typing import TYPE_CHECKING
-
+from router.analytics.report_query import Queries
 from router.analytics.tables import Column, Section, Table
-
-if TYPE_CHECKING:
-    import duckdb
 
 _COLUMNS = (
     Column(name="model", title="model"),
@@ -27,12 +22,12 @@ _NOTE = (
 )
 
 
-def labels_section(connection: duckdb.DuckDBPyConnection, /) -> Section | None:
+def labels_section(queries: Queries, /) -> Section | None:
     """Returns how many answers of each model were labelled, by source, and how many of them did.
 
-    None where no answer of the log has a label.
+    None where none of the report's answers has a label.
     """
-    rows = connection.execute(files("router.analytics").joinpath("sql", "labels.sql").read_text()).fetchall()
+    rows = [tuple(row.values()) for row in queries.rows("labels")]
     if not rows:
         return None
     table = Table(name="labels_by_model", title="Labels by model", columns=_COLUMNS, rows=tuple(rows), note=_NOTE)

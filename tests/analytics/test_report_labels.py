@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.analytics.report_labels import labels_section
+from router.analytics.report_options import Options
+from router.analytics.report_query import Queries
 
 SCHEMA = """
 SET threads = 1;
@@ -44,7 +46,7 @@ def test_every_figure(
         connection.execute("INSERT INTO decisions VALUES (?, ?, ?)", row)
     for (trace, source), (adequate, score) in said.items():
         connection.execute("INSERT INTO labels VALUES (?, ?, ?, ?)", [trace, adequate, score, source])
-    section = labels_section(connection)
+    section = labels_section(Queries(connection=connection, options=Options()))
     answered = [(trace, model) for trace, model, ending in asked if model is not None and ending != "cut"]
     expected = {}
     for model in ("small", "large"):

@@ -1,6 +1,7 @@
 -- Per model and source of labels: requests that the model answered, and what the source said of them.
-WITH answered AS (
-  SELECT model, trace_id FROM decisions WHERE model IS NOT NULL AND coalesce(ending, 'answer') = 'answer'
+WITH scope AS NOT MATERIALIZED ({scope}),
+answered AS (
+  SELECT model, trace_id FROM scope WHERE model IS NOT NULL AND coalesce(ending, 'answer') = 'answer'
 ),
 counted AS (
   SELECT model, count(*) AS requests FROM answered GROUP BY model
