@@ -60,7 +60,7 @@ _SHAPE: Final[dict[str, Any]] = {
     "baseline_usd": USD,
     "saved_usd": USD,
     "latency_s": "DOUBLE",
-    "lookup": {"hit": {"model_id": "VARCHAR", "usage": _USAGE}},
+    "lookup": {"hit": "JSON"},
     "features": {
         "input_tokens": {"likely": "BIGINT", "high": "BIGINT"},
         "exact_tokens": "MAP(VARCHAR, BIGINT)",
@@ -75,9 +75,11 @@ _SHAPE: Final[dict[str, Any]] = {
     "expected_output_tokens": "BIGINT",
     "attempts": [_ATTEMPT],
     "source": "VARCHAR",
-    "repeated_tokens": {"previous": "BIGINT", "any": "BIGINT"},
+    "repeated_tokens": "JSON",
 }
-"""Where in a record each column comes from, as DuckDB's `json_transform` takes it."""
+"""Where in a record each column comes from, as DuckDB's `json_transform` takes it. What few records have stays JSON."""
+_HIT: Final = json.dumps({"model_id": "VARCHAR", "usage": _USAGE})
+_REPEATED: Final = json.dumps({"previous": "BIGINT", "any": "BIGINT"})
 
 SHAPE: Final = json.dumps(_SHAPE)
 
@@ -124,8 +126,8 @@ COLUMNS: Final[dict[str, str]] = {
     "key": "r.key",
     "key_digest": "md5_number_lower(r.key)",
     "model": "r.model",
-    "model_id": "coalesce(answered.model_id, r.lookup.hit.model_id)",
-    "provider": "coalesce(answered.provider, nullif(split_part(r.lookup.hit.model_id, '/', 1), ''))",
+    "model_id": "coalesce(answered.model_id, hit.model_id)",
+    "provider": "coalesce(answered.provider, nullif(split_part(hit.model_id, '/', 1), ''))",
     "window_tokens": "answered.window_tokens",
     "ending": "r.ending",
     "cache": "coalesce(r.cache, 'none')",
@@ -156,16 +158,16 @@ COLUMNS: Final[dict[str, str]] = {
     "stream": "r.features.stream",
     "prefix": "list_transform(r.features.prefix, lambda m: "
     "{'digest': TRY_CAST('0x' || m[1] AS UBIGINT), 'size': TRY_CAST(m[2] AS BIGINT)})",
-    "repeated_previous_tokens": "r.repeated_tokens.previous",
-    "repeated_any_tokens": "r.repeated_tokens.any",
+    "repeated_previous_tokens": "repeated.previous",
+    "repeated_any_tokens": "repeated.any",
     "attempts": "r.attempts",
     "calls": f"len({_MADE})",
     "wasted": _WASTED,
     "source": "r.source",
     "record": "line",
 }
-"""By name, how a column is made of `r`, the record; `answered`, the attempt whose answer the caller got; and `got`, the
-usage of that answer, or of the stored one that came out of the cache."""
+"""By name, how a column is made of `r`, the record; `answered`, the attempt whose answer the caller got; `hit`, the
+stored answer that the caller got; `got`, the usage of either; `repeated`, what a log of others says of its input."""
 
 
 def projection(lines: str, /) -> str:
@@ -180,9 +182,12 @@ def projection(lines: str, /) -> str:
 SELECT
   {columns}
 FROM (
-  SELECT line, r, answered, CASE WHEN answered IS NULL THEN r.lookup.hit.usage ELSE answered.usage END AS got
+  SELECT line, r, answered, hit, repeated, CASE WHEN answered IS NULL THEN hit.usage ELSE answered.usage END AS got
   FROM (
-    SELECT line, r, {_ANSWERED} AS answered
+    SELECT
+      line, r, {_ANSWERED} AS answered,
+      CASE WHEN r.cache <> 'none' THEN json_transform(r.lookup.hit, '{_HIT}') END AS hit,
+      CASE WHEN r.repeated_tokens IS NOT NULL THEN json_transform(r.repeated_tokens, '{_REPEATED}') END AS repeated
     FROM (SELECT line, TRY(json_transform(line, '{SHAPE}')) AS r FROM {lines})
   )
 )

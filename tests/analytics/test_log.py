@@ -90,6 +90,15 @@ def test_marks(tmp_path: Path) -> None:
     assert other is None
 
 
+def test_a_hit_that_did_not_count(tmp_path: Path) -> None:
+    """Tokens and model of a stored answer are the request's own only where the caller got that answer."""
+    lookup = {"hit": {"model_id": "openai/gpt-4.1", "usage": {"input_tokens": 7, "output_tokens": 3}}}
+    (tmp_path / "log.jsonl").write_bytes(line(1, cache="none", lookup=lookup) + line(2, cache="memory", lookup=lookup))
+    with opened(tmp_path) as connection:
+        found = connection.sql("SELECT model_id, provider, input_tokens FROM decisions ORDER BY trace_id").fetchall()
+    assert found == [(None, None, None), ("openai/gpt-4.1", "openai", 7)]
+
+
 def test_nothing(tmp_path: Path) -> None:
     """An empty folder is an empty log, with all its columns; what is not there is no log."""
     with opened(tmp_path) as connection:
