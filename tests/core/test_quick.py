@@ -89,7 +89,7 @@ def test_it_stays_frozen_and_shares_nothing() -> None:
     """No field can be set, and what a factory makes is made for each value."""
     one, other = Quick(1, named=2.0), Quick(1, named=2.0)
     with pytest.raises(FrozenInstanceError):
-        one.first = 2  # type: ignore[misc]
+        one.first = 2  # type: ignore[misc]  # what must not be done is tried
     one.tags.append(1)
     one.memo.append(1)
     assert (other.tags, other.other, other.memo) == ([], {}, [])
