@@ -455,3 +455,11 @@ def test_a_class_that_any_request_may_have_counts_always(rate: str, input_rate: 
     features = counted(1_000, output_tokens_most=1_000)
     price = flat(**({"input": "1", "output": "2"} | {rate: "4"}))
     assert worst_usd(priced(price), features) == Decimal(input_rate + output_rate) / 1_000
+
+
+@pytest.mark.parametrize(("tokens", "worst"), [(999, "0.000999"), (1_000, "0.001"), (1_001, "0.01001")])
+def test_the_worst_case_is_that_of_the_tier_of_the_input(tokens: int, worst: str) -> None:
+    """A tier begins above its edge; at the edge the one below still holds."""
+    low, high = (Rates(input=Decimal(usd), output=Decimal(0)) for usd in ("1", "10"))
+    price = Price(tiers=(Tier(rates=low), Tier(above_tokens=1_000, rates=high)))
+    assert worst_usd(priced(price), counted(tokens, output_tokens_most=0)) == Decimal(worst)
