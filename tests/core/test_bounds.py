@@ -91,7 +91,7 @@ def test_a_request_only_lowers_bounds(bounds: Bounds, asked: Bounds) -> None:
         ("waste_usd", Decimal(0)),
         ("max_cost_usd", Decimal(0)),
     ):
-        assert bounds.lowered(Hints(**{name: value})) == replace(bounds, **{name: value})  # type: ignore[arg-type]
+        assert bounds.lowered(Hints(**{name: value})) == replace(bounds, **{name: value})  # type: ignore[arg-type]  # a bound comes by its name
 
 
 @given(bounds=BOUNDS, worst=st.lists(MONEY, min_size=1, max_size=6), data=st.data())
