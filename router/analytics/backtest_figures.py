@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from router.analytics.backtest import Backtest
-from router.analytics.backtest_explored import NANO, UNITS
+from router.analytics.backtest_explored import NANO, UNITS, Reward
 from router.analytics.backtest_tally import Explored, Powers, Result, Stratum, Tally
 from router.analytics.backtest_work import GRID
 from router.analytics.bootstrap import interval
@@ -125,7 +125,11 @@ def costs(tally: Tally, /) -> Estimated:
 
 def names_of(*, compare: bool) -> frozenset[str]:
     """Returns the names of the figures that a backtest has, and a comparison of two configurations besides."""
-    return frozenset(_figures(Tally())) | {"records", "set_aside"} | (_OF_COMPARISONS if compare else frozenset())
+    return (
+        frozenset(_figures(Tally(), "answer"))
+        | {"records", "set_aside"}
+        | (_OF_COMPARISONS if compare else frozenset())
+    )
 
 
 _OF_COMPARISONS: Final = frozenset(
@@ -133,7 +137,7 @@ _OF_COMPARISONS: Final = frozenset(
     for name, ends in (
         ("difference_usd", ("", "_low", "_high")),
         ("difference_share", ("_low", "_high")),
-        ("adequacy_difference", ("", "_low", "_high")),
+        ("reward_difference", ("", "_low", "_high")),
     )
     for end in ends
 )
@@ -142,7 +146,7 @@ _OF_COMPARISONS: Final = frozenset(
 def figures_of(done: Backtest, /) -> dict[str, Decimal | None]:
     """Returns the figures by name; where two configurations are compared, the first is the baseline of the second."""
     tally = done.result.tallies[-1]
-    out = _figures(tally)
+    out = _figures(tally, done.job.reward)
     if len(done.result.tallies) > 1:
         first = done.result.tallies[0].total
         out |= {"baseline": first.now_usd} | _savings(first.now_usd, tally.total.now_usd)
@@ -153,9 +157,10 @@ def figures_of(done: Backtest, /) -> dict[str, Decimal | None]:
     return out
 
 
-def _figures(tally: Tally) -> dict[str, Decimal | None]:
+def _figures(tally: Tally, reward: Reward) -> dict[str, Decimal | None]:
     total, n = tally.total, tally.total.requests
-    reward, cost = rewards(tally), costs(tally)
+    found, cost = rewards(tally), costs(tally)
+    adequacy = found if reward == "label" else Estimated(requests=0, ess=0.0, refused="no label was asked for")
     answered = sum(tally.endings_now.get(name, 0) for name in ("answer", "cache"))
     return {
         "requests": Decimal(n),
@@ -174,7 +179,8 @@ def _figures(tally: Tally) -> dict[str, Decimal | None]:
         "refused_then": Decimal(tally.refused_was),
         "latency_p50_s": percentile_s(tally.latency_now, 0.50),
         "latency_p95_s": percentile_s(tally.latency_now, 0.95),
-        **_estimates("adequacy", reward, 6),
+        **_estimates("reward", found, 6),
+        **_estimates("adequacy", adequacy, 6),
         **_estimates("offpolicy_usd", cost, 12),
     }
 
@@ -215,9 +221,9 @@ def _compared(result: Result) -> dict[str, Decimal | None]:
         return out
     low, high = interval(r2 / np.maximum(w2, 1 / GRID) - r1 / np.maximum(w1, 1 / GRID))
     return out | {
-        "adequacy_difference": decimal(second.snips.value - first.snips.value, 6),
-        "adequacy_difference_low": decimal(low, 6),
-        "adequacy_difference_high": decimal(high, 6),
+        "reward_difference": decimal(second.snips.value - first.snips.value, 6),
+        "reward_difference_low": decimal(low, 6),
+        "reward_difference_high": decimal(high, 6),
     }
 
 

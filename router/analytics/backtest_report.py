@@ -19,9 +19,9 @@ from router.setup import Setup
 SHOWN: Final = 50
 """Reasons that a table lists; the commonest first."""
 REWARDS: Final[Mapping[Reward, str]] = {
-    "answer": "share of requests with an answer (which is not adequacy: there are no labels)",
-    "label": "share of adequate answers, by label",
-    "score": "mean score, by label",
+    "answer": "answered",
+    "label": "adequate",
+    "score": "score",
 }
 
 
@@ -290,21 +290,23 @@ def _set_aside(aside: Mapping[str, int], records: int) -> Section:
 def _offpolicy(part: _Part) -> Section:
     tally, reward = part.tally, part.reward
     columns = _columns(
-        ("outcome", "outcome per request", "text"),
-        ("estimator", "estimator", "text"),
+        ("outcome", "outcome", "text"),
+        ("estimator", "by", "text"),
         ("value", "estimate", "ratio"),
         ("low", "95 % from", "ratio"),
         ("high", "to", "ratio"),
-        ("ess", "effective sample", "count"),
+        ("ess", "effective", "count"),
         ("requests", "requests", "count"),
     )
-    found = ((REWARDS[reward], rewards(tally)), ("cost in dollars", costs(tally)))
+    found = ((REWARDS[reward], rewards(tally)), ("dollars", costs(tally)))
     table = Table(
         name="offpolicy",
         title="Estimated from what the log explored",
         columns=columns,
         rows=tuple(row for what, one in found for row in _estimate_rows(what, one)),
-        note="Of the requests for which a model was asked with a known chance. Assumes that outcomes depend on who is "
+        note="Per request, of those for which a model was asked with a known chance. Adequate and score are of labels; "
+        "answered is whether there was an answer, which says nothing of its worth. Effective: how many requests of the "
+        "new policy itself would tell as much. Assumes that outcomes depend on who is "
         "asked first and on what the record has of the request, and that labels are missing by chance. SNIPS: "
         "self-normalised inverse propensity; DR: doubly robust, with mean outcomes by model and size of input.",
     )
@@ -341,15 +343,15 @@ def _comparison(figures: Figures, names: tuple[str, ...]) -> Section:
         "other requests of this kind. It does not know how far the estimated part of the costs is off.",
     )
     columns = _columns(
-        ("adequacy_difference", "difference", "ratio"),
-        ("adequacy_difference_low", "95 % from", "ratio"),
-        ("adequacy_difference_high", "to", "ratio"),
+        ("reward_difference", "difference", "ratio"),
+        ("reward_difference_low", "95 % from", "ratio"),
+        ("reward_difference_high", "to", "ratio"),
     )
     adequacy = Table(
-        name="adequacy_difference",
+        name="reward_difference",
         title=f"Off-policy outcome of {second} above that of {first} (SNIPS)",
         columns=columns,
         rows=(tuple(figures.get(column.name) for column in columns),),
     )
-    shown = (cost, adequacy) if figures.get("adequacy_difference") is not None else (cost,)
+    shown = (cost, adequacy) if figures.get("reward_difference") is not None else (cost,)
     return Section(name="comparison", title=f"{second} against {first}", tables=shown)

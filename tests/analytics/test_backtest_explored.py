@@ -190,9 +190,9 @@ def test_comparisons() -> None:
     assert high is not None
     assert figures["difference_usd"] is not None
     assert 0 < low < figures["difference_usd"] < high
-    assert figures["adequacy_difference"] is not None
-    assert figures["adequacy_difference_low"] is not None
-    assert figures["adequacy_difference_low"] < Decimal("0.32") < (figures["adequacy_difference_high"] or 0)
+    assert figures["reward_difference"] is not None
+    assert figures["reward_difference_low"] is not None
+    assert figures["reward_difference_low"] < Decimal("0.32") < (figures["reward_difference_high"] or 0)
     assert figures["baseline"] == done.result.tallies[0].total.now_usd
     assert set(figures) <= names_of(compare=True)
     report = report_of(done, figures, names=("a", "b"), about=())
