@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -233,10 +233,9 @@ def _whole(money: Money) -> Decimal:
 
 
 _NUMBER: Final = re.compile(r"\d[\d.,]*(?<![.,])")
-_SHAPES: dict[str, str] = {}
-_SHAPES_MOST: Final = 100_000
 
 
+@lru_cache(maxsize=100_000)
 def shape_of(reason: str, /) -> str:
     """Returns a reason with its numbers left out, so that reasons can be counted.
 
@@ -244,12 +243,7 @@ def shape_of(reason: str, /) -> str:
         >>> shape_of("window of 8,000 tokens is too small for up to 9,123 in and 500 out")
         'window of # tokens is too small for up to # in and # out'
     """
-    shape = _SHAPES.get(reason)
-    if shape is None:
-        if len(_SHAPES) >= _SHAPES_MOST:
-            _SHAPES.clear()
-        shape = _SHAPES[reason] = _NUMBER.sub("#", reason)
-    return shape
+    return _NUMBER.sub("#", reason)
 
 
 class _Pairs:
