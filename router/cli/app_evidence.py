@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from router.cli import app_report
+from router.cli.app_report import report
 from router.cli.ending import ending
 from router.cli.options import Config, Json, Log, LogArgument
 
@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
     """Adds the commands to the others."""
     app.command("compact")(_compact)
     app.command("import")(_import)
-    app_report.add_to(app)
+    app.command()(report)
     app.command()(backtest)
     app.command()(savings)
     app.command()(label)
@@ -24,10 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _compact(
-    log: Annotated[
-        Path | None,
-        typer.Argument(help="Log file or folder; without it the configuration's.", show_default=False),
-    ] = None,
+    log: LogArgument = None,
     *,
     into: Annotated[
         Path | None,
@@ -83,12 +80,7 @@ def _import(
 
 
 def backtest(
-    log: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="LOG", help="Log file or folder; else [log] path of the configuration.", show_default=False
-        ),
-    ] = None,
+    log: LogArgument = None,
     *,
     config: Config = None,
     policy: Annotated[
