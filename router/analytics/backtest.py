@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -70,7 +71,9 @@ def backtest(
         results = on_ray(job, lines) if engine == "ray" else local(job, lines, processes or cores())
         zeros = np.zeros((COLUMNS, RESAMPLES)) if job.compare else None
         result = merged(_watched(results, told), len(job.setups), zeros)
-    return Backtest(result=result, job=job)
+        broken = Counter(dict(connection.execute("SELECT reason, lines FROM aside").fetchall()))
+    records, aside = result.records + broken.total(), Counter(result.aside) + broken
+    return Backtest(result=replace(result, records=records, aside=aside), job=job)
 
 
 def rows(connection: duckdb.DuckDBPyConnection, /, *, labelled: bool) -> Iterator[Part]:
@@ -82,10 +85,6 @@ def rows(connection: duckdb.DuckDBPyConnection, /, *, labelled: bool) -> Iterato
 
 def _labels(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     """Returns how many labels say whether an answer was adequate, and how many give it a score."""
-    connection.execute(
-        "CREATE TEMP VIEW IF NOT EXISTS labels AS SELECT NULL::VARCHAR AS trace_id, NULL::BOOLEAN AS adequate, "
-        "NULL::DOUBLE AS score, NULL::VARCHAR AS source, NULL::TIMESTAMPTZ AS time WHERE false"
-    )
     found = connection.execute("SELECT count(adequate), count(score) FROM labels").fetchone()
     return found if found is not None else (0, 0)
 

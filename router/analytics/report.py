@@ -49,11 +49,13 @@ def report_of(connection: duckdb.DuckDBPyConnection, options: Options, /, *, log
         context_section(queries),
     )
     return Report(
-        title="What was spent, and what for", about=_about(options, groups.whole["requests"], log), sections=sections
+        title="What was spent, and what for", about=_about(queries, groups.whole["requests"], log), sections=sections
     )
 
 
-def _about(options: Options, requests: int, log: str) -> tuple[tuple[str, str], ...]:
+def _about(queries: Queries, requests: int, log: str) -> tuple[tuple[str, str], ...]:
+    options = queries.options
+    aside = queries.connection.execute("SELECT reason, lines FROM aside ORDER BY lines DESC, reason").fetchall()
     window = " until ".join(
         "any time" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC" for moment in (options.since, options.until)
     )
@@ -63,4 +65,5 @@ def _about(options: Options, requests: int, log: str) -> tuple[tuple[str, str], 
         *((("Filters", ", ".join(f"{name}={value}" for name, value in options.where)),) if options.where else ()),
         *((("Groups", ", ".join(options.by)),) if options.by else ()),
         ("Requests", f"{requests:,}"),
+        *((("Lines set aside", ", ".join(f"{lines:,} ({reason})" for reason, lines in aside)),) if aside else ()),
     )

@@ -27,9 +27,7 @@ def log_path(log: Path | None, config: Path | None) -> Path:
         return log
     settings = settings_of(config)
     if settings.log.path is None:
-        raise ConfigError(
-            f"{settings.origin.file}: [log] path is not set, so there is no log; name one on the command line"
-        )
+        raise ConfigError(f"{settings.origin.file}: [log] path is not set, so there is no log; name one")
     return Path(settings.log.path)
 
 

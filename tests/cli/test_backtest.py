@@ -54,7 +54,7 @@ def test_figures_in_json(folder: Path) -> None:
     assert figures["cost_usd"] == figures["baseline"] == figures["observed_usd"]
     assert figures["savings_usd"] == "0"
     assert figures["adequacy"] is None
-    tables = got["report"]["sections"]["moves"]["tables"]["moves"]["rows"]
+    tables = got["report"]["sections"]["moves"]["tables"]["moves"]
     assert {(row["was"], row["now"]) for row in tables} == {("small", "small"), ("large", "large")}
 
 

@@ -36,10 +36,12 @@ def test_a_report_on_a_terminal() -> None:
     for part in report_lines(REPORT):
         console.print(part)
     text = words(console.file.getvalue())  # type: ignore[attr-defined]  # a StringIO
-    assert text.startswith("Report log here A part It is so. All units text: count:")
-    assert "a \ufffd[2J 1,234,567 8,000 $0.000123 250 ms 12.5 % 5.50 2026-11-23 12:00:00+00:00 A note." in text
+    assert text.startswith("Report log here A part It is so. All units text: a \ufffd[2J count: 1,234,567")
+    for figure in ("8,000", "$0.000123", "250 ms", "12.5 %", "5.50", "2026-11-23 12:00:00"):
+        assert figure in text
+    assert "A note." in text
     assert "No rows" not in text
-    assert text.endswith("- - - - - - - -")
+    assert text.endswith("usd: - seconds: - share: - ratio: - time: -")
 
 
 def test_a_report_as_json() -> None:
