@@ -30,8 +30,9 @@ def prefix_of(definitions: str, messages: Iterable[Mapping[str, Any]], /) -> tup
     marks: list[Mark] = []
     digest, size = hashlib.blake2b(digest_size=8), 0
     if definitions:
-        digest.update(definitions.encode(errors="replace"))
-        size = len(definitions)
+        defined = definitions.encode(errors="replace")
+        digest.update(defined)
+        size = len(defined)
         marks.append((digest.hexdigest(), size))
     for message in messages:
         written = _written(message)

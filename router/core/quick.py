@@ -21,7 +21,12 @@ def quick(kind: type[T], /) -> type[T]:
 
     While they are set, the new value is of an open twin of its class, which has the same slots and refuses nothing;
     nobody else has the value yet. A subclass keeps the way of dataclasses, as the twin is not one of it.
+
+    Raises:
+        TypeError: the class has a `__post_init__`, which would not be called.
     """
+    if hasattr(kind, "__post_init__"):
+        raise TypeError(f"{kind.__name__} has a __post_init__, which a quick class does not call")
     frozen: Any = kind
     slow = frozen.__init__
     names: dict[str, Any] = {

@@ -36,7 +36,8 @@ _EPOCH_S: Final = 1e9
 _IN_WORDS: Final = re.compile(
     r"(?:try again|resets?|retry(?:delay)?|retry[ _-]?after(?:[ _-]?seconds)?|wait)\W{1,5}"
     r"(?:(?:in|after|for|about|at least|your request)\s+){0,3}(?P<wait>(?P<number>\d+(?:\.\d+)?)"
-    r"(?:\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|ms|[dhms])\b|[hm](?=\d)|\d|\.)*)",
+    r"(?:\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|ms|[dhms])\b|[hm](?=\d)|\d|\."
+    r"|(?<=[a-z]),?\s+(?:and\s+)?(?=\d+(?:\.\d+)?\s*(?:milliseconds?|seconds?|secs?|minutes?|mins?|hours?|ms|[hms])\b))*)",
     re.IGNORECASE,
 )
 _LONG_UNIT: Final = re.compile(r"(?<=[\d ])(milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?)\b", re.IGNORECASE)

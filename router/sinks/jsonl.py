@@ -77,5 +77,5 @@ class _Written:
             if len(self._kept) >= _WRITTEN_MOST:
                 self._kept.clear()
             # The value is kept beside its text, so that no other one can get its id.
-            kept = self._kept[id(of)] = of, orjson.Fragment(orjson.dumps(made(of)))
+            kept = self._kept[id(of)] = of, orjson.Fragment(orjson.dumps(made(of), default=str))
         return kept[1]

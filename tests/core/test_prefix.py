@@ -57,3 +57,8 @@ def test_of_many_marks_the_first_and_the_last_are_kept() -> None:
 def test_what_is_no_text_has_marks_too() -> None:
     """Half of a surrogate pair is refused elsewhere, not here."""
     assert prefix_of("", [{"role": "user", "content": "\ud800"}]) != prefix_of("", [{"role": "user", "content": "?"}])
+
+
+def test_tools_count_in_bytes_as_messages_do() -> None:
+    """A description in Chinese weighs three bytes a character."""
+    assert prefix_of("描述", [])[0][1] == 6

@@ -99,3 +99,17 @@ def test_it_tells_its_parameters() -> None:
     """Whoever builds values from a signature sees that of the dataclass."""
     assert str(inspect.signature(Quick)) == str(inspect.signature(Plain))
     assert Quick.__init__.__annotations__ == Plain.__init__.__annotations__
+
+
+def test_a_class_with_work_after_its_init_is_refused() -> None:
+    """Its check would be left out without a word."""
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Checked:
+        value: int
+
+        def __post_init__(self) -> None:
+            raise ValueError(self.value)
+
+    with pytest.raises(TypeError, match="__post_init__"):
+        quick(Checked)

@@ -169,6 +169,9 @@ def test_a_large_number_is_a_point_in_time(epoch: str, seconds: float) -> None:
     [
         ("Please try again in 20s.", 20.0),
         ("try again in 1 minute", 60.0),
+        ("try again in 1 minute 30 seconds", 90.0),
+        ("try again in 2 hours and 5 minutes.", 7_500.0),
+        ("try again in 5 seconds. 3 minutes later", 5.0),
         ("retry after 250 milliseconds", 0.25),
         ("Retry-After: 7", 7.0),
         ("resets in 2 hours", 7_200.0),
