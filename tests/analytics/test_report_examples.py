@@ -19,6 +19,15 @@ def test_a_hit_does_not_prolong_what_is_stored(tmp_path: Path) -> None:
     assert (curve[60], curve[300]) == (2, 3)  # at 50 and 150; with every hit prolonging it there would be three
 
 
+@pytest.mark.parametrize(
+    ("seconds", "hits"), [((0, 59.999), 1), ((0, 60), 0), ((0, 30, 60), 1), ((0, 60, 119, 120), 1)]
+)
+def test_an_answer_is_gone_at_its_time(tmp_path: Path, seconds: tuple[float, ...], hits: int) -> None:
+    """An answer that is kept for a minute is not found a minute later, be it looked for in between or not."""
+    log = [record(key="k", time=second, latency_s=None) for second in seconds]
+    assert rows(reported(tmp_path, log)["cache_curve"])[0]["hits"] == hits
+
+
 def test_a_request_shares_the_answer_that_is_under_way(tmp_path: Path) -> None:
     """An equal request that comes before the first one's answer is a hit, and the time runs from that answer."""
     log = [record(key="k", time=second, latency_s=100.0) for second in (0, 90, 155, 165)]

@@ -76,6 +76,15 @@ def test_as_focus(log: Path, tmp_path: Path) -> None:
     assert lowfare("report", log, "--focus", path).stdout == ""
 
 
+def test_as_html(log: Path, tmp_path: Path) -> None:
+    """The report as a page in a file."""
+    path = tmp_path / "report.html"
+    result = lowfare("report", log, "--html", path)
+    assert (result.stdout, result.exit_code) == ("", 0)
+    assert "wrote the report to" in words(result.stderr)
+    assert path.read_text().startswith("<!DOCTYPE html>")
+
+
 def test_window_and_filters(log: Path) -> None:
     """Only requests in the window that pass every filter count; values of one filter are alternatives."""
     options = ["--since", "2026-11-01T02:00", "--until", "2026-11-02", "--tag", "team=a", "--model", "small"]
