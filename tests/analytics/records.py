@@ -171,7 +171,7 @@ _SECONDS = (0.0, 0.001, 0.5, 0.75, 2.0, 2.25, 30.0)
 def _usage(draw: random.Random) -> dict[str, int] | None:
     if draw.random() < 0.2:
         return None
-    usage = {"input_tokens": draw.choice((0, 1, 100, 9_000)), "output_tokens": draw.choice((0, 1, 5, 100, 600))}
+    usage = {"input_tokens": draw.choice((0, 1, 100, 9_000)), "output_tokens": draw.choice((0, 1, 5, 10, 100, 600))}
     classes = {"cached_input_tokens": (1, 50, 20_000), "cache_write_tokens": (1, 50), "reasoning_tokens": (1, 3)}
     return usage | {name: draw.choice(values) for name, values in classes.items() if draw.random() < 0.4}
 

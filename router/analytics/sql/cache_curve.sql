@@ -6,12 +6,12 @@ WITH keys AS (
   SELECT
     digest,
     bool_and(answered) AS answered,
-    min(ready_us) FILTER (place = 1) AS first_us,
+    min(ready_us) FILTER (WHERE place = 1) AS first_us,
     max(time_us) AS last_us,
     min(gap_us) AS gap_us,
     count(*) - 1 AS hits,
-    coalesce(sum(cost_usd) FILTER (place > 1), 0) AS usd,
-    count(*) FILTER (place > 1 AND cost_usd IS NULL) AS unknown
+    coalesce(sum(cost_usd) FILTER (WHERE place > 1), 0) AS usd,
+    count(*) FILTER (WHERE place > 1 AND cost_usd IS NULL) AS unknown
   FROM repeated
   GROUP BY digest
 ),

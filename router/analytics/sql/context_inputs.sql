@@ -22,9 +22,9 @@ SELECT
   count(*) AS requests,
   sum(input_tokens)::BIGINT AS input_tokens,
   sum(cached_tokens)::BIGINT AS cached_tokens,
-  coalesce(sum(input_tokens) FILTER (previous_tokens IS NOT NULL OR marked AND in_session), 0)::BIGINT
+  coalesce(sum(input_tokens) FILTER (WHERE previous_tokens IS NOT NULL OR marked AND in_session), 0)::BIGINT
     AS previous_input_tokens,
-  coalesce(sum(input_tokens) FILTER (any_tokens IS NOT NULL OR marked), 0)::BIGINT AS any_input_tokens,
+  coalesce(sum(input_tokens) FILTER (WHERE any_tokens IS NOT NULL OR marked), 0)::BIGINT AS any_input_tokens,
   coalesce(sum(previous_tokens), 0)::BIGINT AS previous_tokens,
   coalesce(sum(greatest(previous_tokens - cached_tokens, 0)), 0)::BIGINT AS previous_uncached_tokens,
   coalesce(sum(any_tokens), 0)::BIGINT AS any_tokens,

@@ -4,9 +4,9 @@ WITH keys AS (
   SELECT
     min(key) AS key,
     count(*) - 1 AS repeats,
-    sum(cost_usd) FILTER (place > 1) AS cost_usd,
-    count(*) FILTER (place > 1 AND cost_usd IS NULL) AS unknown_cost,
-    count(*) FILTER (place > 1 AND stored) AS stored,
+    sum(cost_usd) FILTER (WHERE place > 1) AS cost_usd,
+    count(*) FILTER (WHERE place > 1 AND cost_usd IS NULL) AS unknown_cost,
+    count(*) FILTER (WHERE place > 1 AND stored) AS stored,
     min(time_us) AS first_us,
     max(time_us) AS last_us
   FROM repeated

@@ -18,10 +18,10 @@ SELECT
   count(*) AS answers,
   count(completion) AS compared,
   coalesce(sum(completion), 0) AS completions,
-  count(*) FILTER (completion < 0.1) AS underused,
-  sum(cost_usd) FILTER (completion < 0.1) AS underused_usd,
-  count(*) FILTER (completion > 5.0) AS overused,
-  sum(cost_usd) FILTER (completion > 5.0) AS overused_usd,
+  count(*) FILTER (WHERE completion < 0.1) AS underused,
+  sum(cost_usd) FILTER (WHERE completion < 0.1) AS underused_usd,
+  count(*) FILTER (WHERE completion > 5.0) AS overused,
+  sum(cost_usd) FILTER (WHERE completion > 5.0) AS overused_usd,
   max(window_tokens) AS window_tokens,
   count(filled) AS fitted,
   avg(filled) AS filled_mean,
@@ -29,9 +29,9 @@ SELECT
   max(filled) AS filled_most,
   count(asked_tokens) AS limited,
   coalesce(sum(asked_tokens), 0)::BIGINT AS asked_tokens,
-  coalesce(sum(output_tokens) FILTER (asked_tokens IS NOT NULL), 0)::BIGINT AS used_tokens,
+  coalesce(sum(output_tokens) FILTER (WHERE asked_tokens IS NOT NULL), 0)::BIGINT AS used_tokens,
   quantile_disc(output_tokens / asked_tokens, 0.95) AS used_p95,
-  count(*) FILTER (output_tokens >= asked_tokens) AS at_limit
+  count(*) FILTER (WHERE output_tokens >= asked_tokens) AS at_limit
 FROM answers
 GROUP BY model
 ORDER BY answers DESC, model

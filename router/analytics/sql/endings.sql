@@ -6,9 +6,9 @@ SELECT
   cache,
   count(*) AS requests,
   sum(cost_usd) AS cost_usd,
-  count(*) FILTER (cost_usd IS NULL) AS unknown_cost,
+  count(*) FILTER (WHERE cost_usd IS NULL) AS unknown_cost,
   sum(saved_usd) AS saved_usd,
-  count(*) FILTER (saved_usd IS NULL) AS unknown_saved
+  count(*) FILTER (WHERE saved_usd IS NULL) AS unknown_saved
 FROM scope
 GROUP BY GROUPING SETS ((ending), (cache))
 ORDER BY requests DESC, ending, cache

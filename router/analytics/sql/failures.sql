@@ -12,7 +12,7 @@ errors AS (
     min(error) AS error,
     count(*) AS calls,
     sum(cost_usd) AS cost_usd,
-    count(*) FILTER (cost_usd IS NULL) AS unknown_cost
+    count(*) FILTER (WHERE cost_usd IS NULL) AS unknown_cost
   FROM worded
   GROUP BY model, class, regexp_replace(error, '[A-Za-z_]*[0-9][A-Za-z0-9_.,:-]*', '#', 'g')
 ),

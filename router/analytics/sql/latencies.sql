@@ -7,17 +7,17 @@ answers AS (
   WHERE coalesce(ending = 'answer', model IS NOT NULL)
 )
 SELECT
-  count(*) FILTER (provided) AS provided,
-  count(*) FILTER (NOT provided) AS stored,
+  count(*) FILTER (WHERE provided) AS provided,
+  count(*) FILTER (WHERE NOT provided) AS stored,
   count(latency_s) AS timed,
   avg(latency_s) AS mean_s,
   quantile_disc(latency_s, [0.5, 0.95, 0.99]) AS percentiles_s,
-  count(latency_s) FILTER (provided) AS provided_timed,
-  avg(latency_s) FILTER (provided) AS provided_mean_s,
-  quantile_disc(latency_s, [0.5, 0.95, 0.99]) FILTER (provided) AS provided_percentiles_s,
-  count(latency_s) FILTER (NOT provided) AS stored_timed,
-  avg(latency_s) FILTER (NOT provided) AS stored_mean_s,
-  quantile_disc(latency_s, [0.5, 0.95, 0.99]) FILTER (NOT provided) AS stored_percentiles_s,
+  count(latency_s) FILTER (WHERE provided) AS provided_timed,
+  avg(latency_s) FILTER (WHERE provided) AS provided_mean_s,
+  quantile_disc(latency_s, [0.5, 0.95, 0.99]) FILTER (WHERE provided) AS provided_percentiles_s,
+  count(latency_s) FILTER (WHERE NOT provided) AS stored_timed,
+  avg(latency_s) FILTER (WHERE NOT provided) AS stored_mean_s,
+  quantile_disc(latency_s, [0.5, 0.95, 0.99]) FILTER (WHERE NOT provided) AS stored_percentiles_s,
   count(first_token_s) AS first_timed,
   avg(first_token_s) AS first_mean_s,
   quantile_disc(first_token_s, [0.5, 0.95, 0.99]) AS first_percentiles_s

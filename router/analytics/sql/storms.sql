@@ -20,7 +20,7 @@ storms AS (
     max(time_us) AS last_us,
     count(*) AS requests,
     sum(cost_usd) AS cost_usd,
-    count(*) FILTER (cost_usd IS NULL) AS unknown_cost
+    count(*) FILTER (WHERE cost_usd IS NULL) AS unknown_cost
   FROM runs
   GROUP BY digest, client, run
   HAVING count(*) >= 3

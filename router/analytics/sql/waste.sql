@@ -18,10 +18,10 @@ SELECT
   kind,
   model,
   count(*) AS calls,
-  count(*) FILTER (cost_usd > 0) AS billed,
+  count(*) FILTER (WHERE cost_usd > 0) AS billed,
   sum(tokens)::BIGINT AS tokens,
   sum(cost_usd) AS cost_usd,
-  count(*) FILTER (cost_usd IS NULL) AS unknown_cost
+  count(*) FILTER (WHERE cost_usd IS NULL) AS unknown_cost
 FROM kinds
 GROUP BY GROUPING SETS ((kind), (model))
 ORDER BY cost_usd DESC NULLS LAST, calls DESC, kind, model
