@@ -139,7 +139,10 @@ def context(seen: Sequence[Seen], rate: Rate) -> dict[str, Rows]:
         for to in (sums.setdefault((one.model, one.model_id), _nothing()), everything):
             _count(to, one, known, rate(one))
     rows = [(("all models", None), everything), *sums.items()] if sums else []
-    return {"context": [_context_row(*model, found) for model, found in rows], "prefixes": _prefixes(marked)}
+    return {
+        "context": [_context_row(model[0], model[1], found) for model, found in rows],
+        "prefixes": _prefixes(marked),
+    }
 
 
 def _repeated(one: Seen, marked: Sequence[Seen]) -> tuple[int | None, int | None]:
