@@ -1,12 +1,13 @@
 """litellm's `StandardLoggingPayload`, one JSON object per line, as its callbacks get it and its loggers write it.
 
 The fields are those of litellm 1.106.2, `litellm/types/utils.py`. One payload is one call; its cost is litellm's, taken
-as it stands.
+as it stands unless it is 0, which litellm also writes where it knows no price.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,7 +71,7 @@ def _call(payload: Mapping[str, Any]) -> Imported:
         tags=_tags(payload.get("request_tags")),
         facts=_facts(payload, usage),
         usage=usage,
-        cost_usd=None if hit else money("response_cost", payload.get("response_cost")),
+        cost_usd=None if hit else _cost(payload, usage),
         saved_usd=money("saved_cache_cost", payload.get("saved_cache_cost")) if hit else None,
         hit=hit,
         outcome="answer" if failure is None else failure.kind,
@@ -102,6 +103,17 @@ def _usage(payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> Usage | N
         return whole
     tokens = [count(name, payload.get(name)) for name in ("prompt_tokens", "completion_tokens")]
     return Usage(input_tokens=tokens[0] or 0, output_tokens=tokens[1] or 0) if any(tokens) else None
+
+
+def _cost(payload: Mapping[str, Any], usage: Usage | None) -> Decimal | None:
+    """Returns what the call cost; None where that is not known, for which litellm writes 0 as well.
+
+    So a 0 counts only where nothing was counted: the price map says of the other calls whether their model is free.
+    """
+    cost = money("response_cost", payload.get("response_cost"))
+    counted_any = usage is not None and usage.input_tokens + usage.output_tokens > 0
+    unknown = counted_any or payload.get("response_cost_failure_debug_info") is not None
+    return None if unknown and not cost else cost
 
 
 def _facts(payload: Mapping[str, Any], usage: Usage | None) -> Facts:

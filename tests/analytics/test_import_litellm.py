@@ -99,6 +99,29 @@ def test_failures(tmp_path: Path, name: str, status: int | None, kind: str) -> N
     assert record["cost_usd"] == (None if kind in {"server_error", "filtered"} else "0")
 
 
+@pytest.mark.parametrize(
+    ("changed", "cost", "rule"),
+    [
+        ({"model": "none-such", "model_group": "mine"}, None, "no price is known"),
+        ({"model": "none-such", "model_group": "mine", "response_cost": "0.25"}, "0.25", "as the log states it"),
+        ({}, "0.0000135", "logged tokens times the price of "),
+        ({"metadata": {}, "prompt_tokens": 0, "completion_tokens": 0}, "0", "as the log states it"),
+        (
+            {"metadata": {}, "prompt_tokens": 0, "completion_tokens": 0, "response_cost_failure_debug_info": {"e": 1}},
+            None,
+            "not all tokens are known",
+        ),
+    ],
+)
+def test_a_cost_of_0_may_be_an_unknown_one(
+    tmp_path: Path, changed: dict[str, object], cost: str | None, rule: str
+) -> None:
+    """What litellm had no price for is not free: it costs what the map says, or nobody knows what."""
+    _, (record,) = imported(tmp_path, PAYLOADS[0] | {"response_cost": 0.0} | changed)
+    attempt = record["attempts"][0]
+    assert (attempt["cost_usd"], attempt["price_rule"].startswith(rule)) == (cost, True)
+
+
 @pytest.mark.parametrize("messages", [[{"role": "user", "content": REDACTED}], REDACTED, None, [], {"messages": None}])
 def test_messages_that_are_not_there(tmp_path: Path, messages: object) -> None:
     """Without its text a request has no key, or all would be equal; its tokens are those that were counted."""
