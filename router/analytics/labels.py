@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from router.sinks.labels import FOLDER, SUFFIX
+from router.sinks.labels import FOLDER, SUFFIX, log_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,16 +74,9 @@ def labels_of(path: str | os.PathLike[str], trace_id: str, /) -> list[dict[str, 
 
 def label_files(path: str | os.PathLike[str], /) -> list[Path]:
     """Returns the files with labels of a log: of one file also those of the folder that it stands in."""
-    log = _log_of(Path(path))
+    log = log_of(Path(path))
     folder, own = (log, sorted(log.glob(f"*{SUFFIX}"))) if log.is_dir() else (log.parent, [log.with_suffix(SUFFIX)])
     return [file for file in (*own, *sorted((folder / FOLDER).glob("*.jsonl"))) if file.is_file()]
-
-
-def _log_of(path: Path) -> Path:
-    """Returns the log whose compacted part a path is; any other path as it stands."""
-    if path.name == "compacted":
-        return path.parent
-    return path.with_name(path.name.removesuffix(".compacted")) if path.name.endswith(".jsonl.compacted") else path
 
 
 def _labels(path: str | os.PathLike[str], trace_id: str) -> Iterator[dict[str, Any]]:

@@ -37,11 +37,12 @@ class LabelFile:
     """Appends labels beside a log.
 
     Args:
-        log: a name that ends in ".jsonl", or is that of a file, is a log of one file; any other is a folder.
+        log: a name that ends in ".jsonl", or is that of a file, is a log of one file; any other is a folder. The
+            compacted part of a log stands for that log.
     """
 
     def __init__(self, log: str | os.PathLike[str]) -> None:
-        self._log = Path(log)
+        self._log = log_of(Path(log))
         self._lines = Lines(self._file)
 
     def write(self, *labels: Label) -> None:
@@ -61,6 +62,13 @@ class LabelFile:
         if self._log.suffix == ".jsonl" or self._log.is_file():
             return self._log.with_suffix(SUFFIX)
         return self._log / FOLDER / own_name()
+
+
+def log_of(path: Path, /) -> Path:
+    """Returns the log whose compacted part a path is; any other path as it stands."""
+    if path.name == "compacted":
+        return path.parent
+    return path.with_name(path.name.removesuffix(".compacted")) if path.name.endswith(".jsonl.compacted") else path
 
 
 def give(label: Label, sinks: Iterable[object], /) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 import pytest
@@ -102,8 +103,12 @@ def test_labels_are_found_from_a_folder_and_from_its_files(
 
 @pytest.mark.parametrize(("log", "compacted"), [("folder", "folder/compacted"), ("log.jsonl", "log.jsonl.compacted")])
 def test_the_compacted_part_of_a_log_has_its_labels(tmp_path: Path, log: str, compacted: str) -> None:
-    """Who names the Parquet of a log finds the labels of that log."""
+    """Who names the Parquet of a log finds the labels of that log, and whoever gives it labels gives them to that log."""
     (tmp_path / compacted).mkdir(parents=True)
-    label = Label(trace_id="a" * 32, adequate=True, score=None, source="user", time=START)
-    LabelFile(tmp_path / log).write(label)
-    assert labels_of(tmp_path / compacted, "a" * 32) == [label_dict(label)]
+    names = (log, compacted)
+    for given_to in names:
+        trace_id = uuid4().hex
+        label = Label(trace_id=trace_id, adequate=True, score=None, source="user", time=START)
+        LabelFile(tmp_path / given_to).write(label)
+        assert [labels_of(tmp_path / name, trace_id) for name in names] == [[label_dict(label)]] * 2
+    assert not list((tmp_path / compacted).iterdir())
