@@ -38,7 +38,8 @@ import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
 
 from router.analytics.compact import Compacted, Terms, compact
 from router.analytics.log import opened
-from router.analytics.store import read_state, store_of
+from router.analytics.places import store_of
+from router.analytics.store import read_state
 from router.cli import demo
 
 BARE = {

@@ -21,17 +21,16 @@ import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
 from router.analytics.columns import VERSION
 from router.analytics.log import SLICE_BYTES, Progress, connected, rows_of
 from router.analytics.parsing import ROW_GROUP, parsed, write, write_rows
-from router.analytics.sources import Mark, Piece, SourceId, jsonl_files, mark_of, slices, source_of, unread_bytes
+from router.analytics.places import COMMITS, jsonl_files, store_of
+from router.analytics.sources import Mark, Piece, SourceId, mark_of, slices, source_of, unread_bytes
 from router.analytics.store import (
     ASIDE,
-    COMMITS,
     Commit,
     DataFile,
     State,
     Step,
     commit,
     read_state,
-    store_of,
 )
 from router.errors import ConfigError
 

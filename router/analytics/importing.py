@@ -16,7 +16,8 @@ from typing import Final
 import orjson
 
 from router.analytics.imported import Imported, Prices, record_of
-from router.analytics.store import read_state, store_of
+from router.analytics.places import store_of
+from router.analytics.store import read_state
 from router.errors import ConfigError
 
 FAULTS_KEPT: Final = 20

@@ -20,8 +20,9 @@ import duckdb
 from router.analytics.columns import COLUMNS, VERSION, projection
 from router.analytics.labels import add_labels_view
 from router.analytics.parsing import parsed, write
-from router.analytics.sources import jsonl_files, slices, unread_bytes
-from router.analytics.store import DataFile, State, is_store, read_state, store_of
+from router.analytics.places import is_store, jsonl_files, store_of
+from router.analytics.sources import slices, unread_bytes
+from router.analytics.store import DataFile, State, read_state
 
 Progress = Callable[[int, int], None]
 """Is told how many bytes are done, and how many there are."""

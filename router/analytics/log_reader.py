@@ -15,8 +15,9 @@ from typing import Any
 
 import orjson
 
-from router.analytics.sources import jsonl_files, mark_of, source_of
-from router.analytics.store import State, is_store, read_state, store_of
+from router.analytics.places import is_store, jsonl_files, store_of
+from router.analytics.sources import mark_of, source_of
+from router.analytics.store import State, read_state
 from router.errors import ConfigError
 
 Record = dict[str, Any]

@@ -1,4 +1,4 @@
-"""The JSONL files of a log: which there are, how far each was read, and what comes next, in slices of whole lines.
+"""The JSONL files of a log: how far each was read, and what comes next, in slices of whole lines.
 
 A file is known by its name and a digest of its first line, since names of processes recur. A last line without its
 newline is still being written, or was torn; it is left for next time.
@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import orjson
-
-from router.errors import ConfigError
 
 _HEAD_BYTES: Final = 64 * 1024
 """Of a first line: enough for the trace id in it, whatever else it holds."""
@@ -74,19 +72,6 @@ class Piece:
     def end(self) -> int:
         """Where in the file they end."""
         return self.start + len(self.data)
-
-
-def jsonl_files(path: Path, /) -> list[Path]:
-    """Returns the files of a log: itself, or those of the folder, by name.
-
-    Raises:
-        ConfigError: there is no such log.
-    """
-    if path.is_dir():
-        return sorted(path.glob("*.jsonl"))
-    if not path.exists():
-        raise ConfigError(f"{path}: there is no such log; name a log file, or a folder with *.jsonl files")
-    return [path]
 
 
 def mark_of(source: SourceId, path: Path, marks: Marks, /) -> int:

@@ -21,10 +21,10 @@ from uuid import uuid4
 
 import orjson
 
+from router.analytics.places import COMMITS
 from router.analytics.sources import Mark, SourceId
 from router.errors import ConfigError
 
-COMMITS: Final = "_commits"
 ASIDE: Final = "aside"
 FORM: Final = 1
 """Of commits; a reader that meets a later one says so instead of guessing."""
@@ -121,16 +121,6 @@ class State:
             marks={**self.marks, **{s.source: s.mark for s in commit.steps}},
             newer=self.newer + commit.newer,
         )
-
-
-def store_of(log: Path, /) -> Path:
-    """Returns where a log's compacted part is, unless the user says otherwise: in its folder, or beside its file."""
-    return log / "compacted" if log.is_dir() or log.suffix != ".jsonl" else log.with_name(f"{log.name}.compacted")
-
-
-def is_store(path: Path, /) -> bool:
-    """Returns whether a folder is a store itself."""
-    return (path / COMMITS).is_dir()
 
 
 def read_state(store: Path, /) -> State:

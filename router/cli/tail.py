@@ -11,6 +11,7 @@ from typing import Any
 from rich.text import Text
 
 from router.analytics.follow import Entry, Follower, Notice, Record, Wanted
+from router.analytics.places import is_store, store_of
 from router.cli.asking import pairs
 from router.cli.logs import log_path
 from router.cli.terminal import dollars, err, out, seconds, shown
@@ -31,7 +32,7 @@ def run(
 ) -> None:
     """Prints the last decisions, and then those that come, until it is interrupted."""
     path = log_path(log, config)
-    if not path.exists():
+    if not path.exists() and not is_store(store_of(path)):
         if not follow:
             raise ConfigError(f"{path}: there is no such log; name a log file, or a folder with *.jsonl files")
         err().print(f"{path}: there is no such log yet; waiting for it", soft_wrap=True)

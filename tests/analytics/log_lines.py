@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from router.analytics.log import opened
-from router.analytics.store import read_state, store_of
+from router.analytics.places import store_of
+from router.analytics.store import read_state
 
 
 def line(number: int, **more: Any) -> bytes:

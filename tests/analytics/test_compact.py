@@ -14,7 +14,9 @@ import pytest
 
 from router.analytics.compact import ABANDONED_S, QUIET_S, Terms, compact
 from router.analytics.log import opened
-from router.analytics.store import read_state, store_of
+from router.analytics.log_reader import LogReader
+from router.analytics.places import store_of
+from router.analytics.store import read_state
 from router.errors import ConfigError
 from tests.analytics.log_lines import aged, ids, line, lines_aside
 
@@ -220,6 +222,19 @@ def test_remove(tmp_path: Path) -> None:
     assert compact(tmp_path, Terms(remove=True)).removed == 1
     assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["fresh.jsonl", "half.jsonl"]
     assert ids(tmp_path).total() == 3
+
+
+def test_a_log_of_one_file_that_was_removed(tmp_path: Path) -> None:
+    """Under the name of a file that is in the store alone, everything of it is still read, and compacted again."""
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(line(1) + line(2))
+    aged(log, QUIET_S + 10)
+    assert compact(log, Terms(remove=True)).removed == 1
+    assert ids(log) == {1: 1, 2: 1}
+    assert [int(record["trace_id"], 16) for record in LogReader(log)] == [1, 2]
+    assert compact(log, Terms()).records == 0
+    log.write_bytes(line(3))
+    assert ids(log) == {1: 1, 2: 1, 3: 1}
 
 
 def test_sweeping(tmp_path: Path) -> None:

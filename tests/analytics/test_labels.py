@@ -103,7 +103,7 @@ def test_labels_are_found_from_a_folder_and_from_its_files(
 
 @pytest.mark.parametrize(("log", "compacted"), [("folder", "folder/compacted"), ("log.jsonl", "log.jsonl.compacted")])
 def test_the_compacted_part_of_a_log_has_its_labels(tmp_path: Path, log: str, compacted: str) -> None:
-    """Who names the Parquet of a log finds the labels of that log, and whoever gives it labels gives them to that log."""
+    """Who names the Parquet of a log finds the labels of that log, and adds to them."""
     (tmp_path / compacted).mkdir(parents=True)
     names = (log, compacted)
     for given_to in names:

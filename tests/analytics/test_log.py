@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from router.analytics.compact import Terms, compact
 from router.analytics.log import opened
 from router.analytics.log_reader import LogReader
-from router.analytics.store import store_of
+from router.analytics.places import store_of
 from router.errors import ConfigError
 from tests.analytics.log_lines import aside, ids, line
 
