@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -99,10 +100,9 @@ class OpenAIImporter:
         if batch and usage is not None:
             usage = replace(usage, service_tier="batch")
         failure = _failure(request, response, status, provider)
-        created = response.get("created")
         return Imported(
             request_id=word(response.get("id")),
-            time=moment("created", created, None) if isinstance(created, int | float) else None,
+            time=_created(response),
             model=model,
             model_id=known.id if known is not None else model,
             served=word(response.get("model")),
@@ -115,6 +115,15 @@ class OpenAIImporter:
             error=None if failure is None else failure.message,
             finish_reason=_finish_reason(response),
         )
+
+
+def _created(response: Mapping[str, Any]) -> datetime | None:
+    """Returns when a provider says that it answered; some that do not know say 0."""
+    created = response.get("created")
+    try:
+        return moment("created", created, None) if isinstance(created, int | float) else None
+    except Wrong:
+        return None
 
 
 def _facts(request: Mapping[str, Any], usage: Usage | None) -> Facts:

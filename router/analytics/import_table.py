@@ -67,11 +67,13 @@ class Preset:
         columns: which column is which field.
         start: when its time 0 is taken to be.
         told: what else a row tells.
+        needs: columns that `told` reads, other than those of fields.
     """
 
     columns: Mapping[str, str]
     start: datetime | None = None
     told: Callable[[Row], Told] | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,9 @@ class TableImporter:
         for name, column in given.items():
             if column not in names:
                 raise ConfigError(f"{path}: has no column {column!r} ({name}); {allowed(column, names, none='none')}")
+        for column in self.preset.needs if self.preset is not None else ():
+            if column not in names:
+                raise ConfigError(f"{path}: has no column {column!r}; {allowed(column, names, none='none')}")
         usual = {name: next((c for c in columns if c in names), None) for name, columns in FIELDS.items()}
         found = {name: column for name, column in usual.items() if column is not None} | given
         if "input_tokens" not in found and "output_tokens" not in found:
@@ -214,10 +219,12 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, Row | Fault, int]]:
 def _mooncake(row: Row) -> Told:
     """Tells of the hashes of a prompt's blocks, each of which stands for all that comes before it as well."""
     size, ids = count("input_tokens", row["input_tokens"]) or 0, row["hash_ids"]
+    if not isinstance(ids, list) or not all(isinstance(block, int) and abs(block) < 2**63 for block in ids):
+        raise Wrong("hash_ids: is no list of whole numbers, which Parquet has and CSV has not")
     digest = blake2b(digest_size=8)
     marks = []
     for number, block in enumerate(ids, start=1):
-        digest.update(int(block).to_bytes(8, "big", signed=True))
+        digest.update(block.to_bytes(8, "big", signed=True))
         if (end := min(number * _BLOCK_TOKENS, size)) < number * _BLOCK_TOKENS:  # a part of a block: how long it is
             digest.update(end.to_bytes(8, "big"))
         marks.append((digest.hexdigest(), end))
@@ -227,13 +234,12 @@ def _mooncake(row: Row) -> Told:
 def _claude_code(row: Row) -> Told:
     """Tells of the blocks that repeat the agent's previous request, and any of the session's."""
     agent = str(row["agent"]).removeprefix("root").strip("/")
+    blocks = [count(name, row[name]) for name in ("prefix_blocks_prev", "prefix_blocks_seen")]
+    previous, seen = (None if known is None else known * _CLAUDE_BLOCK_TOKENS for known in blocks)
     session = f"{row['trace']}/{agent}" if agent else str(row["trace"])
     return Told(
         key=_digest("claude_code", row["trace"], row["prompt_sig"]),
-        repeated=(
-            row["prefix_blocks_prev"] * _CLAUDE_BLOCK_TOKENS,
-            row["prefix_blocks_seen"] * _CLAUDE_BLOCK_TOKENS,
-        ),
+        repeated=(previous, seen),
         session=session,
     )
 
@@ -248,11 +254,17 @@ PRESETS: Final[Mapping[str, Preset]] = {
     "azure2023": Preset(
         columns={"time": "t_s", **_TOKENS}, start=datetime(2023, 11, 16, 18, 15, 46, 680590, tzinfo=UTC)
     ),
-    "mooncake": Preset(columns={"time": "t_ms", **_TOKENS}, start=datetime(2024, 6, 26, tzinfo=UTC), told=_mooncake),
+    "mooncake": Preset(
+        columns={"time": "t_ms", **_TOKENS},
+        start=datetime(2024, 6, 26, tzinfo=UTC),
+        told=_mooncake,
+        needs=("input_tokens", "hash_ids"),
+    ),
     "claude_code": Preset(
         columns={"time": "t_s", "model": "model", "latency": "api_time_s", **_TOKENS},
         start=datetime(2026, 1, 1, tzinfo=UTC),
         told=_claude_code,
+        needs=("agent", "trace", "prompt_sig", "prefix_blocks_prev", "prefix_blocks_seen"),
     ),
 }
 """The traces that are published for simulations; where one does not say when it was taken, a date stands for it."""

@@ -39,7 +39,10 @@ def moment(name: str, value: Any, start: datetime | None, /) -> datetime | None:
     if not math.isfinite(seconds) or abs(seconds) > _MOST_S:
         raise Wrong(f"{name}: {value!r} is no time; seconds or, in a column ..._ms, milliseconds are")
     if start is not None:
-        return start + timedelta(seconds=seconds)
+        try:
+            return start + timedelta(seconds=seconds)
+        except OverflowError:
+            raise Wrong(f"{name}: {value!r} is after the year 9999, or before the year 1") from None
     if seconds < _ABSOLUTE_S:
         raise Wrong(f"{name}: {value!r} is counted from the start of the trace; say when that was: --start TIME")
     return _EPOCH + timedelta(seconds=seconds)
@@ -48,7 +51,7 @@ def moment(name: str, value: Any, start: datetime | None, /) -> datetime | None:
 def _written(name: str, value: Any) -> datetime:
     try:
         return _aware(datetime.fromisoformat(str(value)))
-    except ValueError:
+    except (ValueError, OverflowError):  # a zone may take a date out of all years
         raise Wrong(f"{name}: is no time; an ISO date (2026-11-01T12:00:00Z) or a number is") from None
 
 

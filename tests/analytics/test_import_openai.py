@@ -47,6 +47,14 @@ def test_pairs(tmp_path: Path) -> None:
     assert "Port" not in json.dumps(record)
 
 
+@pytest.mark.parametrize("created", [0, -1, 1e300, True, "soon", None])
+def test_an_answer_that_does_not_say_when(tmp_path: Path, created: object) -> None:
+    """Where a provider's own time is none, the time beside the pair counts, or there is none."""
+    pair = {"request": REQUEST, "response": RESPONSE | {"created": created}}
+    _, records = imported(tmp_path, pair, pair | {"time": "2026-11-01T12:00:00Z"})
+    assert [record["time"] for record in records] == [None, "2026-11-01T12:00:00.000000+00:00"]
+
+
 def test_failures(tmp_path: Path) -> None:
     """An error is a failure of its class, and its words never repeat the request."""
     error = {"error": {"message": "Where is Porto? is too long", "code": "context_length_exceeded"}}

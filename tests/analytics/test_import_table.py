@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from router.analytics.compact import Terms, compact
-from router.analytics.import_table import TableImporter
+from router.analytics.import_table import PRESETS, TableImporter
 from router.analytics.imported import Prices
 from router.analytics.importing import Done, import_log
 from router.analytics.log import opened
@@ -222,3 +222,33 @@ def test_progress(tmp_path: Path) -> None:
     )
     assert len(told) == 2
     assert all(0 < done <= whole == file.stat().st_size for done, whole in told)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "text"),
+    [
+        ("mooncake", "hash_ids", "t_ms,input_tokens,output_tokens\n0,1,1\n"),
+        ("claude_code", "agent", "t_s,model,api_time_s,input_tokens,output_tokens\n0,m,1,1,1\n"),
+    ],
+)
+def test_a_trace_without_what_its_preset_reads(tmp_path: Path, name: str, column: str, text: str) -> None:
+    """A file that lacks a column of the trace that it is said to be is told with that column."""
+    with pytest.raises(ConfigError, match=f"has no column '{column}'"):
+        imported(tmp_path, text, preset=PRESETS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "good", "bad"),
+    [
+        ("claude_code", "agent,trace,prompt_sig,prefix_blocks_prev,prefix_blocks_seen", "root,t,p,1,2", "root,t,p,x,2"),
+        ("mooncake", "t_ms,hash_ids", None, '0,"[1, 2]"'),
+    ],
+)
+def test_rows_that_are_none_of_the_trace(tmp_path: Path, name: str, head: str, good: str | None, bad: str) -> None:
+    """Text where a preset needs a number is read where it is one, and refused by its column where it is none."""
+    head += ",t_s,model,api_time_s,input_tokens,output_tokens"
+    rows = [f"{row},0,m,1,100,10" for row in (good, bad) if row is not None]
+    done, records = imported(tmp_path, "\n".join([head, *rows]) + "\n", preset=PRESETS[name])
+    assert (done.records, done.refused) == (len(rows) - 1, 1)
+    assert [record["repeated_tokens"] for record in records] == [{"previous": 64, "any": 128}] * done.records
+    assert done.faults[0][1].startswith("prefix_blocks_prev: " if good else "hash_ids: ")

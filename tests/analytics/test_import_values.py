@@ -56,6 +56,8 @@ def test_money_is_exact(amount: Decimal) -> None:
         (lambda name, value: moment(name, value, None), float("inf")),
         (lambda name, value: moment(name, value, None), 12.5),
         (lambda name, value: moment(name, value, None), "yesterday"),
+        (lambda name, value: moment(name, value, None), "0001-01-01T00:00:00+14:00"),
+        (lambda name, value: moment(name, value, NOON.replace(year=9999)), 9e10),
     ],
 )  # fmt: skip
 def test_what_is_none(read: Callable[[str, Any], Any], value: Any) -> None:
