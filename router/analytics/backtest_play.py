@@ -273,9 +273,15 @@ def _usage_of(record: Record) -> Usage | None:
     """Returns the tokens of the answer that the caller got, from a provider or out of the cache; None where unknown."""
     for attempt in reversed(record["attempts"]):
         if attempt["outcome"] == "answer" and attempt.get("usage") is not None:
-            return usage_from(attempt["usage"])
+            return _whole(attempt["usage"])
     hit = (record.get("lookup") or {}).get("hit")
-    return None if hit is None else usage_from(hit["usage"])
+    return None if hit is None else _whole(hit["usage"])
+
+
+def _whole(usage: Mapping[str, Any] | None) -> Usage | None:
+    """Returns a usage; None where the log does not say a part of it."""
+    known = usage is not None and all(usage.get(name, 0) is not None for name in ("input_tokens", "output_tokens"))
+    return usage_from(usage) if known else None
 
 
 def _spent(course: Course) -> Money:
@@ -394,11 +400,13 @@ def readable(record: object, /) -> Record:
 def _filled_attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
     out = {**_LACKING_ATTEMPT, **{name: value for name, value in attempt.items() if value is not None}}
     out.setdefault("latency_s", 0.0)
+    if _whole(out.get("usage")) is None:
+        out["usage"] = None
     return out
 
 
 def _filled_features(features: Mapping[str, Any], usage: Usage | None) -> dict[str, Any]:
-    counted = dict(features.get("input_tokens") or {})
+    counted = {name: count for name, count in (features.get("input_tokens") or {}).items() if count is not None}
     likely = counted.get("likely", 0 if usage is None else usage.input_tokens)
     counts = {"low": likely, "likely": likely, "high": likely, **counted}
     return {**{name: value for name, value in features.items() if value is not None}, "input_tokens": counts}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from router.analytics.backtest_play import readable
 from router.analytics.backtest_tally import Result, Tally
 from router.analytics.backtest_work import Job, played
 from router.core.bounds import Bounds
@@ -271,3 +272,14 @@ def test_features_of_the_request_count() -> None:
     found = tally(setup_with(TO_SMALL), needy)
     assert found.endings_now == {"no_candidate": 1}
     assert any(reason == "lacks tools" for _, _, reason in found.dropped)
+
+
+@pytest.mark.parametrize("lacking", ["input_tokens", "output_tokens"])
+def test_counts_that_an_imported_log_lacks(lacking: str) -> None:
+    """A count that a log does not say is filled in like one that is not there, and its usage prices nothing."""
+    usage = {"input_tokens": 70, "output_tokens": 9, lacking: None}
+    unknown = {"low": None, "likely": None, "high": None}
+    (call,) = imported()["attempts"]
+    record = imported(attempts=[{**call, "usage": usage}], features={"input_tokens": unknown})
+    assert readable(record)["features"]["input_tokens"] == {"low": 0, "likely": 0, "high": 0}
+    assert tally(setup_with(TO_LARGE), record).total.requests == 1
