@@ -176,39 +176,26 @@ def _committed(store: Path, state: State, change: Commit) -> State | None:
 
     base = state
     while True:
-        if not _touched(store, change):
+        try:
+            after = commit(store, base, change)
+        except FileNotFoundError:  # this process slept for an hour, and another took its files for abandoned
             return None
-        if (after := commit(store, base, change)) is not None:
+        if after is not None:
             return after
         base = read_state(store)
         if read(base) != read(state) or not set(change.removed) <= set(base.files):
             return None
 
 
-def _touched(store: Path, change: Commit) -> bool:
-    """Makes the files of a change new, so that no other compaction takes them for abandoned; False where one did."""
-    try:
-        for name in _names(change):
-            os.utime(store / name)
-    except FileNotFoundError:  # this process slept for an hour
-        return False
-    return True
-
-
 def _discard(store: Path, change: Commit) -> None:
-    for name in _names(change):
+    for name in change.names:
         (store / name).unlink(missing_ok=True)
-
-
-def _names(change: Commit) -> Iterator[str]:
-    yield from (file.name for file in change.added)
-    yield from (file.name for file in change.aside)
 
 
 def _sweep(store: Path) -> None:
     """Removes files that no commit names, and those that were replaced, an hour after that."""
     before = time.time() - ABANDONED_S
-    found = [path for pattern in ("date=*/*", f"{ASIDE}/*", f"{COMMITS}/draft-*") for path in store.glob(pattern)]
+    found = [path for pattern in (f"{COMMITS}/draft-*", "date=*/*", f"{ASIDE}/*") for path in store.glob(pattern)]
     state = read_state(store)  # after the files were listed: what was committed in between is not abandoned
     for path in found:
         name = path.relative_to(store).as_posix()

@@ -85,6 +85,11 @@ class Commit:
     aside: tuple[AsideFile, ...] = ()
     newer: int = 0
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all files that it adds."""
+        return (*(file.name for file in self.added), *(file.name for file in self.aside))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
@@ -146,9 +151,11 @@ def read_state(store: Path, /) -> State:
 def commit(store: Path, state: State, change: Commit, /) -> State | None:
     """Makes a change on top of a state; None where somebody else was quicker, and nothing was changed.
 
-    The files that it names are on the disk when it counts.
+    The files that it names are on the disk when it counts. They are made new after the draft, and a sweep takes drafts
+    first: whoever sleeps here until they are swept has lost the draft too, and cannot commit.
 
     Raises:
+        FileNotFoundError: another compaction took the files for abandoned.
         OSError: the disk is full, or the file system has no hard links.
     """
     now = time.time()
@@ -161,11 +168,13 @@ def commit(store: Path, state: State, change: Commit, /) -> State | None:
     draft = folder / f"draft-{uuid4().hex}"
     write_durably(draft, orjson.dumps(written))
     try:
+        for name in change.names:
+            os.utime(store / name)
         os.link(draft, folder / _file_name(after.number))
     except FileExistsError:
         return None
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
     sync_folder(folder)
     return after
 
