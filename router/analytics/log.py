@@ -124,7 +124,7 @@ def _contents_now(
     aside = _counted(state)
     done, newer = 0, state.newer
     for pieces in slices(sources, state.marks, size=slice_bytes, unfinished=True):
-        written = write(parsed(connection, pieces), scratch)
+        written = write(parsed(connection, pieces), scratch, durable=False)
         recent += [scratch / file.name for file in written.files]
         for file in written.aside:
             aside.update(file.reasons)

@@ -85,9 +85,9 @@ def parsed(connection: duckdb.DuckDBPyConnection, pieces: Iterable[Piece], /) ->
     return Parsed(table=table, aside=tuple(aside))
 
 
-def write(found: Parsed, folder: Path, /) -> Written:
-    """Writes a slice below a folder, durably, under names that nobody else uses."""
-    files = [write_rows([table], table.schema, folder, day) for day, table in _by_date(found.table)]
+def write(found: Parsed, folder: Path, /, *, durable: bool = True) -> Written:
+    """Writes a slice below a folder under names that nobody else uses, durably unless it is scratch."""
+    files = [write_rows([table], table.schema, folder, day, durable=durable) for day, table in _by_date(found.table)]
     aside = []
     if found.aside:
         (folder / ASIDE).mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,7 @@ def write(found: Parsed, folder: Path, /) -> Written:
         write_durably(folder / name, b"".join(line for line, _ in found.aside))
         sync_folder(folder / ASIDE)
         aside.append(AsideFile(name=name, reasons=Counter(reason for _, reason in found.aside)))
-    if files or aside:
+    if durable and (files or aside):
         sync_folder(folder)
     newer = pc.sum(pc.greater(found.table["schema"], SCHEMA)).as_py() or 0
     return Written(files=tuple(files), aside=tuple(aside), newer=newer)
@@ -155,14 +155,15 @@ def _folder(day: date | None) -> str:
     return f"date={_NO_DATE if day is None else day.isoformat()}"
 
 
-def write_rows(tables: Iterable[Any], schema: Any, folder: Path, day: str, /) -> DataFile:
-    """Writes a Parquet file, durably, under a name that nobody else uses.
+def write_rows(tables: Iterable[Any], schema: Any, folder: Path, day: str, /, *, durable: bool = True) -> DataFile:
+    """Writes a Parquet file under a name that nobody else uses.
 
     Args:
         tables: of Arrow; they are never all in memory.
         schema: of all of them.
         folder: the store.
         day: the folder in it, "date=2026-11-28".
+        durable: whether it is on the disk when this returns.
     """
     name = f"{day}/part-{uuid4().hex}.parquet"
     path = folder / name
@@ -173,9 +174,11 @@ def write_rows(tables: Iterable[Any], schema: Any, folder: Path, day: str, /) ->
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP)
                 records += table.num_rows
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(path.parent)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    if durable:
+        sync_folder(path.parent)
     return DataFile(name=name, records=records, columns=VERSION, size=path.stat().st_size)
 
 
