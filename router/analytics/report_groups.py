@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain, count
 from typing import Any, Final
 
 from router.analytics.report_options import is_time, moment_at
@@ -135,18 +136,24 @@ def own_section(groups: Grouped, by: Sequence[str], /) -> Section:
         rows.sort(key=lambda row: (row[0] is None, row[0] or 0))
     else:
         rows.sort(key=_dearest)
-    described = [_described(name) for name in by]
+    columns = _columns(by)
+    described = [f"{column} {_described(name)}" for column, name in zip(columns, by, strict=True)]
     told = ", ".join(name.removeprefix("tag:") for name in by)
-    name = "by_" + "_".join(text.split()[0] for text in described)
-    own = table(name, f"By {told}", (*described, *_FIGURES), rows, f"{_NOTE} {NEAREST_RANK}")
+    own = table("by_" + "_".join(columns), f"By {told}", (*described, *_FIGURES), rows, f"{_NOTE} {NEAREST_RANK}")
     return Section(name="groups", title=f"By {told}", tables=(own,))
 
 
+def _columns(by: Sequence[str]) -> list[str]:
+    """Returns what the columns of groups are called: each in its own way, and a tag like no field and no figure."""
+    names: list[str] = []
+    for group in by:
+        plain = "".join(c if c.isalnum() else "_" for c in group)
+        names.append(next(name for name in chain([plain], (f"{plain}_{n}" for n in count(2))) if name not in names))
+    return names
+
+
 def _described(name: str) -> str:
-    if is_time(name):
-        return f"{name} {name.capitalize()} time"
-    plain = name.removeprefix("tag:")
-    return f"{''.join(c if c.isalnum() else '_' for c in plain)} {plain.capitalize()} text"
+    return f"{name.removeprefix('tag:').capitalize()} {'time' if is_time(name) else 'text'}"
 
 
 def _rows(groups: Grouped, names: tuple[str, ...], *, key: Any) -> list[tuple[Any, ...]]:

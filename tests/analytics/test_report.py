@@ -122,7 +122,7 @@ def test_every_figure(tmp_path: Path, log: Sequence[Record], options: Options) -
         **context(seen, saving_rate),
     }
     if options.by:  # by day it stands in the place of the shorter table of days
-        names = [name.removeprefix("tag:") for name in options.by]
+        names = [name.replace(":", "_") for name in options.by]
         groups = grouped(seen, lambda one: tuple(_GROUPS[name](one) for name in options.by))
         expected["by_" + "_".join(names)] = [
             {**dict(zip(names, key, strict=True)), **figures(group, seen)} for key, group in groups.items()

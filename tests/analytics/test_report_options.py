@@ -10,7 +10,7 @@ from router.analytics.report_prices import Prices
 from router.errors import RequestError
 from router.prices.litellm_map import load_price_map
 from tests.analytics.records import record
-from tests.analytics.reporting import CHEAP, PRICES, only, reported
+from tests.analytics.reporting import CHEAP, PRICES, only, report, reported
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -54,8 +54,20 @@ def test_what_a_user_types_is_no_sql(tmp_path: Path) -> None:
     log = [record(tags={odd: odd}), record()]
     tables = reported(tmp_path, log, Options(where=((f"tag:{odd}", odd),), by=(f"tag:{odd}",), prices=PRICES))
     assert only(tables["summary"])["requests"] == 1
-    (own,) = (table for name, table in tables.items() if name.startswith("by_it_s"))
+    (own,) = (table for name, table in tables.items() if name.startswith("by_tag_it_s"))
     assert own.rows[0][:2] == (odd, 1)
+
+
+@pytest.mark.parametrize("by", [("tag:model",), ("tag:requests",), ("tag:day", "day"), ("tag:a b", "tag:a-b")])
+def test_a_tag_takes_no_other_name(tmp_path: Path, by: tuple[str, ...]) -> None:
+    """A group by a tag is a table of its own with columns of their own, whatever the tag is called."""
+    log = [record(tags={name.removeprefix("tag:"): "x" for name in by})]
+    sections = report(tmp_path, log, Options(by=by, prices=PRICES)).sections
+    tables = [table for section in sections for table in section.tables]
+    assert len({table.name for table in tables}) == len(tables)
+    (own,) = (table for table in tables if table.name.startswith("by_tag_"))
+    assert len({column.name for column in own.columns}) == len(own.columns)
+    assert (own.columns[0].name, own.rows[0][0]) == (f"tag_{by[0][4:].replace(' ', '_')}", "x")
 
 
 def test_where_prices_come_from() -> None:
