@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from router.cli.ending import FAILED
-from router.cli.logs import analytics, log_path
-from router.cli.terminal import out, print_json, waiting
+from router.cli.logs import Reading, analytics, log_path
+from router.cli.terminal import out, print_json
 from router.errors import RouterError
 
 _SHOWN = 5
@@ -23,7 +23,7 @@ def run(file: Path, *, log: Path | None, config: Path | None, as_json: bool) -> 
         from router.analytics.labelling import UNKNOWN_SHOWN, take
         from router.analytics.log import opened
 
-    with waiting(f"reading {path}"), opened(path) as connection:
+    with Reading("reading") as progress, opened(path, progress=progress) as connection:
         try:
             taken = take(file, path, connection, now=datetime.now(UTC))
         except OSError as error:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from router.analytics.tables import Report, Table
 from router.cli.asking import pairs, settings_of
-from router.cli.logs import analytics, log_path
+from router.cli.logs import Reading, analytics, log_path
 from router.cli.tables import report_lines, report_values, write_csv, write_csv_files
-from router.cli.terminal import err, out, print_json, waiting
+from router.cli.terminal import err, out, print_json
 from router.core.catalog import Model
 from router.errors import ConfigError, RequestError
 
@@ -70,7 +70,7 @@ def run(log: Path | None, wanted: Wanted, outputs: Outputs, *, config: Path | No
         from router.analytics.report import report_of
 
         options = _options(wanted, config)
-        with waiting("reading the log"), opened(path) as connection:
+        with Reading("reading") as progress, opened(path, progress=progress) as connection:
             report = report_of(connection, options, log=str(path))
             if outputs.focus is not None:
                 with _writing(outputs.focus) as file:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from router.cli.asking import settings_of
-from router.cli.logs import analytics, log_path
+from router.cli.logs import Reading, analytics, log_path
 from router.cli.tables import report_lines, report_values
-from router.cli.terminal import out, print_json, waiting
+from router.cli.terminal import out, print_json
 from router.core.catalog import Model
 from router.errors import ConfigError, RequestError
 
@@ -42,7 +42,7 @@ def run(
     prices = load_price_map()
     catalog, policies = _configured(config, optional=bool(to))
     targets = _targets(catalog, to, prices)
-    with waiting(f"reading {path}"), opened(path) as connection:
+    with Reading("reading") as progress, opened(path, progress=progress) as connection:
         known = _known(log_models(connection), catalog, prices)
         owns = {key: model.price for key, model in known.items() if model.price is not None}
         found = estimate(connection, targets, owns, limits=limits, adequate_share=adequate_share)
