@@ -118,7 +118,7 @@ def _waste(name: str, title: str, first: str, rows: list[Row], whole: Row, all_t
             row["tokens"],
             ratio(row["tokens"], all_tokens),
             row["cost_usd"],
-            ratio(row["cost_usd"], whole["cost_usd"]),
+            ratio(row["known_usd"], whole["cost_usd"]),
             row["unknown_cost"],
         )
         for row in rows
@@ -127,7 +127,7 @@ def _waste(name: str, title: str, first: str, rows: list[Row], whole: Row, all_t
         "Calls that gave the caller nothing, each of one kind: time-outs and dropped connections; answers of no use; "
         "other failures that another call followed, and those that none did; answers that came too late or were given "
         "up. Tokens are those reported, else the request's likely input where it was billed; all tokens are these and "
-        "those of answers."
+        "those of answers. Shares of cost are of requests whose whole cost is known."
     )
     return table(name, title, described, cells, note)
 
@@ -169,6 +169,7 @@ def _waste_findings(kinds: list[Row], whole: Row) -> tuple[str, ...]:
         return ()
     wasted = sum((cost for cost, _ in costs), Decimal(0))
     cost, kind = max(costs)
-    of_all = ratio(wasted, whole["cost_usd"])
+    known = [row["known_usd"] for row in kinds if row["known_usd"] is not None]
+    of_all = ratio(sum(known, Decimal(0)), whole["cost_usd"]) if known else None
     share = "" if of_all is None else f", {percent(of_all)} of the cost"
     return (f"{dollars(wasted)} were wasted{share}; {dollars(cost)} of it by {kind}.",)

@@ -112,7 +112,7 @@ def _summary(whole: Row, baseline: Baseline, timed: Row) -> Table:
         baseline.baseline_usd,
         baseline.saved_usd,
         whole["waste_usd"],
-        ratio(whole["waste_usd"], whole["cost_usd"]),
+        ratio(whole["known_waste_usd"], whole["cost_usd"]),
         whole["input_tokens"],
         whole["output_tokens"],
         (timed["percentiles_s"] or (None, None, None))[1],
@@ -120,7 +120,8 @@ def _summary(whole: Row, baseline: Baseline, timed: Row) -> Table:
         saved_usd(whole),
     )
     note = (
-        "Sums of money leave out requests whose cost is unknown; an answered request is one that ended with an answer."
+        "Sums of money leave out requests whose cost is unknown, and so do both parts of the share that is wasted; an "
+        "answered request is one that ended with an answer."
     )
     return table("summary", "Everything", described, [row], note)
 

@@ -114,7 +114,7 @@ class Seen:
 
     @property
     def wasted(self) -> list[dict[str, Any]]:
-        """The calls that gave the caller nothing, with `last` and `tokens` beside what they have."""
+        """The calls that gave the caller nothing, with `last`, `known` (the whole cost is) and `tokens` beside what they have."""
         out = []
         for place, attempt in enumerate(self.made):
             if attempt["outcome"] == "answer" and attempt["model"] == self.model:
@@ -127,7 +127,9 @@ class Seen:
             else:
                 cost = money(attempt.get("cost_usd"))
                 tokens = 0 if cost is not None and cost == 0 else self.likely
-            out.append({**attempt, "tokens": tokens, "last": place == len(self.made) - 1})
+            out.append(
+                {**attempt, "tokens": tokens, "last": place == len(self.made) - 1, "known": self.cost is not None}
+            )
         return out
 
 
@@ -228,7 +230,7 @@ def summary(seen: Sequence[Seen], baseline: Callable[[Mapping[str, int]], Decima
                 },
                 "baseline_usd": elsewhere,
                 "saved_usd": saved,
-                "waste_share": share(whole["waste_usd"], whole["cost_usd"]),
+                "waste_share": share(total(s.waste for s in seen if s.cost is not None), whole["cost_usd"]),
                 "input_tokens": whole["input_tokens"],
                 "output_tokens": whole["output_tokens"],
                 "latency_p95_s": percentile(latencies, 0.95),

@@ -77,6 +77,7 @@ def waste(seen: Sequence[Seen]) -> dict[str, Rows]:
             groups[key(call)].append(call)
         for value, group in groups.items():
             costs = [money(call["cost_usd"]) for call in group]
+            of_known = total(cost for cost, call in zip(costs, group, strict=True) if call["known"])
             tokens = whole_of(call["tokens"] for call in group)
             out[name].append(
                 {
@@ -86,7 +87,7 @@ def waste(seen: Sequence[Seen]) -> dict[str, Rows]:
                     "tokens": tokens,
                     "tokens_share": share(tokens, all_tokens),
                     "cost_usd": total(costs),
-                    "share": share(total(costs), whole),
+                    "share": share(of_known, whole),
                     "unknown_cost": costs.count(None),
                 }
             )

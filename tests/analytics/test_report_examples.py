@@ -138,3 +138,13 @@ def test_what_the_report_is_about(tmp_path: Path) -> None:
     made = report(tmp_path, [record(tenant="acme"), record()], options)
     assert dict(made.about) == {"Window": "everything", "Filters": "tenant=acme", "Groups": "day", "Requests": "1"}
     assert [table.name for section in made.sections for table in section.tables].count("by_day") == 1
+
+
+def test_the_wasted_share_is_of_known_costs(tmp_path: Path) -> None:
+    """What a request wasted whose whole cost is unknown is no part of a sum that leaves the request out."""
+    failed = attempt(outcome="timed_out", usage=None, cost_usd="0.5")
+    log = [record(attempts=[failed, attempt(cost_usd=None)]), record(attempts=[failed, attempt(cost_usd="0.5")])]
+    tables = reported(tmp_path, log)
+    assert only(tables["summary"])["waste_share"] == 0.5
+    assert (only(tables["waste"])["cost_usd"], only(tables["waste"])["share"]) == (1, 0.5)
+    assert only(tables["waste_by_model"])["share"] == 0.5

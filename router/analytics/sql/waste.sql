@@ -10,7 +10,8 @@ WITH kinds AS (
     END AS kind,
     model,
     tokens,
-    cost_usd
+    cost_usd,
+    CASE WHEN known THEN cost_usd END AS known_usd
   FROM wasted_calls
 )
 SELECT
@@ -21,6 +22,8 @@ SELECT
   count(*) FILTER (WHERE cost_usd > 0) AS billed,
   sum(tokens)::BIGINT AS tokens,
   sum(cost_usd) AS cost_usd,
+  -- Of requests whose cost is known: what the cost of all is a sum of.
+  sum(known_usd) AS known_usd,
   count(*) FILTER (WHERE cost_usd IS NULL) AS unknown_cost
 FROM kinds
 GROUP BY GROUPING SETS ((kind), (model))
