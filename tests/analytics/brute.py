@@ -114,7 +114,7 @@ class Seen:
 
     @property
     def wasted(self) -> list[dict[str, Any]]:
-        """The calls that gave the caller nothing, with `last`, `known` (the whole cost is) and `tokens` beside what they have."""
+        """The calls that gave the caller nothing, with `last`, `known` (the whole cost) and `tokens` beside."""
         out = []
         for place, attempt in enumerate(self.made):
             if attempt["outcome"] == "answer" and attempt["model"] == self.model:
