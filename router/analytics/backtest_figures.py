@@ -11,9 +11,8 @@ import numpy as np
 
 from router.analytics.backtest import Backtest
 from router.analytics.backtest_explored import NANO, UNITS, Reward
-from router.analytics.backtest_tally import Explored, Powers, Result, Stratum, Tally
-from router.analytics.backtest_work import GRID
-from router.analytics.bootstrap import interval
+from router.analytics.backtest_tally import Both, Explored, Powers, Result, Stratum, Tally
+from router.analytics.bootstrap import Floats, interval
 from router.analytics.offpolicy import (
     LEAST_ESS,
     Estimate,
@@ -144,12 +143,11 @@ _OF_COMPARISONS: Final = frozenset(
 
 
 def figures_of(done: Backtest, /) -> dict[str, Decimal | None]:
-    """Returns the figures by name; where two configurations are compared, the first is the baseline of the second."""
-    tally = done.result.tallies[-1]
-    out = _figures(tally, done.job.reward)
-    if len(done.result.tallies) > 1:
-        first = done.result.tallies[0].total
-        out |= {"baseline": first.now_usd} | _savings(first.now_usd, tally.total.now_usd)
+    """Returns the figures by name; where two configurations are compared, the first is the baseline of the second.
+
+    A comparison is of the same requests: its costs are of those whose cost is known under both.
+    """
+    out = _figures(done.result.tallies[-1], done.job.reward)
     if done.job.compare:
         out |= _compared(done.result)
     out["records"] = Decimal(done.result.records)
@@ -164,11 +162,7 @@ def _figures(tally: Tally, reward: Reward) -> dict[str, Decimal | None]:
     answered = sum(tally.endings_now.get(name, 0) for name in ("answer", "cache"))
     return {
         "requests": Decimal(n),
-        "cost_usd": total.now_usd,
-        "baseline": total.was_usd,
-        **_savings(total.was_usd, total.now_usd),
-        "observed_usd": total.observed_usd,
-        "estimated_usd": total.now_usd - total.observed_usd,
+        **_costs(total.was_usd, total.now_usd, total.observed_usd, known=not total.all_unknown),
         "observed_share": share(total.observed, n),
         "unobserved_share": share(n - total.observed, n),
         "changed_share": share(total.changed, n),
@@ -185,8 +179,16 @@ def _figures(tally: Tally, reward: Reward) -> dict[str, Decimal | None]:
     }
 
 
-def _savings(was: Decimal, now: Decimal) -> dict[str, Decimal | None]:
-    return {"savings_usd": was - now, "savings_share": (was - now) / was if was else None}
+def _costs(was: Decimal, now: Decimal, observed: Decimal, *, known: bool) -> dict[str, Decimal | None]:
+    """Returns the figures of money; all of them are unknown where no request's cost is known."""
+    return {
+        "cost_usd": now if known else None,
+        "baseline": was if known else None,
+        "savings_usd": was - now if known else None,
+        "savings_share": (was - now) / was if known and was else None,
+        "observed_usd": observed if known else None,
+        "estimated_usd": now - observed if known else None,
+    }
 
 
 def _estimates(name: str, found: Estimated, digits: int) -> dict[str, Decimal | None]:
@@ -200,30 +202,42 @@ def _estimates(name: str, found: Estimated, digits: int) -> dict[str, Decimal | 
 
 
 def _compared(result: Result) -> dict[str, Decimal | None]:
-    """Returns the intervals of the second configuration's difference from the first."""
-    found = result.resamples
-    if found is None or not result.tallies[0].total.requests:
-        return {}
-    taken, one, other, w1, r1, w2, r2 = found
-    n = float(result.tallies[0].total.requests - result.tallies[0].total.unknown)
-    taken = np.maximum(taken, 1.0)
-    low, high = interval((other - one) / taken * n / float(NANO))
-    share_low, share_high = interval(other / np.maximum(one, 1.0) - 1)
-    out: dict[str, Decimal | None] = {
-        "difference_usd": result.tallies[1].total.now_usd - result.tallies[0].total.now_usd,
-        "difference_usd_low": decimal(low, 9),
-        "difference_usd_high": decimal(high, 9),
-        "difference_share_low": decimal(share_low, 6),
-        "difference_share_high": decimal(share_high, 6),
-    }
+    """Returns the figures that are about both configurations, with the intervals of their differences."""
+    both, found = result.both, result.resamples
+    known = both.requests > 0
+    out: dict[str, Decimal | None] = dict.fromkeys(_OF_COMPARISONS)
+    out |= _costs(both.first_usd, both.second_usd, both.observed_usd, known=known)
+    out["unknown_cost"] = Decimal(result.tallies[1].total.requests - both.requests)
+    if found is None:
+        return out
+    if known:
+        out |= _differences(both, found[:3])
     first, second = (rewards(tally) for tally in result.tallies[:2])
     if first.snips is None or second.snips is None:
         return out
-    low, high = interval(r2 / np.maximum(w2, 1 / GRID) - r1 / np.maximum(w1, 1 / GRID))
+    w1, r1, w2, r2 = found[3:, (found[3] > 0) & (found[5] > 0)]
+    low, high = interval(r2 / w2 - r1 / w1)
     return out | {
         "reward_difference": decimal(second.snips.value - first.snips.value, 6),
         "reward_difference_low": decimal(low, 6),
         "reward_difference_high": decimal(high, 6),
+    }
+
+
+def _differences(both: Both, resamples: Floats) -> dict[str, Decimal | None]:
+    """Returns how far the second configuration costs more than the first on requests whose cost is known under both.
+
+    Resamples without a request tell nothing. A share is unknown where any other has no cost that it could be one of.
+    """
+    taken, one, other = resamples[:, resamples[0] > 0]
+    low, high = interval((other - one) / taken * both.requests / float(NANO))
+    share_low, share_high = interval(other / one - 1) if np.all(one > 0) else (None, None)
+    return {
+        "difference_usd": both.second_usd - both.first_usd,
+        "difference_usd_low": decimal(low, 9),
+        "difference_usd_high": decimal(high, 9),
+        "difference_share_low": None if share_low is None else decimal(share_low, 6),
+        "difference_share_high": None if share_high is None else decimal(share_high, 6),
     }
 
 

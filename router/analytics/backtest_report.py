@@ -12,6 +12,7 @@ from router.analytics.backtest_explored import Reward
 from router.analytics.backtest_figures import Estimated, Figures, costs, decimal, percentile_s, rewards, share
 from router.analytics.backtest_tally import Sums, Tally
 from router.analytics.offpolicy import Estimate
+from router.analytics.spelling import dollars
 from router.analytics.tables import Column, Report, Section, Table, Unit
 from router.core import statics
 from router.setup import Setup
@@ -108,6 +109,8 @@ _HOW: Final = (
 
 
 def _money(sums: Sums) -> tuple[Any, ...]:
+    if sums.all_unknown:
+        return None, None, None, None, sums.unknown
     saved = (sums.was_usd - sums.now_usd) / sums.was_usd if sums.was_usd else None
     return sums.was_usd, sums.now_usd, saved, sums.observed_usd, sums.unknown
 
@@ -127,14 +130,17 @@ def _cost(tally: Tally) -> Table:
         ("observed_share", "requests observed", "share"),
         ("changed_share", "requests with another model", "share"),
     )
-    row = (
-        total.requests,
+    money = (
         total.was_usd,
         total.now_usd,
         saved,
         saved / total.was_usd if total.was_usd else None,
         total.observed_usd,
         total.now_usd - total.observed_usd,
+    )
+    row = (
+        total.requests,
+        *(money if not total.all_unknown else (None,) * len(money)),
         total.unknown,
         share(total.observed, total.requests),
         share(total.changed, total.requests),
@@ -151,10 +157,11 @@ def _findings(part: _Part) -> Iterator[str]:
     saved = total.was_usd - total.now_usd
     word = "less" if saved >= 0 else "more"
     percent = f" ({abs(100 * saved / total.was_usd):.1f} %)" if total.was_usd else ""
-    yield (
-        f"${total.now_usd:.4f} instead of ${total.was_usd:.4f}: ${abs(saved):.4f}{percent} {word}; "
-        f"{100 * total.changed / n:.1f} % of {n:,} requests get another model."
-    )
+    if total.all_unknown:
+        money = "What they cost is not known of any request"
+    else:
+        money = f"{dollars(total.now_usd)} instead of {dollars(total.was_usd)}: {dollars(abs(saved))}{percent} {word}"
+    yield f"{money}; {100 * total.changed / n:.1f} % of {n:,} requests get another model."
     if total.observed < n:
         yield (
             f"{n - total.observed:,} requests ({100 * (n - total.observed) / n:.1f} %) would ask a model whose outcome "
@@ -172,7 +179,7 @@ def _findings(part: _Part) -> Iterator[str]:
 def _doubts(tally: Tally) -> Iterator[str]:
     total = tally.total
     if total.was_estimated_usd:
-        yield f"${total.was_estimated_usd:.4f} of the cost then is not in the log either: tokens at today's prices."
+        yield f"{dollars(total.was_estimated_usd)} of the cost then is not in the log either: tokens at today's prices."
     if total.unknown:
         yield f"{total.unknown:,} requests have a cost that is not known then or now; they are in no sum of dollars."
     if total.by_features:
@@ -336,7 +343,7 @@ def _comparison(figures: Figures, names: tuple[str, ...]) -> Section:
     )
     cost = Table(
         name="difference",
-        title=f"Cost of {second} above that of {first}",
+        title=f"Cost of {second} above that of {first}, of requests whose cost is known under both",
         columns=columns,
         rows=(tuple(figures.get(column.name) for column in columns),),
         note="Poisson bootstrap of 1,000 resamples, the same for both: how far the difference could be another for "

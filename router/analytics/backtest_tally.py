@@ -51,6 +51,11 @@ class Sums:
     unknown: int = 0
     by_features: int = 0
 
+    @property
+    def all_unknown(self) -> bool:
+        """Whether there are requests, and the cost of none is known: their sums are then no zeros, but nothing."""
+        return 0 < self.requests == self.unknown
+
     def __add__(self, other: Sums, /) -> Sums:
         return Sums(**{name: _plus(getattr(self, name), getattr(other, name)) for name in _SUMS})
 
@@ -60,6 +65,28 @@ _SUMS: Final = tuple(f.name for f in fields(Sums))
 
 def _plus(one: Any, other: Any) -> Any:
     return EXACT.add(one, other) if isinstance(one, Decimal) else one + other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Both:
+    """What two configurations come to on the same requests: those whose cost is known under both.
+
+    Attributes:
+        requests: how many there are.
+        first_usd, second_usd: what they cost under each.
+        observed_usd: the part of `second_usd` that stands in the log; the rest is estimated.
+    """
+
+    requests: int = 0
+    first_usd: Decimal = ZERO
+    second_usd: Decimal = ZERO
+    observed_usd: Decimal = ZERO
+
+    def __add__(self, other: Both, /) -> Both:
+        return Both(**{name: _plus(getattr(self, name), getattr(other, name)) for name in _BOTH})
+
+
+_BOTH: Final = tuple(f.name for f in fields(Both))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +187,15 @@ class Result:
         records: how many there were.
         aside: those that were not replayed, by the reason.
         tallies: one for each configuration.
-        resamples: of comparisons, sums in each resample; None where nothing is compared. See `router.analytics.pairs`.
+        both: of comparisons, what the first two come to on the same requests.
+        resamples: of comparisons, sums in each resample; None where nothing is compared. The columns are those of
+            `router.analytics.backtest_work.COLUMNS`.
     """
 
     records: int = 0
     aside: Mapping[str, int] = field(default_factory=dict)
     tallies: tuple[Tally, ...] = ()
+    both: Both = Both()
     resamples: NDArray[np.float64] | None = None
 
     def merge(self, other: Result, /) -> Result:
@@ -174,6 +204,7 @@ class Result:
             records=self.records + other.records,
             aside=_counts(self.aside, other.aside),
             tallies=tuple(one.merge(two) for one, two in zip(self.tallies, other.tallies, strict=True)),
+            both=self.both + other.both,
             resamples=None if self.resamples is None or other.resamples is None else self.resamples + other.resamples,
         )
 

@@ -16,7 +16,7 @@ import orjson
 
 from router.analytics.backtest_explored import Explorer, Reward
 from router.analytics.backtest_play import Aside, Machine, Money, Now, Record, Was, readable
-from router.analytics.backtest_tally import ZERO, Result, Sums, Tally
+from router.analytics.backtest_tally import ZERO, Both, Result, Sums, Tally
 from router.analytics.bootstrap import resampled
 from router.core import statics
 from router.core.catalog import Price
@@ -30,8 +30,8 @@ Row: TypeAlias = tuple[str, bool | None, float | None]
 """A record's line, and what its labels say: whether the answer was adequate, and its score; None where none does."""
 
 COLUMNS: Final = 7
-"""Of what is resampled where two configurations are compared: one for each request; its cost under both; and of those
-that off-policy estimates are about, weight, and weight times reward, under both."""
+"""Of what is resampled where two configurations are compared: of requests whose cost is known under both, one for each,
+and its cost under either; of those that off-policy estimates are about, weight, and weight times reward, likewise."""
 GRID: Final = float(2**20)
 """Weights are rounded to so many parts of one, so that sums of them are exact in whatever order they are added."""
 
@@ -81,6 +81,7 @@ def played(job: Job, rows: Iterable[Row], /) -> Result:
         records=records,
         aside=aside,
         tallies=tuple(work.tally() for work in works),
+        both=pairs.both(),
         resamples=pairs.resampled() if job.compare else None,
     )
 
@@ -252,24 +253,38 @@ class _Pairs:
     def __init__(self) -> None:
         self._ids: list[int] = []
         self._rows: list[tuple[float, ...]] = []
+        self._requests = 0
+        self._first_usd = self._second_usd = self._observed_usd = ZERO
 
     def add(self, record: Record, cases: list[Case], weighed: list[Weighed]) -> None:
-        """Keeps one request, if its cost is known under both."""
+        """Keeps one request: its costs if they are known under both, and what each weighs off-policy."""
         (_, _, one), (_, _, other) = cases[:2]
-        w1, w2 = weighed[:2]
-        if one.cost.unknown or other.cost.unknown:
-            return
-        rewards = (0.0,) * 4 if w1 is None or w2 is None else tuple(_graded(w1, w2))
+        costs = (0.0,) * 3
+        if not (one.cost.unknown or other.cost.unknown):
+            self._requests += 1
+            self._first_usd = EXACT.add(self._first_usd, _whole(one.cost))
+            self._second_usd = EXACT.add(self._second_usd, _whole(other.cost))
+            self._observed_usd = EXACT.add(self._observed_usd, other.cost.logged)
+            costs = (1.0, _nano(one.cost), _nano(other.cost))
         self._ids.append(id_of(record))
-        self._rows.append((1.0, _nano(one.cost), _nano(other.cost), *rewards))
+        self._rows.append((*costs, *_graded(*weighed[:2])))
+
+    def both(self) -> Both:
+        """Returns what both come to where both are known."""
+        return Both(
+            requests=self._requests,
+            first_usd=self._first_usd,
+            second_usd=self._second_usd,
+            observed_usd=self._observed_usd,
+        )
 
     def resampled(self) -> Any:
         """Returns the sums of each column in each resample."""
         return resampled(self._ids, np.asarray(self._rows, dtype=np.float64).reshape(-1, COLUMNS))
 
 
-def _graded(*weighed: tuple[float, float]) -> Iterator[float]:
-    for weight, reward in weighed:
+def _graded(*weighed: Weighed) -> Iterator[float]:
+    for weight, reward in (one or (0.0, 0.0) for one in weighed):
         yield float(round(weight * GRID))
         yield float(round(weight * reward * GRID))
 

@@ -83,6 +83,7 @@ def test_it_is_the_loop(logged: int) -> None:
             results = [played(job, [(line, None, None) for line in shuffled[i::parts]]) for i in range(parts)]
             again = merged(chance.sample(results, parts), 2, np.zeros((COLUMNS, RESAMPLES)))
             assert again.tallies == whole.tallies
+            assert again.both == whole.both
             assert again.resamples is not None
             assert np.array_equal(again.resamples, whole.resamples)
 

@@ -18,9 +18,11 @@ from router.analytics.backtest_figures import costs, estimated, figures_of, name
 from router.analytics.backtest_report import report_of
 from router.analytics.backtest_tally import Explored, Result, Sums, Tally
 from router.analytics.backtest_work import Job, played
+from router.analytics.conditions import condition
 from router.core.answer import Usage
 from router.core.bounds import Bounds
 from router.core.cost import cost_usd
+from router.errors import RouterError
 from tests.analytics.simulated_logs import MODELS, answered, record_of, setup_with, stored
 from tests.core.builders import attempt, features
 
@@ -203,7 +205,58 @@ def test_comparisons() -> None:
     nothing = figures_of(Backtest(result=played(same, log[:20]), job=same))
     assert nothing["difference_usd_low"] == nothing["difference_usd_high"] == 0
     empty = figures_of(Backtest(result=played(same, []), job=same))
-    assert "difference_usd" not in empty
+    assert empty["difference_usd"] is empty["baseline"] is None
+
+
+UNPRICED: Mapping[str, Any] = {"models": {"small": {"id": "own/small", "base_url": "http://localhost:1"}}}
+
+
+def test_comparisons_are_of_the_same_requests() -> None:
+    """A comparison is of requests whose cost is known under both, exactly; without any, its figures are unknown."""
+    log = explored_log(60)
+    large = [row for row in log if orjson.loads(row[0])["model"] == "large"]
+    assert 0 < len(large) < 60
+    models = {"models": {**UNPRICED["models"], "large": MODELS["large"]}, "unpriced": "allow"}
+    partly = setup_with(EXPLORING, **models)
+    job = Job(setups=(partly, setup_with(TO_LARGE)), compare=True)
+    found = figures_of(Backtest(result=played(job, log), job=job))
+    usd = sum((Decimal(orjson.loads(line)["cost_usd"]) for line, _, _ in large), Decimal(0))
+    assert found["baseline"] == found["cost_usd"] == found["observed_usd"] == usd
+    assert found["difference_usd"] == found["savings_usd"] == found["estimated_usd"] == 0
+    assert found["difference_usd_low"] == found["difference_usd_high"] == 0
+    assert found["unknown_cost"] == 60 - len(large)
+    nowhere = setup_with({"kind": "cheapest"}, **UNPRICED, unpriced="allow")
+    job = Job(setups=(nowhere, setup_with(TO_LARGE)), compare=True)
+    found = figures_of(Backtest(result=played(job, log), job=job))
+    of_both = ("baseline", "cost_usd", "savings_usd", "savings_share", "difference_usd", "difference_usd_low")
+    assert [found[name] for name in (*of_both, "difference_share_high")] == [None] * 7
+
+
+def test_a_baseline_that_costs_nothing() -> None:
+    """The difference from it is known, and in percent it is not."""
+    free = {"models": {"small": {**MODELS["small"], "input_usd_per_mtok": "0", "output_usd_per_mtok": "0"}}}
+    line = orjson.dumps({**record_of(SPLIT.catalog, answered("large")), "trace_id": "a" * 32}).decode()
+    job = Job(setups=(setup_with({"kind": "cheapest"}, **free), setup_with(TO_LARGE)), compare=True)
+    found = figures_of(Backtest(result=played(job, [(line, None, None)] * 3), job=job))
+    assert found["difference_usd"] == found["cost_usd"] != 0
+    assert (found["difference_usd_low"] or 0) > 0
+    assert found["difference_share_low"] is found["difference_share_high"] is None
+
+
+def test_costs_that_are_all_unknown() -> None:
+    """They are no zeros: figures and tables of money have nothing, and a condition on them cannot be judged."""
+    job = Job(setups=(setup_with({"kind": "cheapest"}, **UNPRICED, unpriced="allow"),))
+    done = Backtest(result=played(job, explored_log(20)), job=job)
+    figures = figures_of(done)
+    money = ("cost_usd", "baseline", "savings_usd", "savings_share", "observed_usd", "estimated_usd")
+    assert [figures[name] for name in money] == [None] * 6
+    with pytest.raises(RouterError, match="cost_usd is unknown for this log"):
+        condition("cost_usd > 0.001", names_of(compare=False)).holds(figures)
+    cost, _, days = report_of(done, figures, names=("a",), about=()).sections[:3]
+    assert cost.findings[0].startswith("What they cost is not known of any request; 100.0 % of 20 requests")
+    assert "20 requests have a cost that is not known then or now; they are in no sum of dollars." in cost.findings
+    assert cost.tables[0].rows[0][:8] == (20, *(None,) * 6, 20)
+    assert days.tables[0].rows[0][2:7] == (None, None, None, None, 20)
 
 
 def test_figures_of_nothing() -> None:
@@ -281,9 +334,9 @@ def test_what_the_report_doubts() -> None:
     said = " ".join(finding for section in report.sections for finding in section.findings)
     for wanted in (
         "2 of 12 records are not replayed",
-        "$3.0000 instead of $2.0000: $1.0000 (50.0 %) more",
+        "$3.00 instead of $2.00: $1.00 (50.0 %) more",
         "6 requests (60.0 %) would ask a model whose outcome is not in the log",
-        "$1.0000 of the cost then is not in the log either",
+        "$1.00 of the cost then is not in the log either",
         "1 requests have a cost that is not known",
         "2 estimates have no reported tokens",
         "3 answers out of the cache do not count any more",
