@@ -63,7 +63,8 @@ def local(job: Job, parts: Iterable[Part], processes: int) -> Iterator[Result]:
 
 
 _job: list[Job] = []
-"""What this process works at; it is set once, when the process begins."""
+"""What this process works at; it is set once, when the process begins. A pool gives its processes no other place, and
+a job that came along with every part would be pickled as often."""
 
 
 def _begin(job: Job) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from router.analytics.backtest_play import Aside, Machine, Record
 from router.analytics.backtest_tally import Explored, Powers, Stratum
 from router.core.applied import able_of, applied
 from router.core.course import Given
-from router.core.draws import Way, ways_of
+from router.core.draws import TooManyWays, Way, ways_of
 from router.core.money import EXACT
 from router.core.slate import Slate
 from router.errors import PolicyError
@@ -27,6 +27,28 @@ Reward: TypeAlias = Literal["answer", "label", "score"]
 """What makes an outcome good: that there was an answer, a label that says so, a label's score."""
 Chances: TypeAlias = Mapping[str, float]
 """By id of the model that is asked first, how likely; "" is nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one request adds to off-policy estimates.
+
+    Attributes:
+        outside: why no estimate is about it; empty where some may be.
+        never: models that the new policy may choose and the log never would.
+        stratum: None where it is outside, or may go to such a model.
+        cost: logged, in billionths of a dollar; None where it is unknown.
+        reward: in millionths; None where it has none.
+        weighed: its weight and reward, where it has both.
+    """
+
+    outside: str = ""
+    never: tuple[str, ...] = ()
+    stratum: Stratum | None = None
+    cost: int | None = None
+    reward: int | None = None
+    weighed: tuple[float, float] | None = None
+
 
 FOLDS: Final = 5
 UNITS: Final = 1_000_000
@@ -44,17 +66,23 @@ class Drawing:
     """Tells how likely a configuration is to ask which model first."""
 
     def __init__(self) -> None:
-        self._ways: dict[str, tuple[Way, ...]] = {}
+        self._ways: dict[str, tuple[Way, ...] | None] = {}
 
     def ways(self, given: Given, /) -> tuple[Way, ...]:
         """Returns the ways of drawing that the policy of a request has.
 
         Raises:
-            TooManyWays: its splits can be drawn in too many ways.
+            Aside: its splits can be drawn in too many ways.
         """
-        ways = self._ways.get(given.policy_name)
+        name = given.policy_name
+        if name not in self._ways:
+            try:
+                self._ways[name] = ways_of(given.policy)
+            except TooManyWays:
+                self._ways[name] = None
+        ways = self._ways[name]
         if ways is None:
-            ways = self._ways[given.policy_name] = ways_of(given.policy)
+            raise Aside(f"the splits of policy {name!r} can be drawn in too many ways for their chances to be known")
         return ways
 
     def chances(self, given: Given, slate: Slate, /) -> Chances:
@@ -65,6 +93,7 @@ class Drawing:
             slate: what the policy leaves at the draw of `given`.
 
         Raises:
+            Aside: they cannot be known.
             PolicyError: the policy broke its contract at another draw.
         """
         ways = self.ways(given)
@@ -81,6 +110,7 @@ class Drawing:
         """Returns the chances of each model, and which one the logged draw takes.
 
         Raises:
+            Aside: they cannot be known.
             PolicyError: the policy broke its contract.
         """
         able = able_of(given)
@@ -110,8 +140,8 @@ class Explorer:
         self._reward: dict[Stratum, list[int]] = {}
         self._cost: dict[Stratum, list[int]] = {}
 
-    def add(self, record: Record, given: Given, slate: Slate, reward: float | None) -> tuple[float, float] | None:
-        """Counts a request; returns its weight and reward where it has both.
+    def seen(self, record: Record, given: Given, slate: Slate, reward: float | None) -> Seen:
+        """Returns what a request adds; nothing is counted yet, so a record that fails here leaves no trace.
 
         Args:
             record: of it.
@@ -121,31 +151,40 @@ class Explorer:
         """
         try:
             asked, propensity, tried = self._chance(record)
-        except Aside as reason:
-            self._outside[str(reason)] += 1
-            return None
-        try:
             target = self._now.chances(given, slate)
+        except Aside as reason:
+            return Seen(outside=str(reason))
         except PolicyError:
             target = {"": 1.0}
         if "" in target:
-            self._outside["the new policy sends it to nobody"] += 1
-            return None
-        self._requests += 1
-        never = [name for name in target if tried is not None and name not in tried]
+            return Seen(outside="the new policy sends it to nobody")
+        never = tuple(name for name in target if tried is not None and name not in tried)
         if never:
-            self._never_tried.update(never)
-            return None
+            return Seen(never=never)
         features = given.features
         fold = zlib.crc32(str(record["trace_id"]).encode()) % FOLDS
         targets = tuple(sorted(target.items()))
-        stratum = (fold, features.measured_tokens.bit_length(), asked, propensity, targets)
-        if record["cost_usd"] is not None:
-            _add(self._cost, stratum, round(Decimal(record["cost_usd"]).scaleb(9, EXACT)))
-        if reward is None:
-            return None
-        _add(self._reward, stratum, round(reward * UNITS))
-        return target.get(asked, 0.0) / propensity, reward
+        cost = record["cost_usd"]
+        return Seen(
+            stratum=(fold, features.measured_tokens.bit_length(), asked, propensity, targets),
+            cost=None if cost is None else round(Decimal(cost).scaleb(9, EXACT)),
+            reward=None if reward is None else round(reward * UNITS),
+            weighed=None if reward is None else (target.get(asked, 0.0) / propensity, reward),
+        )
+
+    def add(self, seen: Seen) -> None:
+        """Counts a request."""
+        if seen.outside:
+            self._outside[seen.outside] += 1
+            return
+        self._requests += 1
+        self._never_tried.update(seen.never)
+        if seen.stratum is None:
+            return
+        if seen.cost is not None:
+            _add(self._cost, seen.stratum, seen.cost)
+        if seen.reward is not None:
+            _add(self._reward, seen.stratum, seen.reward)
 
     def explored(self) -> Explored:
         """Returns what was counted."""

@@ -8,20 +8,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import orjson
 
-from router.analytics.backtest_explored import Explorer, Reward
+from router.analytics.backtest_explored import Explorer, Reward, Seen
 from router.analytics.backtest_play import Aside, Machine, Money, Now, Record, Was, readable
 from router.analytics.backtest_tally import ZERO, Both, Result, Sums, Tally
 from router.analytics.bootstrap import resampled
 from router.core import statics
 from router.core.catalog import Price
 from router.core.course import Given
-from router.core.money import EXACT
+from router.core.money import EXACT, USD_MOST
 from router.core.tokens import uncertain
 from router.prices.litellm_map import load_price_map
 from router.setup import Setup
@@ -65,18 +65,20 @@ def played(job: Job, rows: Iterable[Row], /) -> Result:
     for line, adequate, score in rows:
         records += 1
         try:
-            record = readable(_parsed(line))
-            cases = [work.case(record) for work in works]
+            record = _checked(readable(_parsed(line)))
+            reward = _reward(job.reward, record, adequate, score)
+            cases = [work.case(record, reward) for work in works]
         except Aside as reason:
             aside[str(reason)] += 1
             continue
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
             aside[f"it lacks what a decision has ({type(error).__name__})"] += 1
             continue
-        reward = _reward(job.reward, record, adequate, score)
-        weighed = [work.add(record, case, reward) for work, case in zip(works, cases, strict=True)]
+        # Whatever may fail has been done: what is counted is counted by all.
+        for work, case in zip(works, cases, strict=True):
+            work.add(record, case)
         if job.compare:
-            pairs.add(record, cases, weighed)
+            pairs.add(record, cases)
     return Result(
         records=records,
         aside=aside,
@@ -100,10 +102,40 @@ def _reward(reward: Reward, record: Record, adequate: bool | None, score: float 
         case "label":
             return None if adequate is None else float(adequate)
         case "score":
+            if score is not None and not abs(score) <= _SCORE_MOST:
+                raise Aside("its score is no finite number, or too large to be summed")
             return score
 
 
-@cache
+def _checked(record: Record) -> Record:
+    """Returns a record whose names are names, and whose numbers are finite ones that can be counted.
+
+    Raises:
+        Aside: it has others.
+    """
+    for name in ("model", "ending", "policy"):
+        if not isinstance(record[name], str) and (record[name] is not None or name == "ending"):
+            raise Aside(f"its {name} is no text")
+    for name in ("latency_s", "propensity"):
+        value = record.get(name)
+        if value is not None and not _is_number(value):
+            raise Aside(f"its {name} is no finite number")
+    for cost in (record["cost_usd"], *(attempt.get("cost_usd") for attempt in record["attempts"])):
+        if cost is not None and not abs(Decimal(cost)) <= USD_MOST:
+            raise Aside("a cost of it is no finite amount of dollars")
+    return record
+
+
+_SCORE_MOST: Final = 1e18
+"""As of labels: the fourth power of a larger one, times those of all requests, is no float."""
+_SECONDS_MOST: Final = 1e12
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _SECONDS_MOST
+
+
+@lru_cache(maxsize=10_000)  # the ids are the log's, which may have as many as it likes; most of it has a few
 def listed_price(model_id: str, /) -> Price | None:
     """Returns the price that the installed map has for a model; None where it has none."""
     row = load_price_map().row(model_id)
@@ -114,7 +146,8 @@ Weighed: TypeAlias = tuple[float, float] | None
 """Weight and reward of a request that off-policy estimates are about."""
 
 
-Case: TypeAlias = tuple[Given, Was, Now]
+Case: TypeAlias = tuple[Given, Was, Now, Seen | None]
+"""The last is None where nothing is to be estimated off-policy."""
 
 
 class _Work:
@@ -135,23 +168,24 @@ class _Work:
         self._latency_now: Counter[int] = Counter()
         self._refused_was = self._refused_now = self._hits_lost = self._without_stats = self._near_limit = 0
 
-    def case(self, record: Record) -> Case:
+    def case(self, record: Record, reward: float | None) -> Case:
         """Returns one request, then and now.
 
         Raises:
             Aside: it cannot be replayed.
         """
         given = self._machine.given(record)
-        return given, self._machine.was(record), self._machine.now(record, given)
+        was, now = self._machine.was(record), self._machine.now(record, given)
+        explores = self._explores or "propensity" in record
+        return given, was, now, self._explorer.seen(record, given, now.slate, reward) if explores else None
 
-    def add(self, record: Record, case: Case, reward: float | None) -> Weighed:
-        """Counts one request; returns its weight and reward, where it has them."""
-        given, was, now = case
+    def add(self, record: Record, case: Case) -> None:
+        """Counts one request."""
+        given, was, now, seen = case
         self._count(was, now)
         self._note(record, given, was, now)
-        if self._explores or "propensity" in record:
-            return self._explorer.add(record, given, now.slate, reward)
-        return None
+        if seen is not None:
+            self._explorer.add(seen)
 
     def _count(self, was: Was, now: Now) -> None:
         name = (was.day, was.model, now.model)
@@ -236,7 +270,7 @@ def _whole(money: Money) -> Decimal:
 _NUMBER: Final = re.compile(r"\d[\d.,]*(?<![.,])")
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=100_000)  # a few thousand reasons are most of a log's, and matching them a tenth of its time
 def shape_of(reason: str, /) -> str:
     """Returns a reason with its numbers left out, so that reasons can be counted.
 
@@ -256,9 +290,9 @@ class _Pairs:
         self._requests = 0
         self._first_usd = self._second_usd = self._observed_usd = ZERO
 
-    def add(self, record: Record, cases: list[Case], weighed: list[Weighed]) -> None:
+    def add(self, record: Record, cases: list[Case]) -> None:
         """Keeps one request: its costs if they are known under both, and what each weighs off-policy."""
-        (_, _, one), (_, _, other) = cases[:2]
+        (_, _, one, _), (_, _, other, _) = cases[:2]
         costs = (0.0,) * 3
         if not (one.cost.unknown or other.cost.unknown):
             self._requests += 1
@@ -267,7 +301,7 @@ class _Pairs:
             self._observed_usd = EXACT.add(self._observed_usd, other.cost.logged)
             costs = (1.0, _nano(one.cost), _nano(other.cost))
         self._ids.append(id_of(record))
-        self._rows.append((*costs, *_graded(*weighed[:2])))
+        self._rows.append((*costs, *_graded(*(seen.weighed if seen else None for *_, seen in cases[:2]))))
 
     def both(self) -> Both:
         """Returns what both come to where both are known."""

@@ -181,6 +181,18 @@ def test_what_is_outside() -> None:
     assert lonely.explored.outside == {"nothing tells how likely its model was": 1}
 
 
+def test_splits_that_can_be_drawn_in_too_many_ways() -> None:
+    """Nothing is estimated of their policy, which is named, whether it is the new one or wrote the log; costs are."""
+    models = {f"m{n}": {**MODELS["small"], "id": f"simulated/m{n}"} for n in range(6)}
+    many = setup_with({"kind": "weighted", "split": [{"weight": 1, "model": name} for name in models]}, models=models)
+    log = with_propensities(explored_log(9))
+    for job in (Job(setups=(many,)), Job(setups=(SPLIT,), logged_by=many)):
+        tally = played(job, log if job.logged_by is None else explored_log(9)).tallies[0]
+        reason = "the splits of policy 'default' can be drawn in too many ways for their chances to be known"
+        assert tally.explored.outside == {reason: 9}
+        assert tally.total.requests == 9
+
+
 def test_comparisons() -> None:
     """Two configurations are compared on the same resamples, and their interval holds the difference."""
     log = explored_log(900)
@@ -276,18 +288,14 @@ def test_figures_of_nothing() -> None:
 
 
 def test_labels_are_joined(tmp_path: Path) -> None:
-    """Of several labels the latest that says something counts, for each record of its trace."""
+    """The verdict on a trace is that on each of its records."""
     with duckdb.connect() as connection:
         connection.execute(
-            "CREATE VIEW decisions AS SELECT '{\"trace_id\": \"' || t || '\"}' AS record FROM "
+            "CREATE VIEW decisions AS SELECT '{\"trace_id\": \"' || t || '\"}' AS record, t AS trace_id FROM "
             "(VALUES ('a'), ('b'), ('a')) AS v(t)"
         )
         connection.execute(
-            "CREATE TABLE labels (trace_id VARCHAR, adequate BOOLEAN, score DOUBLE, source VARCHAR, time TIMESTAMPTZ)"
-        )
-        connection.execute(
-            "INSERT INTO labels VALUES ('a', true, 0.5, 'user', '2026-01-01'), "
-            "('a', false, NULL, 'judge', '2026-01-02')"
+            "CREATE VIEW verdicts AS SELECT 'a' AS trace_id, false AS adequate, 0.5::DOUBLE AS score"
         )
         found = [row for part in rows(connection, labelled=True) for row in part]
         bare = [row for part in rows(connection, labelled=False) for row in part]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -214,6 +215,42 @@ def test_what_is_set_aside(record: Any, reason: str) -> None:
     assert aside(setup_with(TO_SMALL), record).startswith(reason)
 
 
+LOGGED = record_of(BOTH, answered("small", usd="0.007"))
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        ({"cost_usd": "n/a"}, "it lacks what a decision has (InvalidOperation)"),
+        ({"cost_usd": "Infinity"}, "a cost of it is no finite amount"),
+        ({"cost_usd": "1e400"}, "a cost of it is no finite amount"),
+        ({"attempts": [{**LOGGED["attempts"][0], "cost_usd": "-Infinity"}]}, "a cost of it is no finite amount"),
+        ({"latency_s": "1 s"}, "its latency_s is no finite number"),
+        ({"latency_s": 1e308}, "its latency_s is no finite number"),
+        ({"propensity": "0.5"}, "its propensity is no finite number"),
+        ({"propensity": True}, "its propensity is no finite number"),
+        ({"ending": ["answer"]}, "its ending is no text"),
+        ({"ending": None}, "its ending is no text"),
+        ({"model": 3}, "its model is no text"),
+        ({"policy": {}}, "its policy is no text"),
+    ],
+)
+def test_an_odd_record_ends_nothing(odd: dict[str, Any], reason: str) -> None:
+    """A record with a value that cannot be counted is set aside whole, and those before and after it count."""
+    result = play(setup_with(TO_SMALL), LOGGED, LOGGED | odd, LOGGED)
+    assert [text.startswith(reason) for text in result.aside] == [True], result.aside
+    assert result.tallies[0] == tally(setup_with(TO_SMALL), LOGGED, LOGGED)
+
+
+def test_scores_that_cannot_be_summed() -> None:
+    """They set their record aside where scores are asked for, and nowhere else."""
+    found = rows(LOGGED) + [(line, None, math.inf) for line, *_ in rows(LOGGED)]
+    job = Job(setups=(setup_with(TO_SMALL),), reward="score")
+    (reason,) = played(job, found).aside
+    assert "its score is no finite number" in reason
+    assert not played(replace(job, reward="answer"), found).aside
+
+
 def imported(**more: Any) -> dict[str, Any]:
     """Returns a record as an importer writes it of a log that has times, models and tokens only."""
     usage = {"input_tokens": 1_000, "output_tokens": 100}
@@ -254,6 +291,12 @@ def test_logs_of_others_with_less() -> None:
     models = {now for _, now in tally(setup, *many).moves}
     assert models == {"small", "large"}
     assert tally(setup, *many).moves == tally(setup, *reversed(many)).moves
+
+
+def test_tokens_that_a_log_says_nothing_of() -> None:
+    """A count that is null is one that is not there: the reported tokens stand for it."""
+    null = imported(features={"input_tokens": {"low": None, "likely": None, "high": None}})
+    assert tally(setup_with(TO_LARGE), null) == tally(setup_with(TO_LARGE), imported())
 
 
 def test_a_cost_in_part() -> None:
