@@ -1,6 +1,8 @@
-"""Labels, read back: the view `labels` beside the view `decisions`, and those of one trace.
+"""Labels, read back: the views `labels` and `verdicts` beside the view `decisions`, and the labels of one trace.
 
 Of one trace and source the latest label counts; of two with the same time the one that was written later in its file.
+Where sources disagree the latest label of any of them counts; of two with the same time that of the source whose name
+comes first.
 Lines that are no labels (torn by a full disk, or of something else) are passed over.
 """
 
@@ -44,9 +46,19 @@ _NONE: Final = (
     "NULL::TIMESTAMPTZ AS time WHERE false"
 )
 
+_OF_ALL: Final = "arg_min({0}, (-epoch_us(time), source)) FILTER ({0} IS NOT NULL) AS {0}"
+_VERDICTS: Final = f"""
+SELECT trace_id, {_OF_ALL.format("adequate")}, {_OF_ALL.format("score")}
+FROM labels
+GROUP BY trace_id
+"""  # noqa: S608 - made of constants
+
 
 def add_labels_view(connection: duckdb.DuckDBPyConnection, path: str | os.PathLike[str], /) -> None:
     """Adds the view `labels` of a log: `trace_id`, `adequate`, `score`, `source`, `time`; empty where there are none.
+
+    Beside it the view `verdicts` has what counts of a trace: `trace_id`, `adequate`, `score`, each from the latest
+    label that says it.
 
     Args:
         connection: of the log.
@@ -55,6 +67,7 @@ def add_labels_view(connection: duckdb.DuckDBPyConnection, path: str | os.PathLi
     files = label_files(path)
     source = _NONE if not files else _LATEST % _lines(files)
     connection.execute(f"CREATE OR REPLACE TEMP VIEW labels AS {source}")
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW verdicts AS {_VERDICTS}")
 
 
 def labels_of(path: str | os.PathLike[str], trace_id: str, /) -> list[dict[str, Any]]:

@@ -294,9 +294,7 @@ def test_labels_are_joined(tmp_path: Path) -> None:
             "CREATE VIEW decisions AS SELECT '{\"trace_id\": \"' || t || '\"}' AS record, t AS trace_id FROM "
             "(VALUES ('a'), ('b'), ('a')) AS v(t)"
         )
-        connection.execute(
-            "CREATE VIEW verdicts AS SELECT 'a' AS trace_id, false AS adequate, 0.5::DOUBLE AS score"
-        )
+        connection.execute("CREATE VIEW verdicts AS SELECT 'a' AS trace_id, false AS adequate, 0.5::DOUBLE AS score")
         found = [row for part in rows(connection, labelled=True) for row in part]
         bare = [row for part in rows(connection, labelled=False) for row in part]
     a, b = '{"trace_id": "a"}', '{"trace_id": "b"}'

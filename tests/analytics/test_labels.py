@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,18 @@ def rows(connection: duckdb.DuckDBPyConnection, log: Path) -> list[tuple[Any, ..
     return [(*row[:4], row[4].astimezone(UTC)) for row in found]
 
 
+def verdicts_of(labels: Iterable[Label]) -> list[tuple[Any, ...]]:
+    """Returns what counts of each trace: what was said last, and of two at the same time what is the first source's."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in sorted(labels, key=lambda x: x.source, reverse=True):
+        for name in ("adequate", "score"):
+            known = found.setdefault(one.trace_id, {}).get(name)
+            value = getattr(one, name)
+            if value is not None and (known is None or known[1] <= one.time):
+                found[one.trace_id][name] = value, one.time
+    return [(trace_id, *(said.get(n, (None,))[0] for n in ("adequate", "score"))) for trace_id, said in found.items()]
+
+
 @settings(max_examples=50)
 @given(labels=st.lists(drawn, max_size=12), name=st.sampled_from(NAMES))
 def test_the_latest_of_each_source_counts(
@@ -65,6 +77,8 @@ def test_the_latest_of_each_source_counts(
                 with written.open("ab") as torn:
                     torn.write(b'{"label": 1, "tra\xff\n[1]\n{"label": 1}\n' + label.trace_id.encode() + b"\n")
         file.close()
+        verdicts = connection.execute("SELECT * FROM verdicts").fetchall() if rows(connection, log) else []
+        assert sorted(verdicts, key=str) == sorted(verdicts_of(expected.values()), key=str)
         assert rows(connection, log) == sorted(
             ((x.trace_id, x.adequate, x.score, x.source, x.time) for x in expected.values()),
             key=lambda row: tuple((value is None, value) for value in row),

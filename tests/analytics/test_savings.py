@@ -230,7 +230,7 @@ def test_without_a_label_all_is_assumed(tmp_path: Path) -> None:
 
 
 def test_labels_of_the_cheap_models_answers_in_that_tier_count(tmp_path: Path) -> None:
-    """A label counts for the tier and the model whose answer it is of, once per trace; one that says no outweighs."""
+    """A label counts for the tier and the model whose answer it is of, once per trace; of several the latest."""
     found = [
         asked(1),
         *(asked(trace, "tight") for trace in (2, 3, 4)),
