@@ -18,7 +18,7 @@ from router.analytics.backtest_explored import Reward
 from router.analytics.backtest_tally import Result, merged
 from router.analytics.backtest_work import COLUMNS, Job
 from router.analytics.bootstrap import RESAMPLES
-from router.analytics.log import opened
+from router.analytics.log import Progress, opened
 
 Engine: TypeAlias = Literal["local", "ray"]
 
@@ -48,6 +48,7 @@ def backtest(
     engine: Engine = "local",
     processes: int | None = None,
     told: Callable[[int], None] = lambda _: None,
+    reading: Progress | None = None,
 ) -> Backtest:
     """Returns what a log comes to.
 
@@ -59,12 +60,13 @@ def backtest(
         engine: where to play.
         processes: how many on this machine; None takes one for each core.
         told: is called with the number of records of each part that is done.
+        reading: is called while JSONL is parsed, before anything is played.
 
     Raises:
         ConfigError: there is no such log, or the engine is not installed.
         RouterError: a process was killed.
     """
-    with opened(log) as connection:
+    with opened(log, progress=reading) as connection:
         labelled, scored = _labels(connection)
         job = replace(job, reward=reward or ("label" if labelled else "score" if scored else "answer"))
         lines = rows(connection, labelled=bool(labelled or scored))

@@ -296,36 +296,43 @@ def _set_aside(aside: Mapping[str, int], records: int) -> Section:
 
 def _offpolicy(part: _Part) -> Section:
     tally, reward = part.tally, part.reward
-    columns = _columns(
-        ("outcome", "outcome", "text"),
-        ("estimator", "by", "text"),
-        ("value", "estimate", "ratio"),
-        ("low", "95 % from", "ratio"),
-        ("high", "to", "ratio"),
-        ("ess", "effective", "count"),
-        ("requests", "requests", "count"),
-    )
-    found = ((REWARDS[reward], rewards(tally)), ("dollars", costs(tally)))
-    table = Table(
-        name="offpolicy",
-        title="Estimated from what the log explored",
-        columns=columns,
-        rows=tuple(row for what, one in found for row in _estimate_rows(what, one)),
+    outcome, cost = rewards(tally), costs(tally)
+    title = "Estimated from what the log explored"
+    dollars_table = _estimates("offpolicy_usd", f"{title}: dollars", "usd", cost)
+    table = _estimates(
+        "offpolicy",
+        f"{title}: {REWARDS[reward]}",
+        "ratio",
+        outcome,
         note="Per request, of those for which a model was asked with a known chance. Adequate and score are of labels; "
         "answered is whether there was an answer, which says nothing of its worth. Effective: how many requests of the "
         "new policy itself would tell as much. Assumes that outcomes depend on who is "
         "asked first and on what the record has of the request, and that labels are missing by chance. SNIPS: "
         "self-normalised inverse propensity; DR: doubly robust, with mean outcomes by model and size of input.",
     )
-    reasons = tuple(f"{what}: not estimated; {one.refused}." for what, one in found if one.refused)
+    reasons = tuple(
+        f"{what}: not estimated; {one.refused}."
+        for what, one in ((REWARDS[reward], outcome), ("dollars", cost))
+        if one.refused
+    )
     outside = sorted(tally.explored.outside.items(), key=lambda entry: (-entry[1], entry[0]))
     left_out = tuple(f"{n:,} requests are outside these estimates: {reason}." for reason, n in outside)
-    return part.section("offpolicy", "Off-policy estimates", table, findings=(*reasons, *left_out))
+    return part.section("offpolicy", "Off-policy estimates", table, dollars_table, findings=(*reasons, *left_out))
 
 
-def _estimate_rows(what: str, found: Estimated) -> Iterable[tuple[Any, ...]]:
-    for name, one in (("SNIPS", found.snips), ("DR", found.doubly_robust)):
-        yield (what, name, *_bounds_of(one), round(found.ess), found.requests)
+def _estimates(name: str, title: str, unit: Unit, found: Estimated, note: str = "") -> Table:
+    end = "_usd" if unit == "usd" else ""
+    columns = _columns(
+        ("estimator", "by", "text"),
+        (f"value{end}", "estimate", unit),
+        (f"low{end}", "95 % from", unit),
+        (f"high{end}", "to", unit),
+        ("ess", "effective", "count"),
+        ("requests", "requests", "count"),
+    )
+    estimates = (("SNIPS", found.snips), ("DR", found.doubly_robust))
+    rows = tuple((by, *_bounds_of(one), round(found.ess), found.requests) for by, one in estimates)
+    return Table(name=name, title=title, columns=columns, rows=rows, note=note)
 
 
 def _bounds_of(one: Estimate | None) -> tuple[Decimal | None, ...]:

@@ -61,7 +61,8 @@ def opened(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens a log for queries: the views `decisions`, with the columns of `router.analytics.columns`, and `labels`.
 
-    With `labels` comes `verdicts` (`router.analytics.labels`). Beside them stands the table `aside` (`reason`, `lines`): how many lines of the log are no decisions, and why.
+    With `labels` comes `verdicts` (see `router.analytics.labels`). Beside them stands the table `aside`
+    (`reason`, `lines`): how many lines of the log are no decisions, and why.
 
     Args:
         path: a file `*.jsonl`, the folder of a log, or a folder that `lowfare compact` wrote.

@@ -59,7 +59,7 @@ class Evidence:
 
     Attributes:
         labelled: traces that it answered and that somebody called adequate or inadequate.
-        adequate: those that nobody called inadequate.
+        adequate: those of which the latest label says so.
     """
 
     labelled: int = 0

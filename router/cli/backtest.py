@@ -14,9 +14,10 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from router.cli.asking import settings_of
 from router.cli.ending import FAILED
-from router.cli.logs import analytics, log_path
+from router.cli.logs import Reading, analytics, log_path
 from router.cli.tables import plain, report_lines, report_values
 from router.cli.terminal import err, out, print_json
+from router.cli.writing import STDOUT, writing
 from router.errors import RequestError
 from router.setup import setup_of
 
@@ -50,6 +51,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
         from router.analytics.backtest_report import report_of
         from router.analytics.backtest_work import Job
         from router.analytics.conditions import condition
+        from router.analytics.html import html_of
     if asked.against is not None and asked.config is not None:
         raise RequestError("--config and --against: name either the one configuration to play, or the two to compare")
     configs: tuple[Path | None, ...] = asked.against or (asked.config,)
@@ -67,15 +69,24 @@ def run(asked: Asked, *, as_json: bool) -> None:
         logged_by=None if asked.logged_by is None else setup_of(settings_of(asked.logged_by)),
         compare=len(setups) > 1,
     )
-    with _progress() as told:
-        done = backtest(log, job, reward=asked.reward, engine=asked.engine, processes=asked.processes, told=told)
+    with _progress() as (reading, told):
+        done = backtest(
+            log,
+            job,
+            reward=asked.reward,
+            engine=asked.engine,
+            processes=asked.processes,
+            told=told,
+            reading=reading,
+        )
     figures = figures_of(done)
     about = (("log", str(log)), *(("configuration", one.origin.file) for one in settings))
     about += (("policy", asked.policy or "of each request's own name"),)
     names = tuple(one.origin.file for one in settings)
     report = report_of(done, figures, names=names, about=about)
     if asked.html is not None:
-        _write_html(report, asked.html)
+        with writing(asked.html) as file:
+            file.write(html_of(report))
     failed = fails is not None and fails.holds(figures)
     if as_json:
         print_json(
@@ -85,7 +96,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
                 "report": report_values(report),
             }
         )
-    else:
+    elif asked.html != STDOUT:
         console = out()
         for part in report_lines(report, console.width):
             console.print(part)
@@ -99,21 +110,21 @@ def _tell_failed(fails: Condition, figures: Mapping[str, Decimal | None]) -> Non
     err().print(f"failed: {fails.text} ({used})", style="bold red", soft_wrap=True)
 
 
-def _write_html(report: object, path: Path) -> None:
-    from importlib import import_module
-
-    html: str = import_module("router.analytics.html").html_of(report)
-    try:
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise RequestError(f"--html {path}: cannot be written: {error.strerror}") from error
-
-
 @contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
-    """Shows on stderr how many records were played; nothing where it is no terminal."""
+def _progress() -> Iterator[tuple[Reading, Callable[[int], None]]]:
+    """Shows on stderr how much of the log was read, then how many records were played; nothing if it is no terminal."""
     console = err()
     columns = (SpinnerColumn(), TextColumn("records played"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda records: progress.advance(task, records)
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    task = progress.add_task("", total=None)
+    with Reading("reading") as reading:
+
+        def told(records: int) -> None:
+            reading.stop()  # a terminal has place for one of them
+            progress.start()
+            progress.advance(task, records)
+
+        try:
+            yield reading, told
+        finally:
+            progress.stop()

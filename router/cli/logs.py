@@ -66,6 +66,10 @@ class Reading:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Takes it from the terminal, also where it is gone already."""
         self._bar.stop()
 
     def __call__(self, done: int, whole: int) -> None:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from router.analytics.tables import Report, Table
 from router.cli.asking import pairs, settings_of
 from router.cli.logs import Reading, analytics, log_path
 from router.cli.tables import report_lines, report_values, write_csv, write_csv_files
 from router.cli.terminal import err, out, print_json
+from router.cli.writing import STDOUT, writing
 from router.core.catalog import Model
 from router.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from router.analytics.report_options import Options
-
-STDOUT = Path("-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +68,7 @@ def run(log: Path | None, wanted: Wanted, outputs: Outputs, *, config: Path | No
         with Reading("reading") as progress, opened(path, progress=progress) as connection:
             report = report_of(connection, options, log=str(path))
             if outputs.focus is not None:
-                with _writing(outputs.focus) as file:
+                with writing(outputs.focus) as file:
                     charges = write_focus(connection, options, file)
                 _tell(f"{charges:,} charges", outputs.focus)
     _write(report, outputs)
@@ -116,7 +111,7 @@ def _write(report: Report, outputs: Outputs) -> None:
     if outputs.html is not None:
         from router.analytics.html import html_of
 
-        with _writing(outputs.html) as file:
+        with writing(outputs.html) as file:
             file.write(html_of(report))
         _tell("the report", outputs.html)
     if outputs.csv is not None:
@@ -136,7 +131,7 @@ def _write_csv(report: Report, to: Path, name: str | None) -> None:
             raise RequestError("--csv - writes one table: name it with --table, or give a folder for all")
         _tell(f"{len(write_csv_files(report, to))} tables", to)
         return
-    with _writing(to) as file:
+    with writing(to) as file:
         write_csv(_named(report, name), file)
     _tell(f"table {name}", to)
 
@@ -152,23 +147,6 @@ def _named(report: Report, name: str) -> Table:
     if name not in tables:
         raise RequestError(f"--table {name}: there is no such table; there are {', '.join(tables)}")
     return tables[name]
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[TextIO]:
-    """Opens a file for writing, or standard output for "-".
-
-    Raises:
-        RequestError: it cannot be written.
-    """
-    if path == STDOUT:
-        yield sys.stdout
-        return
-    try:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            yield file
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _tell(what: str, path: Path) -> None:

@@ -107,7 +107,10 @@ def test_processes_and_files_and_ray(tmp_path: Path) -> None:
         (tmp_path / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in part))
     job = Job(setups=(setup_with(OTHER),))
     seen: list[int] = []
-    one = backtest(tmp_path, job, processes=1, told=seen.append)
+    read: list[tuple[int, int]] = []
+    one = backtest(tmp_path, job, processes=1, told=seen.append, reading=lambda *sizes: read.append(sizes))
+    size = sum(file.stat().st_size for file in tmp_path.glob("*.jsonl"))
+    assert read[-1] == (size, size)
     two = backtest(tmp_path, job, processes=2)
     assert sum(seen) == len(lines)
     assert one.result.records == len(lines) + 1

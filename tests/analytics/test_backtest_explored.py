@@ -210,6 +210,9 @@ def test_comparisons() -> None:
     assert figures["baseline"] == done.result.tallies[0].total.now_usd
     assert set(figures) <= names_of(compare=True)
     report = report_of(done, figures, names=("a", "b"), about=())
+    off = next(section for section in report.sections if section.name == "offpolicy_2")
+    units = {table.name: {column.unit for column in table.columns[1:4]} for table in off.tables}
+    assert units == {"offpolicy": {"ratio"}, "offpolicy_usd": {"usd"}}
     names = [section.name for section in report.sections]
     assert len(set(names)) == len(names)
     assert {"comparison", "cost_1", "offpolicy_2"} <= set(names)
@@ -242,6 +245,14 @@ def test_comparisons_are_of_the_same_requests() -> None:
     found = figures_of(Backtest(result=played(job, log), job=job))
     of_both = ("baseline", "cost_usd", "savings_usd", "savings_share", "difference_usd", "difference_usd_low")
     assert [found[name] for name in (*of_both, "difference_share_high")] == [None] * 7
+
+
+def test_small_amounts_are_told() -> None:
+    """An amount that is not zero is never told as zero."""
+    tally = Tally(total=Sums(requests=1, was_usd=Decimal("0.00003"), now_usd=Decimal("0.00001")))
+    done = Backtest(result=Result(records=1, tallies=(tally,)), job=Job(setups=(SPLIT,)))
+    findings = report_of(done, figures_of(done), names=("a",), about=()).sections[0].findings
+    assert findings[0].startswith("$0.00001 instead of $0.00003: $0.00002 (66.7 %) less;")
 
 
 def test_a_baseline_that_costs_nothing() -> None:

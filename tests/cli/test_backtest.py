@@ -85,6 +85,18 @@ def test_two_configurations(folder: Path) -> None:
     assert "cost_2" in got["report"]["sections"]
 
 
+def test_a_page(folder: Path) -> None:
+    """The page goes to a file, or alone to standard output; where it cannot be written, the error says so."""
+    options = ("backtest", folder / "log.jsonl", "--config", folder / "large.toml", "--processes", "1")
+    assert lowfare(*options, "--html", folder / "page.html").exit_code == 0
+    page = (folder / "page.html").read_text()
+    assert "From model to model" in page
+    assert lowfare(*options, "--html", "-").stdout.startswith(page[:100])
+    nowhere = lowfare(*options, "--html", folder / "gone" / "page.html")
+    assert nowhere.exit_code == 2
+    assert "cannot be written" in words(nowhere.stderr)
+
+
 def test_off_policy(folder: Path) -> None:
     """With the configuration that wrote the log, what cannot be estimated is told in words."""
     options = ("backtest", folder / "log.jsonl", "--config", folder / "large.toml", "--processes", "1")
