@@ -103,7 +103,8 @@ def import_log(
     done, whole = Done(path=target), file.stat().st_size
     try:
         _write(draft, importer(file), digest, source, prices, done, progress and (lambda size: progress(size, whole)))
-        os.link(draft, target)
+        if done.records:  # else the file may be tried again, by another format
+            os.link(draft, target)
     except FileExistsError:
         raise ConfigError(f"{target}: somebody else imported {file} meanwhile") from None
     finally:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from router.analytics.report_options import is_time, moment_at
 from router.analytics.report_query import Queries, Row
 from router.analytics.report_tables import NEAREST_RANK, counted, dollars, percent, ratio, table
+from router.analytics.spelling import figure
 from router.analytics.tables import Section, Table
 
 _FIGURES: Final = (
@@ -220,7 +221,8 @@ def _model_findings(by_model: Table) -> tuple[str, ...]:
     if len(timed) > 1:
         slowest = max(timed, key=lambda row: row["latency_p95_s"])
         out.append(
-            f"The slowest is {slowest['model']}: 5 % of its answers take {slowest['latency_p95_s']:.1f} s or more."
+            f"The slowest is {slowest['model']}: 5 % of its answers take "
+            f"{figure(slowest['latency_p95_s'], 'seconds')} or more."
         )
     return tuple(out)
 

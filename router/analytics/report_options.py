@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from router.analytics.report_prices import Prices
+from router.core.caching import CacheKind
+from router.core.decision import Ending
+from router.core.naming import allowed
 from router.errors import RequestError
 
 DAY_US: Final = 86_400_000_000
@@ -22,6 +25,8 @@ _FIELDS: Final = {
     "ending": "ending",
     "cache": "cache",
 }
+_CLOSED: Final = {"ending": get_args(Ending), "cache": get_args(CacheKind)}
+"""Fields whose values are a fixed set."""
 _TIMES: Final = {"day": DAY_US, "hour": HOUR_US}
 """Groups of time, each with its length in microseconds."""
 _AGO: Final = re.compile(r"(\d{1,6})([mhdw])", re.ASCII)
@@ -51,8 +56,10 @@ class Options:
     prices: Prices = field(default_factory=Prices)
 
     def __post_init__(self) -> None:
-        for name, _ in self.where:
+        for name, value in self.where:
             _check(name, _FIELDS, "filter")
+            if name in _CLOSED and value not in _CLOSED[name]:
+                raise RequestError(f"{name} {value!r} does not exist; {allowed(value, _CLOSED[name])}")
         for name in self.by:
             _check(name, {**_FIELDS, **_TIMES}, "group")
 

@@ -229,7 +229,7 @@ def _endings(rows: list[Row], whole: Row) -> Table:
 def _findings(whole: Row, baseline: Baseline) -> tuple[str, ...]:
     if not whole["requests"]:
         return ("No request of this log is in the window and the filters.",)
-    unknown = f", and {counted(whole['unknown_cost'], 'more')} of unknown cost" if whole["unknown_cost"] else ""
+    unknown = f", and {whole['unknown_cost']:,} more of unknown cost" if whole["unknown_cost"] else ""
     spent = (
         f"{dollars(whole['cost_usd'])} were spent on {counted(whole['requests'] - whole['unknown_cost'], 'request')}"
     )
@@ -238,7 +238,8 @@ def _findings(whole: Row, baseline: Baseline) -> tuple[str, ...]:
         more = "saved" if baseline.saved_usd >= 0 else "lost"
         share = percent(abs(float(baseline.saved_usd / baseline.baseline_usd)))
         out.append(
-            f"At {baseline.name} the same answers would have cost {dollars(baseline.baseline_usd)}: "
+            f"{counted(baseline.requests, 'request')} can be compared, and cost {dollars(baseline.cost_usd)}; "
+            f"at {baseline.name} they would have cost {dollars(baseline.baseline_usd)}: "
             f"{dollars(abs(baseline.saved_usd))} {more}, {share}."
         )
     if whole["hits"]:

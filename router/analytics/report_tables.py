@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import Any, Final, get_args
 
+from router.analytics import spelling
 from router.analytics.tables import Column, Table, Unit
 
 NEAREST_RANK: Final = (
     "Percentiles are nearest rank: the smallest value that at least so many per cent of all values are not above."
 )
 _UNITS: Final[dict[str, Unit]] = {unit: unit for unit in get_args(Unit)}
-_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 def columns_of(described: Sequence[str], /) -> tuple[Column, ...]:
@@ -35,13 +35,7 @@ def ratio(part: Decimal | float | None, whole: Decimal | float | None, /) -> flo
 
 def dollars(amount: Decimal | None, /) -> str:
     """Returns an amount for a sentence, of three significant digits or to the cent, whichever is finer."""
-    if amount is None:
-        return "an unknown amount"
-    if not amount:
-        return "$0"
-    decimals = max(2, 2 - amount.adjusted())
-    whole, _, fraction = f"{abs(amount).quantize(Decimal(1).scaleb(-decimals), context=_EXACT):,f}".partition(".")
-    return f"{'-' if amount < 0 else ''}${whole}.{fraction.rstrip('0'):0<2}"
+    return "an unknown amount" if amount is None else spelling.dollars(amount)
 
 
 def percent(share: float | None, /) -> str:

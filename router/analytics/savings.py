@@ -26,6 +26,7 @@ UNCOUNTED: Final = ("audio_input", "audio_output", "file_input", "video_input", 
 """Needs that each provider counts in tokens of its own, or bills by other things than tokens."""
 _Z: Final = 1.959964
 """Of a 95 % interval."""
+_COST_UNKNOWN: Final = "cost unknown"
 _CENTS: Final = Decimal("1e-12")
 _ZERO: Final = Decimal(0)
 
@@ -309,6 +310,8 @@ def _tier(
 
 
 def _spent(group: Group, owns: Mapping[tuple[str, str | None], Price]) -> Decimal | None:
+    if group.stays == _COST_UNKNOWN:  # a price says nothing of the attempts beside the answer
+        return None
     return _listed(group, owns) if group.spend_unknown else group.spent_usd
 
 

@@ -13,22 +13,26 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from rich.cells import cell_len
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from router.analytics import spelling
 from router.analytics.tables import Column, Report, Section, Table, Unit
-from router.cli.lookup import age
-from router.cli.terminal import dollars, seconds, shown
+from router.cli.terminal import shown
+from router.cli.writing import writing
 from router.core.money import usd
+from router.errors import RequestError
 
 ROWS: Final = 20
 """Of a table, shown on a terminal."""
 _UNKNOWN: Final = "-"
 _INDENT: Final = 2
 _GAP: Final = 2
-_MINUTE_S: Final = 60
+_LEFT: Final = frozenset({"text", "time"})
+"""Units that name a row."""
 _TEXT_WIDTH: Final = 40
 """Characters of a text in a table before it breaks."""
 
@@ -69,12 +73,19 @@ def write_csv(table: Table, to: TextIO, /) -> None:
 
 
 def write_csv_files(report: Report, folder: Path, /) -> list[Path]:
-    """Writes every table into a file of its name; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes every table into a file of its name; returns their paths.
+
+    Raises:
+        RequestError: they cannot be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{folder}: no folder for the tables can be made there: {error.strerror}") from error
     paths = []
     for table in (table for section in report.sections for table in section.tables):
         path = folder / f"{table.name}.csv"
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with writing(path) as file:
             write_csv(table, file)
         paths.append(path)
     return paths
@@ -108,39 +119,40 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> Grid:
 
 
 def _grids(table: Table, width: int) -> Iterator[RenderableType]:
-    texts = [
-        [_figure(cell, column.unit) for cell, column in zip(row, table.columns, strict=True)]
-        for row in table.rows[:ROWS]
-    ]
-    if len(table.rows) == 1 and len(table.columns) > 2:
-        yield _pairs([(column.title, text) for column, text in zip(table.columns, texts[0], strict=True)])
+    rows = table.rows[:ROWS]
+    columns = [_figures([row[place] for row in rows], of.unit) for place, of in enumerate(table.columns)]
+    if len(rows) == 1 and len(columns) > 2:
+        yield _pairs([(column.title, figures[0]) for column, figures in zip(table.columns, columns, strict=True)])
         return
-    wide = _widths(table.columns, texts)
+    wide = [_width(column, figures) for column, figures in zip(table.columns, columns, strict=True)]
     for part in _parts(table.columns, wide, width):
         grid = Grid(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
         for place in part:
-            column = table.columns[place]
-            left = column.unit in {"text", "time"}
-            grid.add_column(column.title, justify="left" if left else "right", overflow="fold", min_width=wide[place])
-        for row in texts:
-            grid.add_row(*(Text(row[place]) for place in part))
+            left = table.columns[place].unit in _LEFT
+            title = table.columns[place].title
+            grid.add_column(title, justify="left" if left else "right", overflow="fold", width=wide[place])
+        for number in range(len(rows)):
+            grid.add_row(*(Text(columns[place][number]) for place in part))
         yield grid
     if (more := len(table.rows) - ROWS) > 0:
         yield Text(f"and {more:,} more; --json and --csv have all", style="dim")
 
 
-def _widths(columns: Sequence[Column], texts: Sequence[Sequence[str]]) -> list[int]:
-    """Returns how wide each column must be for its figures, and for the longest word of its title."""
-    return [
-        min(_TEXT_WIDTH, max(len(word) for word in (*column.title.split(), *(row[place] for row in texts))))
-        for place, column in enumerate(columns)
-    ]
+def _figures(values: Sequence[Any], unit: Unit) -> list[str]:
+    """Returns the figures of a column, each on one line, and nothing in them that drives a terminal."""
+    return [shown(text).replace("\n", " ") or _UNKNOWN for text in spelling.column(values, unit)]
+
+
+def _width(column: Column, figures: Sequence[str]) -> int:
+    """Returns how wide a column is: no figure breaks, a title does between words, a long text anywhere."""
+    widest = max(map(cell_len, (*column.title.split(), *figures)))
+    return min(_TEXT_WIDTH, widest) if column.unit == "text" else widest
 
 
 def _parts(columns: Sequence[Column], wide: Sequence[int], width: int) -> list[list[int]]:
     """Returns which columns stand beside each other in each part."""
     naming = 0
-    while naming < len(columns) - 1 and columns[naming].unit in {"text", "time"}:
+    while naming < len(columns) - 1 and columns[naming].unit in _LEFT:
         naming += 1
     names = list(range(naming))
     taken = sum(wide[place] + _GAP for place in names)
@@ -153,31 +165,6 @@ def _parts(columns: Sequence[Column], wide: Sequence[int], width: int) -> list[l
         parts[-1].append(place)
         used += wide[place] + _GAP
     return parts
-
-
-def _figure(value: Any, unit: Unit) -> str:
-    if value is None:
-        return _UNKNOWN
-    match unit:
-        case "usd":
-            return dollars(value)
-        case "seconds":
-            return seconds(float(value)) if value < _MINUTE_S else age(float(value))
-        case "share":
-            return f"{100 * float(value):.1f} %"
-        case "ratio":
-            return f"{float(value):.2f}"
-        case "count" | "tokens":
-            return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
-        case "time":
-            return _moment(value)
-        case "text":
-            return shown(str(value))
-
-
-def _moment(value: datetime) -> str:
-    utc = value.astimezone(UTC)
-    return f"{utc:%Y-%m-%d}" if (utc.hour, utc.minute, utc.second) == (0, 0, 0) else f"{utc:%Y-%m-%d %H:%M:%S}"
 
 
 def _rows(table: Table) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ def test_findings_name_the_figures(tmp_path: Path) -> None:
     told = " ".join(finding for section in report(tmp_path, log).sections for finding in section.findings)
     for words in (
         "$0.026 were spent on 7 requests; 100 % of all were answered.",
-        "the same answers would have cost $1.50",
+        "they would have cost $1.50",
         "The cache served 1 request and saved $0.25.",
         "The dearest day was 2026-11-01",
         "100 % of 2 failed calls are timed_out of large; the commonest says 'no answer in time'.",

@@ -140,7 +140,13 @@ def may_move(record: Mapping[str, Any], target: Model) -> bool:
         and (most is None or most <= (target.max_output_tokens or most))
         and features["input_tokens"]["high"] + output <= (target.context_window_tokens or 10**9)
         and now_usd(record) is not None
+        and not spend_is_lost(record)
     )
+
+
+def spend_is_lost(record: Mapping[str, Any]) -> bool:
+    """Returns whether attempts beside the answer are of unknown cost."""
+    return record["cost_usd"] is None and len(record["attempts"]) > 1
 
 
 def write(folder: str | Path, found: Sequence[Mapping[str, Any]]) -> Path:
@@ -167,7 +173,12 @@ def test_every_figure_is_that_of_the_requests_one_by_one(found: list[dict[str, A
         mine = [record for record in found if tier_of(record) == tier.up_to_tokens]
         assert tier.requests == len(mine)
         spent = [
-            Decimal(r["cost_usd"]) if r["cost_usd"] is not None else now_usd(r) if r["model"] else None for r in mine
+            Decimal(r["cost_usd"])
+            if r["cost_usd"] is not None
+            else now_usd(r)
+            if r["model"] and not spend_is_lost(r)
+            else None
+            for r in mine
         ]
         assert tier.spent_usd == sum(s for s in spent if s is not None)
         assert tier.unknown == spent.count(None)
@@ -339,6 +350,15 @@ def test_models_are_called_as_the_configuration_calls_them(tmp_path: Path) -> No
     assert rule["use"]["models"] == ["tight", "big"]
     assert toml["policies"]["savings"]["otherwise"] == {"kind": "cheapest"}
     assert "models" not in toml
+
+
+def test_an_attempt_of_unknown_cost_is_not_free(tmp_path: Path) -> None:
+    """Where an attempt beside the answer is of unknown cost, so is the whole, whatever the answer cost."""
+    record = asked(1, cost_usd=None)
+    record["attempts"].insert(0, record["attempts"][0] | {"outcome": "timed_out", "usage": None, "cost_usd": None})
+    tiers = estimated(write(tmp_path, [record]))
+    assert (tiers[0].spent_usd, tiers[0].unknown) == (Decimal(0), 1)
+    assert dict(tiers[0].stays) == {"cost unknown": 1}
 
 
 def test_unknown_costs_are_told(tmp_path: Path) -> None:

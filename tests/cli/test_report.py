@@ -31,7 +31,7 @@ def test_on_a_terminal(log: Path) -> None:
     text = words(result.stdout)
     for told in ("$0.041 were spent on 32 requests", "By day", "By model", "Failed calls by model", "Waste by kind"):
         assert told in text
-    for told in ("Completion ratio", "What a cache would have saved", "15 minutes", "Input that was sent before"):
+    for told in ("Completion ratio", "What a cache would have saved", "15 min", "Input that was sent before"):
         assert told in text
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert "\x1b" not in result.stdout

@@ -37,7 +37,7 @@ def test_a_report_on_a_terminal() -> None:
         console.print(part)
     text = words(console.file.getvalue())  # type: ignore[attr-defined]  # a StringIO
     assert text.startswith("Report log here A part It is so. All units text: a \ufffd[2J count: 1,234,567")
-    for figure in ("8,000", "$0.000123", "250 ms", "12.5 %", "5.50", "2026-11-23 12:00:00"):
+    for figure in ("8,000", "$0.00012", "250 ms", "12.5 %", "5.50", "2026-11-23 12:00"):
         assert figure in text
     assert "A note." in text
     assert "No rows" not in text

@@ -7,7 +7,8 @@ SELECT
   model_id,
   list_filter({limits}, lambda x: x >= coalesce(input_tokens_measured, input_tokens))[1] AS up_to_tokens,
   answer_usd,
-  coalesce(cost_usd, answer_usd) AS spent_usd,
+  -- Where further attempts are of unknown cost, so is the whole.
+  coalesce(cost_usd, CASE WHEN calls <= 1 THEN answer_usd END) AS spent_usd,
   input_tokens,
   output_tokens,
   least(coalesce(cache_write_tokens, 0), input_tokens) AS written_tokens,
@@ -20,6 +21,7 @@ SELECT
   coalesce(input_tokens_most, input_tokens) AS window_input_tokens,
   coalesce(expected_output_tokens, output_tokens) AS expected_output_tokens,
   CASE
+    WHEN cost_usd IS NULL AND calls > 1 THEN 'cost unknown'
     WHEN cache <> 'none' THEN 'came out of the cache'
     WHEN model IS NULL OR ending <> 'answer' THEN 'had no answer'
     WHEN input_tokens IS NULL OR output_tokens IS NULL THEN 'tokens unknown'
