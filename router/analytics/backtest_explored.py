@@ -151,6 +151,9 @@ class Explorer:
         """
         try:
             asked, propensity, tried = self._chance(record)
+        except (Aside, PolicyError) as reason:
+            return Seen(outside=str(reason))
+        try:
             target = self._now.chances(given, slate)
         except Aside as reason:
             return Seen(outside=str(reason))

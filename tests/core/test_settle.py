@@ -170,6 +170,9 @@ def test_all_that_is_noted_of_an_answer() -> None:
     seen = replace(SEEN, first_token_s=0.25, streamed="hel", committed=True, deployment="east", key_env="KEY")
     assert settle(state, REQUEST, answer(), seen) == Attempt(
         model="small",
+        model_id="simulated/small",
+        provider="simulated",
+        window_tokens=100_000,
         served="small-2026",
         span_id=state.span_id,
         started_s=1.0,
@@ -199,6 +202,9 @@ def test_all_that_is_noted_of_a_failure() -> None:
     seen = Seen(started_s=0.1, ended_s=0.3, held="queue_full", sent=False)
     assert settle(hedge, REQUEST, failure, seen) == Attempt(
         model="small",
+        model_id="simulated/small",
+        provider="simulated",
+        window_tokens=100_000,
         span_id="f" * 16,
         started_s=0.1,
         latency_s=0.2,
