@@ -15,7 +15,7 @@ from router.core.quick import quick
 from router.core.request import Features
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, kw_only=True, init=False, eq=False)
 class Candidate:
     """A model together with what this request is expected to cost there, and at most can cost.
 
