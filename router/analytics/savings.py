@@ -212,6 +212,14 @@ def log_models(connection: duckdb.DuckDBPyConnection, /) -> list[tuple[str, str 
     return connection.execute(asked).fetchall()
 
 
+def log_calls(connection: duckdb.DuckDBPyConnection, /) -> dict[str, tuple[int, int]]:
+    """Returns how many calls to each model of a log failed, and how many there were."""
+    calls = "SELECT unnest(attempts) AS a FROM decisions"
+    failed = "count(*) FILTER (WHERE a.outcome NOT IN ('answer', 'cancelled'))"
+    asked = f"SELECT a.model, {failed}, count(*) FROM ({calls}) WHERE a.held IS NULL GROUP BY ALL"  # noqa: S608 - constants
+    return {model: (bad, all_) for model, bad, all_ in connection.execute(asked).fetchall()}
+
+
 def group_usd(group: Group, price: Price, above_tokens: int, /, *, cached: bool) -> Decimal | None:
     """Returns what the requests of a group cost at a price: the sum of `cost_usd` of each.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from router.analytics.savings import Option, TierEstimate, total
 from router.analytics.tables import Column, Report, Section, Table
 from router.core.money import EXACT
 
+_NO_CALLS: Final[Mapping[str, tuple[int, int]]] = MappingProxyType({})
 _TIER = Column(name="tier", title="tier")
 _TO = Column(name="to_model", title="to")
 _REQUESTS = Column(name="requests", title="requests", unit="count")
@@ -29,19 +31,28 @@ _KNOWN = (
 )
 
 
-def savings_report(tiers: Sequence[TierEstimate], about: Sequence[tuple[str, str]], *, adequate_share: float) -> Report:
+def savings_report(
+    tiers: Sequence[TierEstimate],
+    about: Sequence[tuple[str, str]],
+    *,
+    adequate_share: float,
+    calls: Mapping[str, tuple[int, int]] = _NO_CALLS,
+) -> Report:
     """Returns the report.
 
     Args:
         tiers: the estimate, by limit, what lies above them last.
         about: facts of the whole.
         adequate_share: as the estimate was given.
+        calls: of each model of the log, how many failed and how many there were.
     """
     tables = [_tiers(tiers)]
     if any(tier.chosen for tier in tiers):
         tables += [_moves(tiers), _evidence(tiers)]
     tables += [_options(tiers, adequate_share), _stays(tiers)]
-    section = Section(name="savings", title="Savings", tables=tuple(tables), findings=tuple(_findings(tiers)))
+    section = Section(
+        name="savings", title="Savings", tables=tuple(tables), findings=(*_findings(tiers), *_failing(tiers, calls))
+    )
     return Report(title="Savings estimate", about=tuple(about), sections=(section,))
 
 
@@ -53,6 +64,14 @@ def tier_name(tiers: Sequence[TierEstimate], tier: TierEstimate) -> str:
     if index == 0:
         return f"up to {tier.up_to_tokens:,}"
     return f"{(tiers[index - 1].up_to_tokens or 0) + 1:,} to {tier.up_to_tokens:,}"
+
+
+def _failing(tiers: Sequence[TierEstimate], calls: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    """Yields the chosen models that mostly failed: what they would cost says nothing of whether they answer."""
+    for target in sorted({tier.chosen.target for tier in tiers if tier.chosen is not None}):
+        failed, made = calls.get(target, (0, 0))
+        if failed and 2 * failed >= made:
+            yield f"{target} failed {failed:,} of its {made:,} calls in this log: see why before you send it more."
 
 
 def _findings(tiers: Sequence[TierEstimate]) -> Iterator[str]:

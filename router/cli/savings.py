@@ -34,7 +34,7 @@ def run(
     path = log_path(log, config)
     with analytics():
         from router.analytics.log import opened
-        from router.analytics.savings import estimate, log_models
+        from router.analytics.savings import estimate, log_calls, log_models
         from router.analytics.savings_report import savings_report
         from router.analytics.savings_toml import recommended_toml
     from router.prices.litellm_map import load_price_map
@@ -45,6 +45,7 @@ def run(
     with Reading("reading") as progress, opened(path, progress=progress) as connection:
         known = _known(log_models(connection), catalog, prices)
         owns = {key: model.price for key, model in known.items() if model.price is not None}
+        calls = log_calls(connection)
         found = estimate(connection, targets, owns, limits=limits, adequate_share=adequate_share)
     others = {key: model for key, model in known.items() if model.name not in catalog}
     toml = recommended_toml(found, catalog, targets, others, policies=policies)
@@ -55,7 +56,7 @@ def run(
         ("prices", prices.source),
         ("least adequate", f"{adequate_share:.0%} of the labelled answers"),
     )
-    report = savings_report(found, about, adequate_share=adequate_share)
+    report = savings_report(found, about, adequate_share=adequate_share, calls=calls)
     if as_json:
         print_json(report_values(report) | {"toml": toml})
         return

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.analytics.log import opened
-from router.analytics.savings import UNCOUNTED, Evidence, TierEstimate, estimate, log_models
+from router.analytics.savings import UNCOUNTED, Evidence, TierEstimate, estimate, log_calls, log_models
 from router.analytics.savings_report import savings_report
 from router.analytics.savings_toml import recommended_toml
 from router.core.answer import Usage
@@ -369,3 +369,20 @@ def test_unknown_costs_are_told(tmp_path: Path) -> None:
     assert (tiers[0].unknown, tiers[0].stays) == (1, {"cost unknown": 1})
     (section,) = savings_report(tiers, (), adequate_share=0.9).sections
     assert section.findings[-1].startswith("1 requests have no known cost")
+
+
+def test_a_target_that_mostly_failed_is_told(tmp_path: Path) -> None:
+    """What it would cost says nothing of whether it answers."""
+    record = asked(1)
+    failed = {"model": "tight", "outcome": "server_error", "usage": None, "cost_usd": "0"}
+    record["attempts"] = [failed, {**failed, "held": "breaker_open"}, *record["attempts"]]
+    with opened(write(tmp_path, [record])) as connection:
+        calls = log_calls(connection)
+        tiers = estimate(connection, TARGETS, OWNS, limits=LIMITS, adequate_share=0.9)
+    assert calls == {"tight": (1, 1), "large": (0, 1)}
+    assert tiers[0].chosen is not None
+    target = tiers[0].chosen.target
+    (section,) = savings_report(tiers, (), adequate_share=0.9, calls={target: (63, 63)}).sections
+    assert f"{target} failed 63 of its 63 calls in this log: see why before you send it more." in section.findings
+    (section,) = savings_report(tiers, (), adequate_share=0.9, calls={target: (1, 63)}).sections
+    assert not any("failed" in finding for finding in section.findings)
