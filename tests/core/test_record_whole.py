@@ -38,6 +38,7 @@ START = given(
         service_tier="flex",
         messages=3,
         matches=frozenset({"y", "x"}),
+        prefix=(("7" * 16, 30), ("8" * 16, 70)),
         stream=True,
     ),
     hints=Hints(tags={"team": "x"}, tenant="acme", baseline="b", policy="mine"),
@@ -66,6 +67,9 @@ OLD_HIT = Hit(
 FAILED = attempt(
     "a",
     "server_error",
+    model_id="simulated/a",
+    provider="simulated",
+    window_tokens=100_000,
     served="a-2026",
     started_s=0.5,
     latency_s=1.5,
@@ -161,6 +165,7 @@ RECORD: dict[str, Any] = {
         "tools": 0,
         "stream": True,
         "matches": ["x", "y"],
+        "prefix": [["7" * 16, 30], ["8" * 16, 70]],
     },
     "expected_output_tokens": 70,
     "prefer_wait_s": 3.0,
@@ -177,6 +182,9 @@ RECORD: dict[str, Any] = {
     "attempts": [
         {
             "model": "a",
+            "model_id": "simulated/a",
+            "provider": "simulated",
+            "window_tokens": 100_000,
             "served": "a-2026",
             "span_id": "d" * 16,
             "started_s": 0.5,
@@ -202,6 +210,9 @@ RECORD: dict[str, Any] = {
         },
         {
             "model": "b",
+            "model_id": None,
+            "provider": None,
+            "window_tokens": None,
             "served": None,
             "span_id": "d" * 16,
             "started_s": 2.0,
