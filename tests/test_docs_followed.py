@@ -47,7 +47,8 @@ def installed(folder: Path) -> None:
 
 def pytest_output(command: str, folder: Path) -> str:
     """Returns what a run of pytest prints, with the folder's name and the time it took as on the page."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LOWFARE_", "PYTEST_"))}
+    others = ("LOWFARE_", "PYTEST_", "CI", "BUILD_NUMBER")  # in CI pytest cuts no line to the terminal's width
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     # The reader has none of these, and they have something to say.
     environment["PYTEST_ADDOPTS"] = "-p no:randomly -p no:asyncio -p no:xdist -p no:cacheprovider"
     environment["PYTHONPATH"] = str(ROOT)
