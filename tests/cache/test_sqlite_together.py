@@ -139,11 +139,15 @@ async def test_harm_is_mended_for_all(tmp_path: Path) -> None:
     await store.put(key_of(5), b"value", label=b"", ttl_s=LONG_S)
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("UPDATE answers SET checksum = checksum + 1")
-    with held(path):
-        joining = [asyncio.create_task(store.join(key_of(number), "holder", lease_s=LONG_S)) for number in range(20)]
-        await queued()
+
+    async def joined() -> list[Joined]:
+        with held(path):
+            joins = [asyncio.create_task(store.join(key_of(number), "holder", lease_s=LONG_S)) for number in range(20)]
+            await queued()
+        return await asyncio.gather(*joins)
+
     with pytest.warns(RouterWarning, match="is corrupt") as caught:
-        joined = await asyncio.gather(*joining)
+        found = await joined()
     await store.aclose()
     assert len(caught) == 1
-    assert joined == [Joined(held=True, value=None)] * 20
+    assert found == [Joined(held=True, value=None)] * 20
