@@ -99,7 +99,15 @@ class BoundsExceeded(RouterError):
 
 
 class BudgetExceeded(RouterError):
-    """A budget that applies to the request has no room for it."""
+    """A budget that applies to the request has no room for it; nothing was sent.
+
+    Attributes:
+        budget: the name of the budget; None where the store of budgets could not be reached.
+    """
+
+    def __init__(self, message: str, *, budget: str | None = None, decision: Decision | None = None) -> None:
+        super().__init__(message, decision=decision)
+        self.budget = budget
 
 
 class StoreError(RouterError):

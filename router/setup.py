@@ -15,6 +15,7 @@ from router.config_sources import Path
 from router.config_tables import ModelSettings
 from router.core import statics
 from router.core.breaker import BreakerSettings
+from router.core.budget import Budget
 from router.core.catalog import Catalog, Model
 from router.core.machine import NO_POLICY
 from router.core.naming import allowed
@@ -28,6 +29,7 @@ from router.logged import Logged, Redactor, Replace
 from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
+from router.setup_budgets import budgets_of
 from router.setup_cache import PlannedCache, planned_cache
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
@@ -61,6 +63,7 @@ class Setup:
         terms: bounds, checks and hedging, by policy.
         breaker, retry_quota, concurrency: of the gate.
         clients: what is installed under `lowfare.clients`.
+        budgets: in the order of the configuration.
     """
 
     catalog: Catalog
@@ -81,6 +84,7 @@ class Setup:
     total_token_limits: tuple[int, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
     reads_stats: frozenset[str] = frozenset()
+    budgets: tuple[Budget, ...] = ()
     clients: Registry = field(default=Registry("lowfare.clients"), repr=False)
 
     def client_classes(self, given: Collection[str], /) -> dict[str, type[Client]]:
@@ -124,6 +128,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     faults += cache_faults
     terms, term_faults = terms_of(settings, policies, checks)
     faults += term_faults
+    budgets, budget_faults = budgets_of(settings, policies, catalog)
+    faults += budget_faults
     if faults:
         raise config_error(faults, settings.origin)
     windows = {m.context_window_tokens for m in catalog.values() if m.context_window_tokens is not None}
@@ -147,6 +153,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         retry_quota=settings.retry_quota.value(),
         concurrency=settings.concurrency.value(),
         clients=clients,
+        budgets=budgets,
     )
 
 

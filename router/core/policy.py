@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from router.core.budgeting import Purse
 from router.core.quick import quick
 from router.core.request import Features
 from router.core.slate import Slate
@@ -21,6 +22,7 @@ class Context:
     Attributes:
         now: when the request arrived, with a time zone.
         draw: in [0, 1), derived from the router's seed and the request's id, so that a weighted split replays.
+        budgets: those that apply to the request, in the order of the configuration, and how they stand.
     """
 
     features: Features
@@ -29,6 +31,7 @@ class Context:
     tags: Mapping[str, str] = field(default_factory=dict)
     tenant: str | None = None
     stats: Stats = field(default_factory=dict)
+    budgets: tuple[Purse, ...] = ()
 
 
 class Policy(Protocol):
