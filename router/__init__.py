@@ -9,7 +9,8 @@ from router.clock import Clock, SystemClock
 from router.core import statics
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.bounds import Bounds
-from router.core.budget import Account, Claim, Entry, Refused, Reserved, Standing
+from router.core.budget import Account, Budget, Claim, Entry, Refused, Reserved, Scope, Standing
+from router.core.budgeting import Purse
 from router.core.caching import CacheHint, Caching, Hit, Lookup
 from router.core.catalog import Capability, Catalog, Model, Price, Rates, Tier, Timeouts
 from router.core.decision import Attempt, Decision
@@ -22,6 +23,7 @@ from router.core.request import Features, Hints, Request, TokenCount
 from router.core.slate import Candidate, Dropped, Slate
 from router.core.stats import ModelStats, Stats
 from router.core.usable import Check, NamedCheck, check
+from router.core.window import Window
 from router.default import acomplete, astream, complete, default_router, feedback, stream
 from router.errors import (
     BoundsExceeded,
@@ -51,6 +53,7 @@ __all__ = [
     "Attempt",
     "Bounds",
     "BoundsExceeded",
+    "Budget",
     "BudgetExceeded",
     "CacheHint",
     "CacheStats",
@@ -92,6 +95,7 @@ __all__ = [
     "Price",
     "ProviderError",
     "Purged",
+    "Purse",
     "Rates",
     "Refused",
     "Reply",
@@ -102,6 +106,7 @@ __all__ = [
     "RouterError",
     "RouterWarning",
     "Row",
+    "Scope",
     "Selector",
     "Settings",
     "Sink",
@@ -120,6 +125,7 @@ __all__ = [
     "Usage",
     "Usd",
     "Watched",
+    "Window",
     "acomplete",
     "astream",
     "check",

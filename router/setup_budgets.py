@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from router.clock import Clock
 from router.config import Settings
 from router.config_errors import Fault
+from router.core import statics
 from router.core.budget import Budget
 from router.core.catalog import Model
 from router.core.machine import NO_POLICY
@@ -36,7 +37,17 @@ def budgets_of(
     # A model that is merely broken is no reason to say that nobody has its name.
     providers = frozenset(models.values()) if len(catalog) == len(settings.models) else None
     faults = [fault for budget in budgets for fault in _faults(budget, policies, settings.models, providers)]
+    faults += _unknown(policies, settings.budgets)
     return budgets, faults
+
+
+def _unknown(policies: Mapping[str, Policy], budgets: Collection[str]) -> Iterator[Fault]:
+    """Yields the budgets that policies look at and that nobody configured."""
+    named = frozenset(map(id, policies.values()))
+    for name, policy in policies.items():
+        for path, part in statics.parts(policy, path=("policies", name), elsewhere=named - {id(policy)}):
+            for budget in sorted(statics.reads_budgets(part) - frozenset(budgets)):
+                yield Fault((*path, "budget"), f"no budget is named {budget!r}; {allowed(budget, budgets)}")
 
 
 def made_treasury(setup: Setup, clock: Clock, *, ledger: Ledger | None = None) -> Treasury | None:

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import threading
-from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
-
-import pytest
 
 from router import (
     Answer,
     BudgetExceeded,
     Call,
-    Chunk,
-    Decision,
     Failure,
-    NotCached,
-    PolicyError,
     ProviderError,
-    Reply,
     Router,
-    RouterError,
     Settings,
-    StoreError,
 )
-from router.core.budget import Account, Claim, Entry, Refused, Reserved, Standing, nano_of, usd_of
-from router.state.ledger_memory import MemoryLedger
+from router.core.budget import Account, Standing, nano_of
 from router.testing.clock import VirtualClock
-from router.testing.decisions import Decisions
-from router.testing.scripted import ScriptedClient, answer, failure
+from router.testing.scripted import ScriptedClient, failure
 
 PRICES = {"small": "1", "medium": "2", "large": "8"}
 MODELS = {

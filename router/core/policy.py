@@ -55,6 +55,7 @@ class Policy(Protocol):
       stand in `context.features.matches`;
     - `reads_stats() -> bool`: whether it reads `context.stats` itself; without it, yes. Statistics that no policy
       reads are neither computed for a request nor kept in its record;
+    - `reads_budgets() -> Iterable[str]`: names of the budgets that it looks at, which must be configured;
     - `may_leave(catalog) -> Iterable[str]`: names of the models that can be live after it, for some request; without
       it, all;
     - `never_empties() -> bool`: whether it is sure to leave a live candidate of a slate that has one; without it, no.
