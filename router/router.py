@@ -45,6 +45,7 @@ from router.errors import PolicyError, RouterError, warn
 from router.intake import Intake, known
 from router.loop import LoopThread
 from router.pump import pumped
+from router.recorded import Told
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.sink import Sink
 from router.state.gate import Gate
@@ -120,6 +121,7 @@ class Router(Upkeep):
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._treasury)
         self._thread = LoopThread()
+        self._told = Told()
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: Any) -> Self:

@@ -162,7 +162,9 @@ def claim_of(given: Given, candidate: Candidate, span_id: str, /) -> Claim | Non
     )
 
 
-def value_of(budget: Budget, hints: Hints, policy: str, model: Model | None = None, /) -> str | None:
+def value_of(
+    budget: Budget, hints: Hints, policy: str | None, /, *, model: str | None = None, provider: str | None = None
+) -> str | None:
     """Returns for which value of a budget's scope a request counts; None where it does not count at all.
 
     A request without a tenant, or without the tag, counts for the value "": nobody leaves a budget by leaving it out.
@@ -171,7 +173,7 @@ def value_of(budget: Budget, hints: Hints, policy: str, model: Model | None = No
         budget: whose.
         hints: of the request.
         policy: that it used.
-        model: that it asks; a budget per model or provider does not count without one.
+        model, provider: that it asks; a budget per model or provider does not count without one.
     """
     scope = budget.scope
     match scope.kind:
@@ -182,11 +184,11 @@ def value_of(budget: Budget, hints: Hints, policy: str, model: Model | None = No
         case "tag":
             value = hints.tags.get(scope.tag or "", "")
         case "policy":
-            value = policy
+            value = policy or ""
         case "model":
-            value = None if model is None else model.name
+            value = model
         case "provider":
-            value = None if model is None else model.provider
+            value = provider
     return value if scope.value is None or scope.value == value else None
 
 

@@ -162,15 +162,17 @@ class Treasury:
         """Returns the purses of a request, full: nothing is known yet of what is spent."""
         purses: list[Purse] = []
         for budget in self._budgets.values():
-            asked: Iterable[Model | None] = models if budget.scope.kind in {"model", "provider"} else (None,)
-            values = dict.fromkeys(value_of(budget, hints, policy, model) for model in asked)
+            if budget.scope.kind in {"model", "provider"}:
+                values = [value_of(budget, hints, policy, model=m.name, provider=m.provider) for m in models]
+            else:
+                values = [value_of(budget, hints, policy)]
             purses += [
                 Purse(
                     budget=budget,
                     account=account_of(budget, value, at),
                     standing=Standing(limit_nano=budget.limit_nano),
                 )
-                for value in values
+                for value in dict.fromkeys(values)
                 if value is not None
             ]
         return tuple(purses)
