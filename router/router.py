@@ -51,11 +51,11 @@ from router.sinks.sink import Sink
 from router.state.gate import Gate
 from router.state.ledger import Ledger
 from router.state.statistics import Statistics
-from router.state.treasury import Treasury
 from router.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from router.config import Settings
+    from router.state.treasury import Treasury
 
 
 @dataclass(slots=True, kw_only=True)

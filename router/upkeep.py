@@ -15,10 +15,10 @@ from router.loop import LoopThread
 from router.recorded import Told, outside
 from router.sinks.labels import give
 from router.sinks.sink import Sink
-from router.state.treasury import Treasury
 
 if TYPE_CHECKING:
     from router.setup import Setup
+    from router.state.treasury import Treasury
 
 
 class Upkeep:

@@ -8,7 +8,7 @@ not worth asking. Whether the money is there is said by the reservation alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -259,10 +259,3 @@ def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
         return value
     coroutine.close()
     raise AssertionError("the memory ledger waits for nothing")
-
-
-def known_models(catalog: Mapping[str, Model], only: str | None, /) -> Collection[Model]:
-    """Returns the models that a request may ask: all, or the one that it names."""
-    if only is None:
-        return catalog.values()
-    return (catalog[only],) if only in catalog else ()
