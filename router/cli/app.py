@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from router.cli import app_evidence
+from router.cli.app_budget import budget_app
 from router.cli.ending import ending
 from router.cli.options import (
     Config,
@@ -335,6 +336,7 @@ def simulate(
 
 
 app_evidence.add_to(app)
+app.add_typer(budget_app)
 
 
 def _asked(

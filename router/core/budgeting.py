@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from router.core.budget import Account, Budget, Claim, Entry, Standing, nano_of, usd_of
+from router.core.budget import MOST_NANO, Account, Budget, Claim, Entry, Standing, nano_of, usd_of
 from router.core.catalog import Model
 from router.core.money import usd
 from router.core.quick import quick
@@ -156,7 +156,7 @@ def claim_of(given: Given, candidate: Candidate, span_id: str, /) -> Claim | Non
         id=span_id,
         entries=entries,
         # Where nobody knows the worst case, only budgets that hold nothing back are left: they count the true cost.
-        amount_nano=0 if candidate.worst_usd is None else nano_of(candidate.worst_usd),
+        amount_nano=0 if candidate.worst_usd is None else min(MOST_NANO, nano_of(candidate.worst_usd)),
         now_s=arrived_s,
         lapses_s=arrived_s + given.bounds.deadline_s + LAPSE_S,
     )
