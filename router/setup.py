@@ -130,11 +130,9 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     cache, cache_faults = planned_cache(settings)
     faults += cache_faults
     terms, term_faults = terms_of(settings, policies, checks)
-    faults += term_faults
     budgets, budget_faults = budgets_of(settings, policies, catalog)
-    faults += budget_faults
     state, state_faults = planned_state(settings)
-    faults += state_faults
+    faults += [*term_faults, *budget_faults, *state_faults]
     if faults:
         raise config_error(faults, settings.origin)
     windows = {m.context_window_tokens for m in catalog.values() if m.context_window_tokens is not None}
