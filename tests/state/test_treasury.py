@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from router.core.budget import MOST_NANO, Budget, Claim, Refused, Scope, Standing, account_of
+from router.core.budget import MOST_NANO, Budget, Claim, Entry, Refused, Reserved, Scope, Standing, account_of
 from router.core.budgeting import PLAY, entries_of
 from router.core.request import Hints
 from router.core.window import Window
-from router.errors import RouterWarning
+from router.errors import RouterWarning, StoreError
 from router.state import treasury as module
 from router.state.ledger_memory import MemoryLedger
 from router.state.treasury import Treasury
@@ -92,3 +94,66 @@ def test_readings_of_many_accounts_are_forgotten() -> None:
     (purse,) = treasury.purses(Hints(tenant="0"), "default", MODELS, clock.at)
     assert purse.standing == Standing(limit_nano=100)
     assert purse.account == account_of(tenants, "0", clock.at)
+
+
+class Stuck(MemoryLedger):
+    """A ledger of others' that reserves without ever saying so, and then is gone."""
+
+    async def reserve(self, claim: Claim, /) -> Reserved | Refused:
+        """Reserves, and waits for ever."""
+        await super().reserve(claim)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
+        """Cannot be asked."""
+        raise StoreError("gone")
+
+
+def shared(ledger: MemoryLedger) -> tuple[Treasury, Clock]:
+    """Returns a treasury to which a ledger is not its own."""
+    clock = Clock()
+    return Treasury((HOUR,), Foreign(ledger), now_s=clock.now_s, monotonic=clock.now_s), clock
+
+
+class Foreign:
+    """A ledger that is not seen to be memory."""
+
+    def __init__(self, inner: MemoryLedger) -> None:
+        self.reserve = inner.reserve
+        self.settle = inner.settle
+        self.spend = inner.spend
+        self.standings = inner.standings
+        self.accounts = inner.accounts
+        self.rebuild = inner.rebuild
+        self.aclose = inner.aclose
+
+
+async def test_a_reservation_that_takes_too_long_is_given_back() -> None:
+    """It is refused when the time is over; what the ledger may have reserved is settled at nothing."""
+    ledger = Stuck()
+    treasury, clock = shared(ledger)
+    told = await treasury.reserve(claim_on(treasury, clock, 10), wait_s=0.0)
+    assert isinstance(told, Refused)
+    assert told.why == "the store of budgets is too slow"
+    task = asyncio.create_task(treasury.reserve(claim_on(treasury, clock, 20, "d")))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await treasury.aclose()
+    [(_, standing)] = [each async for each in ledger.accounts(now_s=clock.now_s())]
+    assert (standing.reserved_nano, standing.spent_nano) == (0, 0)
+
+
+async def test_a_store_that_is_gone_is_a_warning() -> None:
+    """The cost is told of, and the request goes on; what was read before holds on."""
+    ledger = Stuck()
+    treasury, clock = shared(ledger)
+    treasury.observe(print)
+    await treasury.refresh(treasury.stale(Hints(), "default", MODELS, clock.at))
+    with pytest.warns(RouterWarning, match="did not reach the store of budgets: gone"):
+        await treasury.settled(treasury.settle([(claim_on(treasury, clock, 10), None)]))
+    await treasury.settled([])
+    (purse,) = treasury.purses(Hints(), "default", MODELS, clock.at)
+    assert purse.standing.spent_nano == 0
