@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -72,6 +72,7 @@ class Treasury:
         self._now_s = now_s
         self._monotonic = monotonic
         self._readings: dict[Account, _Reading] = {}
+        self._accounts: dict[tuple[str, str], Account] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._observers: list[Observer] = []
 
@@ -181,7 +182,7 @@ class Treasury:
             purses += [
                 Purse(
                     budget=budget,
-                    account=account_of(budget, value, at),
+                    account=self._account(budget, value, at),
                     standing=Standing(limit_nano=budget.limit_nano),
                 )
                 for value in dict.fromkeys(values)
@@ -192,12 +193,23 @@ class Treasury:
     def _read(self, purse: Purse) -> Purse:
         """Returns a purse as it was read last."""
         known = self._readings.get(purse.account)
-        standing = purse.standing if known is None else replace(known.standing, limit_nano=purse.budget.limit_nano)
+        standing = purse.standing if known is None else known.standing
         ahead = ahead_of(purse.account, standing, self._now_s())
         held = held_ahead(None if known is None else known.ahead_held, ahead)
         if known is not None:
             known.ahead_held = held
-        return replace(purse, standing=standing, ahead=ahead, ahead_held=held)
+        return Purse(budget=purse.budget, account=purse.account, standing=standing, ahead=ahead, ahead_held=held)
+
+    def _account(self, budget: Budget, value: str, at: datetime) -> Account:
+        """Returns the account of a moment; the last one as long as it is of the same window."""
+        account, at_s = self._accounts.get((budget.name, value)), at.timestamp()
+        if account is None or (
+            account.start_s is not None and account.end_s is not None and not account.start_s <= at_s < account.end_s
+        ):
+            if len(self._accounts) >= _ACCOUNTS_MOST:
+                self._accounts.clear()
+            account = self._accounts[budget.name, value] = account_of(budget, value, at)
+        return account
 
     def _took(self, purses: tuple[Purse, ...], standings: tuple[Standing, ...]) -> None:
         for purse, standing in zip(purses, standings, strict=True):
@@ -222,7 +234,8 @@ class Treasury:
             except ValueError as error:
                 warn(f"what attempt {claim.id} cost is lost to budgets: {error}")
                 continue
-            self._tell(claim, _at_once(self._ledger.standings(claim.entries, now_s=self._now_s())))
+            if self._observers:
+                self._tell(claim, _at_once(self._ledger.standings(claim.entries, now_s=self._now_s())))
         return []
 
     async def _reserved(self, claim: Claim) -> Reserved | Refused:
