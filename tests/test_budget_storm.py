@@ -22,7 +22,7 @@ from router.testing.report import Report
 from router.testing.scenario import Scenario
 from router.testing.simulation import Routed, Stage, simulate
 
-SEEDS = range(40)
+SEEDS = range(20)
 
 
 class Distant:
