@@ -176,7 +176,8 @@ def _changes(
         for entry in claim.entries:
             logged[entry.account] += claim.amount_nano
     none = Standing(limit_nano=0)
-    for account in sorted({*logged, *before, *(after or {})}, key=_order):
+    every: set[Account] = {*logged, *before, *(after or {})}
+    for account in sorted(every, key=_order):
         yield {
             "budget": account.budget,
             "value": account.value,

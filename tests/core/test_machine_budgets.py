@@ -111,18 +111,15 @@ def test_a_block_ends_where_another_was_quicker() -> None:
 
 def test_others_are_tried_where_the_budget_lets_them() -> None:
     """With cheapest the next candidate's turn comes at once; with all refused the request ends at the budget."""
-    state = reserving(plan(asked(purse(10**10, "cheapest"))))
+    state: State = plan(asked(purse(10**10, "cheapest")))
     turns = []
     while isinstance(state, NeedReserve):
         turns.append(state.call.candidate.name)
-        following = state.next(refused(state), 0.25)
-        assert isinstance(following, NeedReserve | Exhausted)
-        if isinstance(following, Exhausted):
-            break
-        state = following
+        state = state.next(refused(state), 0.25)
     assert turns == ["a", "b", "c"]
-    assert (following.ending, following.budget) == ("budget", "day")
-    assert replays(following.decision)
+    assert isinstance(state, Exhausted)
+    assert (state.ending, state.budget) == ("budget", "day")
+    assert replays(state.decision)
 
 
 def test_a_refusal_after_a_failure_is_the_providers_fault() -> None:
