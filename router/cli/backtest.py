@@ -14,11 +14,11 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from router.cli.asking import settings_of
 from router.cli.ending import FAILED
-from router.cli.logs import Reading, analytics, log_path
+from router.cli.logs import REASONS, Reading, analytics, log_path, nothing_in
 from router.cli.tables import plain, report_lines, report_values
 from router.cli.terminal import err, out, print_json
 from router.cli.writing import STDOUT, writing
-from router.errors import RequestError
+from router.errors import ConfigError, RequestError
 from router.setup import setup_of
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ def run(asked: Asked, *, as_json: bool) -> None:
             told=told,
             reading=reading,
         )
+    aside = done.result.aside
+    if done.result.records == sum(aside.values()) and aside.keys() <= REASONS.keys():
+        raise ConfigError(nothing_in(log, aside))
     figures = figures_of(done)
     about = (("log", str(log)), *(("configuration", one.origin.file) for one in settings))
     about += (("policy", asked.policy or "of each request's own name"),)

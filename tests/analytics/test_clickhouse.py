@@ -27,7 +27,8 @@ WITHIN_S = 10.0
 
 def tables_asked() -> dict[str, Query]:
     """Returns every query, by the name of the table in the report."""
-    parameters = {"storms": {"within_s": WITHIN_S}, "largest_storms": {"within_s": WITHIN_S}, "waste": {"by": "kind"}}
+    within = {"within_s": WITHIN_S}
+    parameters: dict[str, dict[str, Any]] = {"storms": within, "largest_storms": within, "waste": {"by": "kind"}}
     alone = {name: (query(name), parameters.get(name, {})) for name in TABLES if name != "groups"}
     groups = {f"by_{name}": (query("groups"), {"by": name}) for name in BY}
     return {**alone, **groups, "waste_by_model": (query("waste"), {"by": "model"})}

@@ -16,7 +16,6 @@ from router.analytics.compact import ABANDONED_S, QUIET_S, Terms, compact
 from router.analytics.log import opened
 from router.analytics.log_reader import LogReader
 from router.analytics.places import store_of
-from router.analytics.store import read_state
 from router.errors import ConfigError
 from tests.analytics.log_lines import aged, aside, ids, line, lines_aside
 
