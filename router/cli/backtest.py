@@ -79,9 +79,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
             told=told,
             reading=reading,
         )
-    aside = done.result.aside
-    if done.result.records == sum(aside.values()) and aside.keys() <= REASONS.keys():
-        raise ConfigError(nothing_in(log, aside))
+    _check_any(log, done.result.records, done.result.aside)
     figures = figures_of(done)
     about = (("log", str(log)), *(("configuration", one.origin.file) for one in settings))
     about += (("policy", asked.policy or "of each request's own name"),)
@@ -92,13 +90,8 @@ def run(asked: Asked, *, as_json: bool) -> None:
             file.write(html_of(report))
     failed = fails is not None and fails.holds(figures)
     if as_json:
-        print_json(
-            {
-                "figures": {name: plain(value) for name, value in figures.items()},
-                "failed": failed if fails is not None else None,
-                "report": report_values(report),
-            }
-        )
+        told = {name: plain(value) for name, value in figures.items()}
+        print_json({"figures": told, "failed": None if fails is None else failed, "report": report_values(report)})
     elif asked.html != STDOUT:
         console = out()
         for part in report_lines(report, console.width):
@@ -106,6 +99,12 @@ def run(asked: Asked, *, as_json: bool) -> None:
     if fails is not None and failed:
         _tell_failed(fails, figures)
         raise typer.Exit(FAILED)
+
+
+def _check_any(log: Path, records: int, aside: Mapping[str, int]) -> None:
+    """Refuses a log of which every line is no decision; decisions that cannot be replayed are a result."""
+    if records == sum(aside.values()) and aside.keys() <= REASONS.keys():
+        raise ConfigError(nothing_in(log, aside))
 
 
 def _tell_failed(fails: Condition, figures: Mapping[str, Decimal | None]) -> None:

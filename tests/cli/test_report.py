@@ -159,6 +159,14 @@ def test_requests_without_a_time(tmp_path: Path) -> None:
     assert [row["requests"] for row in report["tables"]["by_day"]] == [1]
 
 
+def test_the_log_of_the_demo(tmp_path: Path) -> None:
+    """Who has no log yet reports on that of the demo, as docs/report.md says."""
+    assert lowfare("demo", "--log", tmp_path / "demo.jsonl").exit_code == 0
+    result = lowfare("report", tmp_path / "demo.jsonl")
+    assert result.exit_code == 0
+    assert "were spent on 7 requests; 100 % of all were answered." in words(result.stdout)
+
+
 def test_no_formulas(tmp_path: Path) -> None:
     """What a spreadsheet would take for a formula is a text in CSV and FOCUS; figures stay as they are."""
     log = write_log(tmp_path / "log.jsonl", [record(tenant="=HYPERLINK(1)", cost_usd="0.5", baseline_usd="0.25")])
