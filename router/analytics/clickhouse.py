@@ -31,6 +31,7 @@ TABLES: Final = (
     "cache_curve",
     "storms",
     "largest_storms",
+    "context",
     "prefixes",
 )
 """What `query` knows, each a table of the report; `groups` is `by_model`, `by_day`, and so on."""

@@ -90,8 +90,8 @@ def run(asked: Asked, *, as_json: bool) -> None:
             file.write(html_of(report))
     failed = fails is not None and fails.holds(figures)
     if as_json:
-        told = {name: plain(value) for name, value in figures.items()}
-        print_json({"figures": told, "failed": None if fails is None else failed, "report": report_values(report)})
+        values = {name: plain(value) for name, value in figures.items()}
+        print_json({"figures": values, "failed": None if fails is None else failed, "report": report_values(report)})
     elif asked.html != STDOUT:
         console = out()
         for part in report_lines(report, console.width):
