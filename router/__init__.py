@@ -7,6 +7,7 @@ from router.cache.store import Joined, Row, Store, Watched
 from router.clients.client import Call, Client
 from router.clock import Clock, SystemClock
 from router.core import statics
+from router.core.alert import Alert, Event
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.bounds import Bounds
 from router.core.caching import CacheHint, Caching, Hit, Lookup
@@ -33,6 +34,7 @@ from router.errors import (
     RequestError,
     RouterError,
     RouterWarning,
+    WebhookError,
 )
 from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from router.config import Settings
 
 __all__ = [
+    "Alert",
     "Answer",
     "AsyncStream",
     "Attempt",
@@ -65,6 +68,7 @@ __all__ = [
     "Context",
     "Decision",
     "Dropped",
+    "Event",
     "Failure",
     "FailureClass",
     "Features",
@@ -109,6 +113,7 @@ __all__ = [
     "Usage",
     "Usd",
     "Watched",
+    "WebhookError",
     "acomplete",
     "astream",
     "check",

@@ -1,0 +1,142 @@
+"""`Alerts`: the way out for whoever raises one, and the thread on which they are delivered.
+
+raised ──> put into the outbox ──> claimed ──> sent ──> arrived: taken out
+  (any thread)      (a thread and an event loop of their own)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+from router.alerts.courier import Courier
+from router.alerts.outbox import Outbox
+from router.alerts.sink import AlertSink
+from router.clock import Clock, SystemClock
+from router.core.alert import Alert, Message, message_of
+from router.core.naming import allowed
+from router.errors import ConfigError, warn
+from router.loop import LoopThread
+from router.state.process import PerProcess
+
+CLOSING_S: Final = 5.0
+"""How long `close` waits for what was just raised to be kept, and for what is due to be sent once."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """What runs in one process.
+
+    Attributes:
+        courier: set when deliveries have begun.
+        raised: alerts that are on their way into the outbox.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    courier: Courier | None = None
+    following: Future[None] | None = None
+    raised: set[Future[bool]] = field(default_factory=set)
+
+
+class Alerts:
+    """Takes alerts, and delivers them in a thread of its own, so that nobody waits for a destination.
+
+    Safe to use from several threads; a forked child has a thread of its own from its first alert on.
+
+    Args:
+        outbox: what keeps alerts until they have arrived.
+        sinks: by the name of the destination.
+        clock: what time it is, and how to wait.
+        deliver: whether this process delivers; otherwise alerts are only kept, for others to deliver.
+    """
+
+    def __init__(
+        self, outbox: Outbox, sinks: Mapping[str, AlertSink], *, clock: Clock | None = None, deliver: bool = True
+    ) -> None:
+        self.outbox = outbox
+        self._sinks = dict(sinks)
+        self._clock = SystemClock() if clock is None else clock
+        self._deliver = deliver
+        self._thread = LoopThread()
+        self._running = PerProcess(_Running(), lambda _: _Running())
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """The names that alerts may be sent to, sorted."""
+        return tuple(sorted(self._sinks))
+
+    def fire(self, alert: Alert, /, *, to: Collection[str]) -> Future[bool]:
+        """Raises an alert; returns at once.
+
+        What is returned is done when the outbox has the alert, from where it is delivered even if this process dies at
+        once: True where it is new, False where one of its name was raised before, by whomever. It holds an exception
+        where the outbox could not take it; then the alert is not raised, and may be raised again.
+
+        Args:
+            alert: what happened.
+            to: names of destinations.
+
+        Raises:
+            ConfigError: there is no such destination, or none is named.
+            ValueError: the alert's data is not JSON.
+        """
+        for name in to:
+            if name not in self._sinks:
+                raise ConfigError(f"alert {alert.name!r}: no destination {name!r}; {allowed(name, self.destinations)}")
+        if not to:
+            raise ConfigError(f"alert {alert.name!r}: goes to no destination; {allowed('', self.destinations)}")
+        message = message_of(alert, message_id=f"msg_{uuid4().hex}")
+        self.start()
+        running = self._running.get()
+        future = self._thread.submit(self._put(message, tuple(to)))
+        running.raised.add(future)
+        future.add_done_callback(running.raised.discard)
+        return future
+
+    def start(self) -> None:
+        """Begins to deliver what there is, unless this process does already."""
+        running = self._running.get()
+        with running.lock:
+            if self._deliver and self._sinks and running.following is None:
+                running.following = self._thread.submit(self._follow(running))
+
+    def close(self) -> None:
+        """Waits until what was raised is kept and what is due was tried once, but not for long; then ends the thread.
+
+        What has not arrived stays in the outbox, for other processes and later ones. A later alert begins anew.
+        """
+        running = self._running.get()
+        with running.lock:
+            following, running.following = running.following, None
+        if running.raised:
+            wait(tuple(running.raised), timeout=CLOSING_S)
+        if following is not None:
+            self._thread.submit(self._stop(running))
+            wait([following], timeout=CLOSING_S)
+        self._thread.stop(self._farewell)
+
+    async def _put(self, message: Message, to: Collection[str]) -> bool:
+        try:
+            new = await self.outbox.put(message, to, now_s=self._clock.now().timestamp())
+        except Exception as error:
+            warn(f"an alert was not raised: the outbox does not take it ({type(error).__name__})")
+            raise
+        if new and (courier := self._running.get().courier) is not None:
+            courier.wake()
+        return new
+
+    async def _follow(self, running: _Running) -> None:
+        running.courier = Courier(self.outbox, self._sinks, clock=self._clock)
+        await running.courier.follow()
+
+    async def _stop(self, running: _Running) -> None:
+        courier, running.courier = running.courier, None
+        if courier is not None:
+            courier.stop()
+
+    async def _farewell(self) -> None:
+        await self.outbox.aclose()
