@@ -1,0 +1,49 @@
+"""The conformance suite of outboxes: what keeps its promises passes, and each broken promise is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from router.alerts.outbox_memory import MemoryOutbox
+from router.alerts.outbox_redis import RedisOutbox
+from router.alerts.outbox_sqlite import SqliteOutbox
+from router.testing.outboxes import OUTBOX_CHECKS, OutboxCheck, check_outbox
+from tests.redis_server import RedisServer
+
+CHECKS = {check.__name__: check for check in OUTBOX_CHECKS}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["alone", "cluster"])
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[RedisServer, bool]]:
+    """Gives a server, and whether it is a cluster."""
+    with RedisServer(cluster=request.param) as server:
+        yield server, request.param
+
+
+@pytest.mark.parametrize("check", OUTBOX_CHECKS, ids=CHECKS)
+async def test_memory_is_an_outbox(check: OutboxCheck) -> None:
+    """The memory of one process keeps every promise while the process lives."""
+    outbox = MemoryOutbox()
+    await check(lambda: outbox)
+
+
+@pytest.mark.parametrize("check", OUTBOX_CHECKS, ids=CHECKS)
+async def test_sqlite_is_an_outbox(check: OutboxCheck, tmp_path: Path) -> None:
+    """SQLite in a file keeps every promise."""
+    await check(lambda: SqliteOutbox(tmp_path / "outbox.db"))
+
+
+@pytest.mark.parametrize("check", OUTBOX_CHECKS, ids=CHECKS)
+async def test_redis_is_an_outbox(check: OutboxCheck, server: tuple[RedisServer, bool]) -> None:
+    """Redis keeps every promise, alone and as a cluster."""
+    redis, cluster = server
+    await check(lambda: RedisOutbox(redis.url, cluster=cluster))
+
+
+async def test_all_checks_may_share_their_data(tmp_path: Path) -> None:
+    """The whole suite can be run twice on the same data."""
+    for _ in range(2):
+        await check_outbox(lambda: SqliteOutbox(tmp_path / "outbox.db"))
