@@ -170,4 +170,4 @@ def _raw(text: str) -> bytes:
 
 
 def _bytes(body: bytes | str) -> bytes:
-    return _raw(body) if isinstance(body, str) else bytes(body)
+    return _raw(body) if isinstance(body, str) else body
