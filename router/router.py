@@ -73,6 +73,8 @@ class Router:
         checks: that an answer must pass besides those that ship; see `check`.
         store: what keeps answers on the terms of `[cache]`; None takes the backend that the table names.
         clock: what time it is, and how to wait.
+        deliver: whether alerts are delivered by this router; None as the table `[outbox]` says. Otherwise they are kept
+            for others to deliver.
     """
 
     def __init__(
@@ -84,9 +86,11 @@ class Router:
         checks: Iterable[NamedCheck] = (),
         store: Store | None = None,
         clock: Clock | None = None,
+        deliver: bool | None = None,
     ) -> None:
         from router.setup import setup_of, sinks_of
         from router.setup_cache import made_cache
+        from router.setup_destinations import made_alerts
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
@@ -104,6 +108,10 @@ class Router:
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics)
         self._thread = LoopThread()
+        self.alerts = None if setup.alerts is None else made_alerts(setup.alerts, deliver=deliver)
+        """Takes alerts and delivers them; None where no destination is configured."""
+        if self.alerts is not None:
+            self.alerts.start()
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -228,6 +236,8 @@ class Router:
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
+        if self.alerts is not None:
+            await asyncio.to_thread(self.alerts.close)
         self._close_sinks()
 
     def close(self) -> None:
@@ -235,6 +245,8 @@ class Router:
         if self._setup.cache is not None:  # a store has something open also where no call was made
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
+        if self.alerts is not None:
+            self.alerts.close()
         self._close_sinks()
 
     async def _close_connections(self) -> None:

@@ -29,6 +29,7 @@ from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
 from router.setup_cache import PlannedCache, planned_cache
+from router.setup_destinations import PlannedAlerts, planned_alerts
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
 from router.sinks.sink import Sink
@@ -53,6 +54,7 @@ class Setup:
         trace_headers: whether trace ids go out with each attempt.
         sinks: where decisions go; made by `sinks_of`.
         cache: what keeps answers; made by `router.setup_cache.made_cache`. None keeps none.
+        alerts: what brings alerts out; made by `router.setup_destinations.made_alerts`. None where nobody is told.
         content: what of a request and its answer is logged; None logs neither.
         token_limits: input-token counts at which a policy's choice or a model's fitness changes, ascending.
         total_token_limits: the same, of input and largest output together.
@@ -76,6 +78,7 @@ class Setup:
     trace_headers: bool = True
     sinks: tuple[PlannedSink, ...] = ()
     cache: PlannedCache | None = None
+    alerts: PlannedAlerts | None = None
     content: Logged | None = None
     token_limits: tuple[int, ...] = ()
     total_token_limits: tuple[int, ...] = ()
@@ -122,6 +125,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     faults += sink_faults
     cache, cache_faults = planned_cache(settings)
     faults += cache_faults
+    alerts, alert_faults = planned_alerts(settings)
+    faults += alert_faults
     terms, term_faults = terms_of(settings, policies, checks)
     faults += term_faults
     if faults:
@@ -137,6 +142,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         trace_headers=settings.trace.headers,
         sinks=sinks,
         cache=cache,
+        alerts=alerts,
         content=content,
         token_limits=tuple(sorted(windows.union(*map(statics.token_limits, every)))),
         total_token_limits=tuple(sorted(frozenset[int]().union(*map(statics.total_token_limits, every)))),

@@ -7,7 +7,7 @@ raised ──> put into the outbox ──> claimed ──> sent ──> arrived:
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,25 +49,28 @@ class Alerts:
 
     Args:
         outbox: what keeps alerts until they have arrived.
-        sinks: by the name of the destination.
+        destinations: the names that alerts may be sent to.
+        make: returns the sink of each; called when deliveries begin.
         clock: what time it is, and how to wait.
         deliver: whether this process delivers; otherwise alerts are only kept, for others to deliver.
     """
 
     def __init__(
-        self, outbox: Outbox, sinks: Mapping[str, AlertSink], *, clock: Clock | None = None, deliver: bool = True
+        self,
+        outbox: Outbox,
+        destinations: Collection[str],
+        make: Callable[[], Mapping[str, AlertSink]],
+        *,
+        clock: Clock | None = None,
+        deliver: bool = True,
     ) -> None:
         self.outbox = outbox
-        self._sinks = dict(sinks)
+        self.destinations = tuple(sorted(destinations))
+        self._make = make
         self._clock = SystemClock() if clock is None else clock
         self._deliver = deliver
         self._thread = LoopThread()
         self._running = PerProcess(_Running(), lambda _: _Running())
-
-    @property
-    def destinations(self) -> tuple[str, ...]:
-        """The names that alerts may be sent to, sorted."""
-        return tuple(sorted(self._sinks))
 
     def fire(self, alert: Alert, /, *, to: Collection[str]) -> Future[bool]:
         """Raises an alert; returns at once.
@@ -85,7 +88,7 @@ class Alerts:
             ValueError: the alert's data is not JSON.
         """
         for name in to:
-            if name not in self._sinks:
+            if name not in self.destinations:
                 raise ConfigError(f"alert {alert.name!r}: no destination {name!r}; {allowed(name, self.destinations)}")
         if not to:
             raise ConfigError(f"alert {alert.name!r}: goes to no destination; {allowed('', self.destinations)}")
@@ -98,11 +101,15 @@ class Alerts:
         return future
 
     def start(self) -> None:
-        """Begins to deliver what there is, unless this process does already."""
+        """Begins to deliver what there is, unless this process does already, or is not to.
+
+        Raises:
+            ConfigError: a destination cannot be made.
+        """
         running = self._running.get()
         with running.lock:
-            if self._deliver and self._sinks and running.following is None:
-                running.following = self._thread.submit(self._follow(running))
+            if self._deliver and running.following is None:
+                running.following = self._thread.submit(self._follow(running, self._make()))
 
     def close(self) -> None:
         """Waits until what was raised is kept and what is due was tried once, but not for long; then ends the thread.
@@ -129,8 +136,8 @@ class Alerts:
             courier.wake()
         return new
 
-    async def _follow(self, running: _Running) -> None:
-        running.courier = Courier(self.outbox, self._sinks, clock=self._clock)
+    async def _follow(self, running: _Running, sinks: Mapping[str, AlertSink]) -> None:
+        running.courier = Courier(self.outbox, sinks, clock=self._clock)
         await running.courier.follow()
 
     async def _stop(self, running: _Running) -> None:

@@ -1,4 +1,4 @@
-"""Sends alerts as messages to Slack, or to whatever takes the form of its incoming webhooks (Mattermost, Discord's /slack).
+"""Sends alerts as messages to Slack, or to whatever takes the form of its incoming webhooks, as Mattermost does.
 
 Source of the form: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 """

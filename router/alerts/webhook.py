@@ -16,7 +16,8 @@ class WebhookSink:
 
     Args:
         url: of https, with no user and no port.
-        secrets: which the receiver knows; several while one replaces another.
+        secret: which the receiver knows.
+        secrets: the same, where there are several while one replaces another.
         allow_hosts: hosts that may be reached without TLS, on any port and in the own network.
         timeout_s: how long one attempt may take, up to 30 s.
         ca_file: certificates of authorities to trust instead of the system's, as PEM.
@@ -28,14 +29,15 @@ class WebhookSink:
     def __init__(
         self,
         url: str,
-        secrets: Sequence[str],
         *,
+        secret: str | None = None,
+        secrets: Sequence[str] = (),
         allow_hosts: Sequence[str] = (),
         timeout_s: float = TIMEOUT_S,
         ca_file: str | None = None,
     ) -> None:
         self._address = checked_address(url, allow_hosts=allow_hosts, timeout_s=timeout_s, ca_file=ca_file)
-        self._secrets = checked_secrets(secrets)
+        self._secrets = checked_secrets([*([] if secret is None else [secret]), *secrets])
 
     async def send(self, message: Message, /, *, time: datetime) -> Outcome:
         """Posts a message once."""

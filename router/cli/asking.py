@@ -128,13 +128,14 @@ def settings_of(config: Path | None) -> Settings:
     return default_settings() if config is None else load(config)
 
 
-def open_router(settings: Settings, *sinks: Sink, verbose: bool = False) -> Router:
+def open_router(settings: Settings, *sinks: Sink, verbose: bool = False, deliver: bool | None = None) -> Router:
     """Returns a router that also gives its decisions to these sinks.
 
     Args:
         settings: of the router.
         *sinks: besides those of the settings.
         verbose: whether a line per decision goes to stderr.
+        deliver: whether it delivers alerts, for which it needs their secrets; None as the configuration says.
     """
     from router.router import Router
     from router.setup import setup_of, sinks_of
@@ -145,4 +146,4 @@ def open_router(settings: Settings, *sinks: Sink, verbose: bool = False) -> Rout
 
         if not any(isinstance(sink, LogSink) for sink in own):
             own = (*own, LogSink())
-    return Router(settings, sinks=(*own, *sinks))
+    return Router(settings, sinks=(*own, *sinks), deliver=deliver)

@@ -27,7 +27,7 @@ _HOST_SERVICES: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
 """Public by their numbers, but served by the machine's own host: Azure's. Those of others are link-local or private."""
 
 _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
-"""What the system's resolver reads as an IPv4 address, though it is not written as one: 127.1, 0x7f000001, 2130706433."""
+"""What the system's resolver reads as an IPv4 address, though it is not written as one: 127.1, 0x7f000001."""
 
 
 class NotPublic(OSError):
