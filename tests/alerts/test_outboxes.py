@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from router.alerts.outbox_memory import MemoryOutbox
 from router.alerts.outbox_redis import RedisOutbox
 from router.alerts.outbox_sqlite import SqliteOutbox
 from router.testing.outboxes import OUTBOX_CHECKS, OutboxCheck, check_outbox
+from tests.alerts.faulty_outboxes import FAULTS
 from tests.redis_server import RedisServer
 
 CHECKS = {check.__name__: check for check in OUTBOX_CHECKS}
@@ -47,3 +49,16 @@ async def test_all_checks_may_share_their_data(tmp_path: Path) -> None:
     """The whole suite can be run twice on the same data."""
     for _ in range(2):
         await check_outbox(lambda: SqliteOutbox(tmp_path / "outbox.db"))
+
+
+@pytest.mark.parametrize(("check", "faulty"), FAULTS, ids=lambda value: getattr(value, "__name__", value))
+async def test_broken_promises_are_noticed(check: str, faulty: type[MemoryOutbox]) -> None:
+    """An outbox that breaks a promise fails its check with what it did and what it had promised."""
+    outbox = faulty()
+    with pytest.raises(AssertionError, match=re.escape("router/alerts/outbox.py says of ")):
+        await CHECKS[check](lambda: outbox)
+
+
+def test_every_check_can_fail() -> None:
+    """For each check of the suite there is an outbox that fails it."""
+    assert {check for check, _ in FAULTS} == CHECKS.keys()
