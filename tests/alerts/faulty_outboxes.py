@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from router.alerts.outbox import Delivery, Disabled
+from router.alerts.outbox import Delivery
 from router.alerts.outbox_memory import MemoryOutbox
 from router.core.alert import Message
 
@@ -88,9 +88,8 @@ class SendsToTheDisabled(MemoryOutbox):
 
 
 class ForgetsToEnable(MemoryOutbox):
-    async def disabled(self) -> Mapping[str, Disabled]:
-        self.seen = getattr(self, "seen", {}) | await super().disabled()
-        return self.seen
+    async def enable(self, destination: str, /) -> bool:
+        return destination in self._own.get().disabled
 
 
 class ClaimsAll(MemoryOutbox):
