@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -108,6 +109,17 @@ class SaysTwiceThatItIsNew(MemoryOutbox):
 class EmptiesAtTheEnd(MemoryOutbox):
     async def aclose(self) -> None:
         self._own.get().deliveries.clear()
+
+
+class Raises(MemoryOutbox):
+    async def put(self, message: Message, destinations: Collection[str], /, *, now_s: float) -> bool:
+        raise KeyError(message.id)
+
+
+class Hangs(MemoryOutbox):
+    async def put(self, message: Message, destinations: Collection[str], /, *, now_s: float) -> bool:
+        await asyncio.sleep(30)
+        return True
 
 
 FAULTS: Final = [
