@@ -235,7 +235,7 @@ def _sorted(
         elif several and isinstance(value, list | tuple) and value and all(map(_is_variable, value)):
             variables[option] = tuple(value)
         elif not several and _is_variable(value):
-            variables[option] = value
+            variables[option] = str(value)
         else:
             what = "a list of names of environment variables" if several else "the name of an environment variable"
             faults.append(((key,), f"allowed: {what} (what was found is not shown, as it may be secret)"))
