@@ -16,7 +16,7 @@ import re
 import secrets as randomness
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from router.core.alert import Event, event_of
 from router.errors import ConfigError, WebhookError
@@ -157,7 +157,7 @@ def _split(signature: str) -> tuple[str, str]:
 
 def _lowered(headers: Headers) -> dict[str, str]:
     """Returns headers by name in small letters; of one that comes twice, the first, as nobody signs twice."""
-    pairs: Iterable[tuple[Any, Any]] = headers.items() if isinstance(headers, Mapping) else headers
+    pairs = cast("Iterable[tuple[Any, Any]]", headers.items() if isinstance(headers, Mapping) else headers)
     found: dict[str, str] = {}
     for name, value in pairs:
         found.setdefault(_text(name).lower(), _text(value).strip())
