@@ -100,7 +100,7 @@ class Router:
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics)
         self._thread = LoopThread()
-        self.alerts = alerts_of(setup)
+        self.alerts = alerts_of(setup, self._clock)
         """Takes alerts and delivers them to the destinations of the settings."""
 
     @classmethod
