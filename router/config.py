@@ -35,6 +35,7 @@ from router.config_attempts import (
     RetryQuotaTable,
 )
 from router.config_cache import CacheTable
+from router.config_destinations import DestinationTable, OutboxTable
 from router.config_errors import Fault, config_error, faults_of
 from router.config_expect import ExpectTable
 from router.config_policies import build_policies
@@ -74,6 +75,8 @@ class Settings(BaseModel):
     log: LogSettings = LogSettings()
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()
+    destinations: Mapping[Annotated[str, MinLen(1)], DestinationTable] = Field(default_factory=dict)
+    outbox: OutboxTable | None = None
     expect: tuple[ExpectTable, ...] = ()
     seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
     expected_output_tokens: Annotated[Whole, Ge(1)] = 500

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Self
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from router.config_errors import said
 from router.config_secrets import ADVICE, checked_key_env, checked_options, is_secret
-from router.config_values import STRICT, Real, Seconds, Spelt, Whole
+from router.config_values import STRICT, Real, Seconds, Spelt, Whole, read_spelt
 from router.core.caching import CacheMode, Caching
 from router.core.key import Drop
 from router.core.statics import pattern_fault
@@ -47,14 +46,14 @@ class CacheTable(BaseModel):
     @property
     def options(self) -> dict[str, Any]:
         """What the table holds for the backend's class; what an environment variable says, as JSON says it."""
-        return {name: _read(value) for name, value in (self.model_extra or {}).items()}
+        return {name: read_spelt(value) for name, value in (self.model_extra or {}).items()}
 
     @model_validator(mode="after")
     def _without_keys(self) -> Self:
         """Refuses passwords in the file; the environment, as `LOWFARE_CACHE__URL`, is the place for them."""
         stated = {name: value for name, value in (self.model_extra or {}).items() if not isinstance(value, Spelt)}
         url = stated.pop("url", None)
-        if isinstance(url, str) and _has_password(url):
+        if isinstance(url, str) and has_password(url):
             raise said("the url holds a password (not shown); set the whole url by LOWFARE_CACHE__URL instead")
         try:
             checked_options(stated)
@@ -107,16 +106,8 @@ class PolicyCacheTable(BaseModel):
         return Drop(params=frozenset(self.drop_params), text=tuple(map(re.compile, self.drop_text)))
 
 
-def _read(value: Any) -> Any:
-    if not isinstance(value, Spelt):
-        return value
-    try:
-        return json.loads(value.lower() if value.lower() in ("true", "false") else value)
-    except ValueError:
-        return str(value)
-
-
-def _has_password(url: str) -> bool:
+def has_password(url: str) -> bool:
+    """Returns whether an address holds a password, before its host or as an option."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -85,25 +85,23 @@ class Router:
         store: Store | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from router.setup import setup_of, sinks_of
+        from router.setup import alerts_of, setup_of, sinks_of
         from router.setup_cache import made_cache
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
         given = dict(clients or {})
         self._clients = Clients(self._setup.client_classes(given), given)
-        self._gate = Gate(
-            breaker=setup.breaker,
-            quota=setup.retry_quota,
-            concurrency=setup.concurrency,
-            monotonic=self._clock.monotonic,
-        )
+        breaker, quota, concurrency = setup.breaker, setup.retry_quota, setup.concurrency
+        self._gate = Gate(breaker=breaker, quota=quota, concurrency=concurrency, monotonic=self._clock.monotonic)
         self._attempts = Attempts(self._setup, self._gate, self._clients)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
         self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics)
         self._thread = LoopThread()
+        self.alerts = alerts_of(setup, self._clock)
+        """Takes alerts and delivers them to the destinations of the settings."""
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -228,6 +226,7 @@ class Router:
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
+        await self.alerts.aclose()
         self._close_sinks()
 
     def close(self) -> None:
@@ -235,6 +234,7 @@ class Router:
         if self._setup.cache is not None:  # a store has something open also where no call was made
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
+        self.alerts.close()
         self._close_sinks()
 
     async def _close_connections(self) -> None:

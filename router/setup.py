@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from router.alerts.alerts import Alerts
 from router.clients.client import Client
+from router.clock import Clock
 from router.config import Settings
 from router.config_errors import Fault, config_error
 from router.config_policies import TOO_DEEP
@@ -29,6 +31,7 @@ from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
 from router.setup_cache import PlannedCache, planned_cache
+from router.setup_destinations import PlannedAlerts, made_alerts, planned_alerts
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
 from router.sinks.sink import Sink
@@ -53,6 +56,7 @@ class Setup:
         trace_headers: whether trace ids go out with each attempt.
         sinks: where decisions go; made by `sinks_of`.
         cache: what keeps answers; made by `router.setup_cache.made_cache`. None keeps none.
+        alerts: what brings alerts out; made by `router.setup_destinations.made_alerts`. None where nobody is told.
         content: what of a request and its answer is logged; None logs neither.
         token_limits: input-token counts at which a policy's choice or a model's fitness changes, ascending.
         total_token_limits: the same, of input and largest output together.
@@ -76,6 +80,7 @@ class Setup:
     trace_headers: bool = True
     sinks: tuple[PlannedSink, ...] = ()
     cache: PlannedCache | None = None
+    alerts: PlannedAlerts | None = None
     content: Logged | None = None
     token_limits: tuple[int, ...] = ()
     total_token_limits: tuple[int, ...] = ()
@@ -122,6 +127,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     faults += sink_faults
     cache, cache_faults = planned_cache(settings)
     faults += cache_faults
+    alerts, alert_faults = planned_alerts(settings)
+    faults += alert_faults
     terms, term_faults = terms_of(settings, policies, checks)
     faults += term_faults
     if faults:
@@ -137,6 +144,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         trace_headers=settings.trace.headers,
         sinks=sinks,
         cache=cache,
+        alerts=alerts,
         content=content,
         token_limits=tuple(sorted(windows.union(*map(statics.token_limits, every)))),
         total_token_limits=tuple(sorted(frozenset[int]().union(*map(statics.total_token_limits, every)))),
@@ -157,6 +165,17 @@ def sinks_of(setup: Setup) -> tuple[Sink, ...]:
         ConfigError: one cannot be made.
     """
     return made_sinks(setup.sinks)
+
+
+def alerts_of(setup: Setup, clock: Clock) -> Alerts:
+    """Returns what takes alerts, at work; without destinations it takes none.
+
+    Raises:
+        ConfigError: the outbox or a destination cannot be made.
+    """
+    alerts = made_alerts(setup.alerts, clock=clock)
+    alerts.start()
+    return alerts
 
 
 def _catalog(settings: Settings, prices: PriceMap, clients: Registry) -> tuple[dict[str, Model], list[Fault]]:

@@ -1,7 +1,6 @@
 """Keeps a cache's answers for many hosts, in Redis or Valkey.
 
-Names and scripts: `redis_scripts.py`. How commands go: `redis_lines.py`. Connections belong to one event loop of one
-process, as asyncio's do. Nothing is retried here: the guard in front of the store knows better when to ask again.
+Names and scripts: `redis_scripts.py`. How they are called: `router/state/redis_calls.py`.
 """
 
 from __future__ import annotations
@@ -10,21 +9,13 @@ import asyncio
 import math
 import re
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
-
-from router.cache.redis_lines import Lines, Word
-from router.cache.redis_scripts import JOIN, LEAVE, PUT, RENEW, WATCH, Script
+from router.cache.redis_scripts import JOIN, LEAVE, PUT, RENEW, WATCH
 from router.cache.store import Joined, Row, Watched
 from router.errors import ConfigError
-from router.state.process import PerProcess
+from router.state.redis_calls import RedisCalls
+from router.state.redis_lines import Lines
 
 _PAGE: Final = 500
 """How many names a scan asks for at a time; Redis serves nobody else while it looks for them."""
@@ -35,58 +26,48 @@ _LONGEST_MS: Final = 100 * 365 * 24 * 3600 * 1000
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
 _GLOB: Final = re.compile(r"[*?\[\]\\]")
 
-_Clients = dict[asyncio.AbstractEventLoop, Lines]
-
 
 class RedisStore:
     """A `Store` in Redis or Valkey.
 
     Args:
-        url: `redis://[user:password@]host:port/database`, `rediss://` over TLS, `unix:///path`; `valkey://` and
-            `valkeys://` are the same. Options of redis-py may follow as a query, such as `?ssl_ca_certs=/path`.
+        url, cluster, answer_s: as in `RedisCalls`.
         prefix: what every name in the database begins with; no name without it is read or written.
-        cluster: whether the address is that of any node of a cluster.
-        answer_s: after how many seconds a connection that is silent is given up. Callers in a hurry need not wait for
-            that: to cancel a call does no harm.
 
     Raises:
-        ConfigError: the address cannot be read, or a cluster cannot be reached that way. The message does not quote
-            it, as it may hold a password.
+        ConfigError: the address cannot be read, or a cluster cannot be reached that way.
     """
 
     def __init__(self, url: str, *, prefix: str = "lowfare", cluster: bool = False, answer_s: float = 3.0) -> None:
         if "{" in prefix or "}" in prefix:
             raise ConfigError(f"prefix = {prefix!r} has a brace: braces mark what a cluster keeps on one node")
-        self._options = _options(url, cluster=cluster, answer_s=answer_s)
-        self._client = partial(_client, self._options, cluster=cluster)
+        self._calls = RedisCalls(url, cluster=cluster, answer_s=answer_s)
         self._prefix = prefix
         self._cluster = cluster
-        self._answer_s = answer_s
-        self._opened: PerProcess[_Clients] = PerProcess({}, lambda _: {})
 
     def __repr__(self) -> str:
-        return f"RedisStore({_place(self._options)}, prefix={self._prefix!r}, cluster={self._cluster})"
+        return f"RedisStore({self._calls.place}, prefix={self._prefix!r}, cluster={self._cluster})"
 
     async def get(self, key: str, /) -> bytes | None:
         """Returns the value; None where there is none, or its time is over."""
-        value: bytes | None = await (await self._lines()).ask("HGET", self._name(key, "value"), "v")
+        value: bytes | None = await (await self._calls.lines()).ask("HGET", self._name(key, "value"), "v")
         return value
 
     async def put(self, key: str, value: bytes, /, *, label: bytes, ttl_s: float, holder: str | None = None) -> None:
         """Stores the value, over any other, for so many seconds; gives up the lease of `holder`, if it holds one."""
         named = () if holder is None else (holder,)
-        await self._run(PUT, self._names(key), value, label, _ms(ttl_s), *named)
+        await self._calls.run(PUT, self._names(key), value, label, _ms(ttl_s), *named)
 
     async def delete(self, keys: Sequence[str], /) -> None:
         """Takes values out; those that are not there are passed over."""
-        lines = await self._lines()
+        lines = await self._calls.lines()
         for start in range(0, len(keys), _PAGE):
             page = keys[start : start + _PAGE]
             await asyncio.gather(*(lines.ask("UNLINK", self._name(key, "value")) for key in page))
 
     async def scan(self) -> AsyncIterator[Row]:
         """Yields every value that may still be found, in any order, without holding up those who read and write."""
-        lines = await self._lines()
+        lines = await self._calls.lines()
         seen: set[str] = set()  # Redis may list a name twice
         for node in await lines.nodes():
             cursor = 0
@@ -101,54 +82,27 @@ class RedisStore:
 
     async def join(self, key: str, holder: str, /, *, lease_s: float) -> Joined:
         """Takes the lease where it is free, lapsed, or the holder's own already; one atomic step."""
-        held, value = await self._run(JOIN, self._names(key), holder, _ms(lease_s))
+        held, value = await self._calls.run(JOIN, self._names(key), holder, _ms(lease_s))
         return Joined(held=bool(held), value=value)
 
     async def renew(self, key: str, holder: str, /, *, lease_s: float, pieces: Sequence[bytes] = ()) -> bool:
         """Lengthens the lease to so many seconds from now, and publishes pieces after those before."""
         _, *names = self._names(key)
-        return bool(await self._run(RENEW, names, holder, _ms(lease_s), *pieces))
+        return bool(await self._calls.run(RENEW, names, holder, _ms(lease_s), *pieces))
 
     async def watch(self, key: str, /, *, since: int = 0) -> Watched:
         """Returns how the key stands, with the pieces from number `since` (from 0) on, at one moment."""
-        holder, value, pieces = await self._run(WATCH, self._names(key), since)
+        holder, value, pieces = await self._calls.run(WATCH, self._names(key), since)
         return Watched(holder=holder.decode() if holder is not None else None, value=value, pieces=tuple(pieces))
 
     async def leave(self, key: str, holder: str, /) -> None:
         """Gives up the lease with its pieces, where it is the holder's."""
         _, *names = self._names(key)
-        await self._run(LEAVE, names, holder)
+        await self._calls.run(LEAVE, names, holder)
 
     async def aclose(self) -> None:
         """Closes the connections that belong to the running event loop, and those of loops that are closed."""
-        lines = self._opened.get().pop(asyncio.get_running_loop(), None)
-        if lines is not None:
-            await lines.aclose()
-        await self._forsake()
-
-    async def _run(self, script: Script, names: Sequence[str], *arguments: Word) -> Any:
-        """Returns what a script returns; sends its text where the server, being new or emptied, does not know it."""
-        lines = await self._lines()
-        try:
-            return await lines.ask("EVALSHA", script.digest, len(names), *names, *arguments)
-        except NoScriptError:
-            return await lines.ask("EVAL", script.source, len(names), *names, *arguments)
-
-    async def _lines(self) -> Lines:
-        """Returns the running loop's own; where it has none yet, lets go of those of loops that are closed."""
-        loop, opened = asyncio.get_running_loop(), self._opened.get()
-        lines = opened.get(loop)
-        if lines is None:
-            lines = opened[loop] = Lines(self._client, answer_s=self._answer_s)
-            await self._forsake()
-        return lines
-
-    async def _forsake(self) -> None:
-        opened = self._opened.get()
-        for loop in [known for known in list(opened) if known.is_closed()]:
-            lines = opened.pop(loop, None)  # another thread may have been faster
-            if lines is not None:
-                await lines.forsake()
+        await self._calls.aclose()
 
     async def _rows(self, lines: Lines, keys: Sequence[str]) -> list[Row]:
         found = await asyncio.gather(*(lines.ask("HMGET", self._name(key, "value"), "l", "n") for key in keys))
@@ -175,45 +129,3 @@ class RedisStore:
 
 def _ms(seconds: float) -> int:
     return max(1, math.ceil(min(seconds * 1000.0, _LONGEST_MS)))
-
-
-def _options(url: str, *, cluster: bool, answer_s: float) -> dict[str, Any]:
-    """Returns what redis-py makes a client of; what the store relies on stands, whatever the address says."""
-    try:
-        options: dict[str, Any] = parse_url(re.sub("^valkey", "redis", url)) | {
-            "socket_connect_timeout": answer_s,
-            "socket_timeout": None,  # lines keep the time; redis-py would make a task for every write
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,  # one round trip less to connect, and nothing that comes unasked
-            "decode_responses": False,
-        }
-        if cluster and (options.get("db") or "path" in options):
-            raise ConfigError("a cluster of Redis has database 0 only, and is not reached by a unix socket")
-        _probe(options, cluster=cluster)
-    except (ValueError, TypeError, RedisError):
-        raise ConfigError(
-            "the address of Redis cannot be read (it is not shown, as it may hold a password); allowed are "
-            "redis://[user:password@]host:port/database, rediss://..., valkey://..., valkeys://... and unix:///path, "
-            "with options that redis-py knows; in a password, write / ? # @ % as %2F %3F %23 %40 %25"
-        ) from None
-    return options
-
-
-def _client(options: dict[str, Any], *, cluster: bool) -> Redis | RedisCluster:
-    if not cluster:
-        return Redis.from_pool(ConnectionPool(**options))
-    given = {name: value for name, value in options.items() if name != "connection_class"}
-    return RedisCluster(**given, ssl=options.get("connection_class") is SSLConnection)
-
-
-def _probe(options: dict[str, Any], *, cluster: bool) -> None:
-    """Makes what a call would make first, without connecting, so that options nobody knows are seen at once."""
-    client = _client(options, cluster=cluster)
-    if isinstance(client, Redis):
-        pool: Any = client.connection_pool  # which has no types
-        pool.make_connection()
-
-
-def _place(options: dict[str, Any]) -> str:
-    place = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-    return f"{place}/{options.get('db', 0)}"

@@ -11,29 +11,11 @@ still while a script runs, so that a lease and its pieces lapse together.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from typing import Final
 
+from router.state.redis_calls import script
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """A Lua script.
-
-    Attributes:
-        source: its text.
-        digest: SHA-1 in hex, by which a server that has seen the text runs it.
-    """
-
-    source: str
-    digest: str
-
-
-def _script(source: str) -> Script:
-    return Script(source=source, digest=hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-
-
-JOIN: Final = _script("""
+JOIN: Final = script("""
 -- KEYS: value, lease, pieces. ARGV: holder, time. Returns {1 or 0, value}.
 local value = redis.call('HGET', KEYS[1], 'v')
 local holder = redis.call('GET', KEYS[2])
@@ -49,7 +31,7 @@ end
 return {1, value}
 """)
 
-RENEW: Final = _script("""
+RENEW: Final = script("""
 -- KEYS: lease, pieces. ARGV: holder, time, piece, piece, ... Returns 1 or 0.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
@@ -62,7 +44,7 @@ redis.call('PEXPIRE', KEYS[2], ARGV[2])
 return 1
 """)
 
-WATCH: Final = _script("""
+WATCH: Final = script("""
 -- KEYS: value, lease, pieces. ARGV: number of the first piece. Returns {holder, value, {piece, piece, ...}}.
 local holder = redis.call('GET', KEYS[2])
 local pieces = {}
@@ -72,7 +54,7 @@ end
 return {holder, redis.call('HGET', KEYS[1], 'v'), pieces}
 """)
 
-PUT: Final = _script("""
+PUT: Final = script("""
 -- KEYS: value, lease, pieces. ARGV: value, label, time, and the holder whose lease ends, if one is named.
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'v', ARGV[1], 'l', ARGV[2], 'n', #ARGV[1])
@@ -82,7 +64,7 @@ if ARGV[4] and redis.call('GET', KEYS[2]) == ARGV[4] then
 end
 """)
 
-LEAVE: Final = _script("""
+LEAVE: Final = script("""
 -- KEYS: lease, pieces. ARGV: holder.
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   redis.call('DEL', KEYS[1], KEYS[2])

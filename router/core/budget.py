@@ -7,10 +7,25 @@ true cost is settled, or the whole reservation where nobody knows what it cost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+from typing import Final, Literal
 
-from router.core.window import Window
+from router.core.money import EXACT, usd
+from router.core.window import Window, span, unix_s
+
+MOST_NANO: Final = 9 * 10**18
+"""The largest amount, limit or sum of an account: nine billion dollars, which fits 64 bits."""
+
+KEPT_S: Final = 8 * 86_400
+"""How long an account is kept after its window is over, in seconds: for reports, and for what is settled late."""
+
+REMEMBERED_S: Final = 120
+"""How long a claim that is settled is remembered after its owner's time, in seconds, so that it counts once."""
+
+_NANO: Final = Decimal(10**9)
 
 OnExceed = Literal["block", "cheapest", "policy", "alert"]
 ScopeKind = Literal["all", "tenant", "tag", "policy", "model", "provider"]
@@ -92,11 +107,14 @@ class Entry:
 
     Attributes:
         strict: whether the limit holds it back; the account of a budget that only alerts counts all the same.
+        open_nano: of the limit, what this process may spend by itself while the store is not reachable; None refuses
+            meanwhile, as `fail = "closed"` asks. Of no account where `strict` is False.
     """
 
     account: Account
     limit_nano: int
     strict: bool = True
+    open_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +122,9 @@ class Claim:
     """What is to be reserved before one attempt, in all of its accounts or in none.
 
     Attributes:
-        id: of the attempt; its span id.
-        amount_nano: the attempt's worst case.
+        id: of the attempt; its span id. It counts once, whatever it is claimed, settled or spent again.
+        entries: each of another account.
+        amount_nano: the attempt's worst case; from 0 to `MOST_NANO`. What costs nothing always fits.
         now_s: when the request arrived, in seconds since 1970: it decides the place in a rolling window.
         lapses_s: when an owner that said nothing is taken for dead, in seconds since 1970.
     """
@@ -144,3 +163,52 @@ class Refused:
     account: Account | None
     standing: Standing | None
     why: str
+
+
+def account_of(budget: Budget, value: str, at: datetime, /) -> Account:
+    """Returns the account in which a request counts that arrived at this instant.
+
+    Args:
+        budget: whose.
+        value: of the budget's scope; "" where the budget is for everything.
+        at: with a time zone.
+
+    Raises:
+        ValueError: the window's time zone is not known here.
+    """
+    window = budget.window
+    if window.period == "rolling":
+        return Account(budget=budget.name, value=value, rolling_s=window.rolling_s)
+    within = span(window, at)
+    return Account(budget=budget.name, value=value, start_s=unix_s(within.start), end_s=unix_s(within.end))
+
+
+def nano_of(amount_usd: Decimal, /) -> int:
+    """Returns dollars in nano-dollars, rounded up.
+
+    >>> nano_of(Decimal("1.5e-6"))
+    1500
+    """
+    return int(EXACT.multiply(amount_usd, _NANO).to_integral_value(ROUND_CEILING))
+
+
+def usd_of(nano: int, /) -> Decimal:
+    """Returns nano-dollars in dollars, exactly."""
+    return EXACT.divide(Decimal(nano), _NANO)
+
+
+def refused(claim: Claim, standings: Sequence[Standing], /) -> Refused | None:
+    """Returns why a claim does not fit accounts that stand like this, without it; None where it fits all of them."""
+    short = [
+        (standing.left_nano, number)
+        for number, (entry, standing) in enumerate(zip(claim.entries, standings, strict=True))
+        if entry.strict and claim.amount_nano > standing.left_nano
+    ]
+    if not short:
+        return None
+    left_nano, number = min(short)
+    account, standing = claim.entries[number].account, standings[number]
+    whose = f" of {account.value!r}" if account.value else ""
+    left, limit, amount = (usd(usd_of(nano)) for nano in (left_nano, standing.limit_nano, claim.amount_nano))
+    why = f"the budget {account.budget!r}{whose} has ${left} of ${limit} left, and the attempt may cost ${amount}"
+    return Refused(claim=claim, account=account, standing=standing, why=why)
