@@ -3,8 +3,7 @@
 WITH scope AS NOT MATERIALIZED ({scope}),
 requests AS (
   SELECT
-    model,
-    model_id,
+    hash(model, model_id) AS of_model,
     input_tokens,
     coalesce(cached_input_tokens, 0) AS cached_tokens,
     repeated_previous_tokens AS previous_tokens,
@@ -16,8 +15,7 @@ requests AS (
   WHERE cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL
 )
 SELECT
-  model,
-  model_id,
+  of_model,
   {step} AS step,
   count(*) AS requests,
   sum(input_tokens)::BIGINT AS input_tokens,

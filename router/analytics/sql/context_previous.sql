@@ -1,10 +1,10 @@
 -- Input that repeats the previous request of the same session, up to the largest mark that both have: its share of the
--- request's bytes, in tokens. By model and step, as in context_inputs.sql.
+-- request's bytes, in tokens. By model and step, as in context_inputs.sql. Models stand by a hash of their
+-- names, which take long to move about; models.sql has them both.
 WITH scope AS NOT MATERIALIZED ({scope}),
 requests AS (
   SELECT
-    model,
-    model_id,
+    hash(model, model_id) AS of_model,
     input_tokens,
     coalesce(cached_input_tokens, 0) AS cached_tokens,
     prefix,
@@ -15,8 +15,7 @@ requests AS (
 ),
 shared AS (
   SELECT
-    model,
-    model_id,
+    of_model,
     input_tokens,
     cached_tokens,
     input_tokens * CASE
@@ -29,8 +28,7 @@ shared AS (
   WHERE previous IS NOT NULL
 )
 SELECT
-  model,
-  model_id,
+  of_model,
   {step} AS step,
   sum(repeated_tokens)::BIGINT AS previous_tokens,
   sum(greatest(repeated_tokens - cached_tokens, 0))::BIGINT AS previous_uncached_tokens
