@@ -77,8 +77,9 @@ def parsed(connection: duckdb.DuckDBPyConnection, pieces: Iterable[Piece], /) ->
     whole = pa.table({"line": lines})
     connection.register("lines", pa.Table.from_batches(whole.to_batches(_BATCH_LINES), whole.schema))
     try:
-        query = f"SELECT * EXCLUDE (record) FROM ({projection('lines')})"  # noqa: S608 - of our own names
-        table = connection.sql(query).to_arrow_table()
+        table = _columns(connection, strict=True)
+    except duckdb.Error:  # a line is no JSON
+        table = _columns(connection, strict=False)
     finally:
         connection.unregister("lines")
     table = table.append_column("record", lines)
@@ -88,6 +89,11 @@ def parsed(connection: duckdb.DuckDBPyConnection, pieces: Iterable[Piece], /) ->
         aside += [(line, _reason(line)) for line in bad if line.strip()]
         table = table.filter(good)
     return Parsed(table=table, aside=tuple(aside))
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, *, strict: bool) -> Any:
+    made = projection("lines", strict=strict)
+    return connection.sql(f"SELECT * EXCLUDE (record) FROM ({made})").to_arrow_table()  # noqa: S608 - of our own names
 
 
 def write(found: Parsed, folder: Path, /, *, durable: bool = True) -> Written:
