@@ -5,7 +5,8 @@ python benchmarks/backtest.py --records 200000 --processes 1 2 4 --rounds 5
 
 The log is what the production router writes of simulated traffic (about 2 kB a record), repeated under new ids. Beside
 the rate by the clock stands the rate by the CPU seconds of all processes, which a busy machine does not change as much,
-and what reading the JSON alone takes of them. With several rounds the numbers of processes take turns, and medians are shown.
+and what reading the JSON alone takes of them. With several rounds the numbers of processes take turns, and medians are
+shown.
 """
 
 from __future__ import annotations
@@ -135,8 +136,8 @@ def compare(log: Path, records: int, processes: list[int], rounds: int) -> None:
     for number, found in rates.items():
         rate, per_cpu_s = (statistics.median(values) for values in zip(*found, strict=True))
         print(
-            f"{number} processes: {rate:,.0f} decisions/s ({rate / first:.2f} times the first), {per_cpu_s:,.0f} per CPU "
-            f"second (start of the processes included)"
+            f"{number} processes: {rate:,.0f} decisions/s ({rate / first:.2f} times the first), "
+            f"{per_cpu_s:,.0f} per CPU second (start of the processes included)"
         )
 
 

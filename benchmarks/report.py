@@ -2,8 +2,8 @@
 
     python benchmarks/report.py [--decisions 5000000] [--folder DIR] [--memory-mb 700]
 
-The log is made in DuckDB, a store with one file for each of 30 days: 8 models, one request in ten a repeated one, six of
-ten in sessions, one to three attempts, and about three marks of what each request begins with. The report is then made
+The log is made in DuckDB, a store with one file for each of 30 days: 8 models, one request in ten a repeated one, six
+of ten in sessions, one to three attempts, and about three marks of what each request begins with. The report is then made
 in a process of its own. The bar: at most 8 s on two cores and 1 GB resident. Where other work runs beside it, read the
 CPU seconds: two cores have 16 of them in 8 s.
 """
