@@ -158,6 +158,7 @@ COLUMNS: Final[dict[str, str]] = {
     "stream": "r.features.stream",
     "prefix": "list_transform(r.features.prefix, lambda m: "
     "{'digest': TRY_CAST('0x' || m[1] AS UBIGINT), 'size': TRY_CAST(m[2] AS BIGINT)})",
+    "prefix_bytes": "TRY_CAST(r.features.prefix[-1][2] AS BIGINT)",
     "repeated_previous_tokens": "repeated.previous",
     "repeated_any_tokens": "repeated.any",
     "attempts": "r.attempts",

@@ -7,11 +7,11 @@ requests AS (
     epoch_us(time) AS time_us,
     input_tokens,
     coalesce(cached_input_tokens, 0) AS cached_tokens,
-    prefix[-1].size AS whole,
+    prefix_bytes AS whole,
     prefix
   FROM scope
   WHERE cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL
-    AND len(prefix) > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
+    AND prefix_bytes > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
 ),
 marks AS (
   SELECT

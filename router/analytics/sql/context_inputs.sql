@@ -8,8 +8,8 @@ requests AS (
     coalesce(cached_input_tokens, 0) AS cached_tokens,
     repeated_previous_tokens AS previous_tokens,
     repeated_any_tokens AS any_tokens,
-    coalesce(len(prefix), 0) > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
-      AS marked,
+    coalesce(prefix_bytes > 0, false) AND time IS NOT NULL
+      AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL AS marked,
     session IS NOT NULL AS in_session
   FROM scope
   WHERE cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL

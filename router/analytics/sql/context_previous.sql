@@ -8,10 +8,11 @@ requests AS (
     input_tokens,
     coalesce(cached_input_tokens, 0) AS cached_tokens,
     prefix,
+    prefix_bytes,
     lag(prefix) OVER (PARTITION BY session ORDER BY time) AS previous
   FROM scope
   WHERE session IS NOT NULL AND cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL
-    AND len(prefix) > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
+    AND prefix_bytes > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
 ),
 shared AS (
   SELECT
@@ -23,7 +24,7 @@ shared AS (
       WHEN list_contains(prefix, previous[-1]) THEN previous[-1].size
       ELSE coalesce(list_max(list_transform(
         list_filter(prefix, lambda mark: list_contains(previous, mark)), lambda mark: mark.size)), 0)
-    END // prefix[-1].size AS repeated_tokens
+    END // prefix_bytes AS repeated_tokens
   FROM requests
   WHERE previous IS NOT NULL
 )
