@@ -59,8 +59,10 @@ def _counted(queries: Queries, steps: Sequence[int]) -> Iterator[Row]:
     queries.run("context_firsts")
     # DuckDB takes the marks for few, since it does not know how many a request has, and would make its table of them.
     queries.connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
-    yield from queries.by_step("context_any", steps)
-    queries.connection.execute("RESET disabled_optimizers")
+    try:
+        yield from queries.by_step("context_any", steps)
+    finally:
+        queries.connection.execute("RESET disabled_optimizers")
 
 
 def _nothing() -> dict[str, Any]:

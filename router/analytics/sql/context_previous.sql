@@ -1,6 +1,6 @@
 -- Input that repeats the previous request of the same session, up to the largest mark that both have: its share of the
--- request's bytes, in tokens. By model and step, as in context_inputs.sql. Models stand by a hash of their
--- names, which take long to move about; models.sql has them both.
+-- request's bytes, in tokens. By model and step, as in context_inputs.sql. Models stand by a hash of their names, which take
+-- long to move about; models.sql has both.
 WITH scope AS NOT MATERIALIZED ({scope}),
 requests AS (
   SELECT

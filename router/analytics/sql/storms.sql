@@ -1,6 +1,7 @@
 -- Retry storms: three or more equal requests of one client, each within `$within_s` of the one before it.
 WITH scope AS NOT MATERIALIZED ({scope}),
--- Few keys came so often from one client; who makes the hash does not matter, since it only leaves out others.
+-- Few keys came so often from one client: all others are left out before anything is sorted. Two clients of one hash
+-- leave out less.
 often AS (
   SELECT digest, hash(client) AS of_client FROM repeated GROUP BY ALL HAVING count(*) >= 3
 ),
