@@ -38,6 +38,7 @@ from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.labels import give
 from router.sinks.sink import Sink
+from router.sinks.tracing import TraceStats
 from router.state.gate import Gate
 from router.state.statistics import Statistics
 
@@ -227,6 +228,10 @@ class Router:
     def cache_stats(self) -> CacheStats:
         """`acache_stats` for code without an event loop."""
         return self._thread.run(self.acache_stats())
+
+    def trace_stats(self) -> TraceStats:
+        """Returns how many spans this process exported itself, and how many it lost."""
+        return self._tracing.stats()
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""

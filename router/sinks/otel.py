@@ -14,6 +14,7 @@ import atexit
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from opentelemetry import context as contexts
@@ -26,7 +27,7 @@ from router.core.decision import Attempt, Decision, Ids
 from router.core.request import Request
 from router.errors import warn
 from router.sinks.otel_content import EVENT, capture_of, content_attributes
-from router.sinks.otel_export import Export, Protocol, TraceStats
+from router.sinks.otel_export import Export, Protocol
 from router.sinks.otel_names import (
     ERROR_TYPE,
     EXCEPTION,
@@ -38,9 +39,10 @@ from router.sinks.otel_names import (
     attempt_error,
     request_attributes,
     request_error,
+    sampling_params,
 )
 from router.sinks.otel_tracer import Here, Open, ns, started
-from router.sinks.tracing import has_provider
+from router.sinks.tracing import TraceStats
 
 OPEN_MOST: Final = 50_000
 """Requests under way whose span is remembered; those beyond it get a span when they end."""
@@ -55,6 +57,7 @@ class OtelSink:
         cost_names: whose names for the cost spans have besides ours: "langfuse", "logfire", "openinference", "genai".
         cache_write_name: "cache_creation" or "cache_write": the conventions are split.
         hosts: where providers stand, for models without an address of their own.
+        provider: of tracers, in place of the application's.
 
     Raises:
         ConfigError: a package is missing, or a variable.
@@ -72,6 +75,7 @@ class OtelSink:
         cost_names: Sequence[CostName] = (),
         cache_write_name: str = "cache_creation",
         hosts: Mapping[str, str] | None = None,
+        provider: trace.TracerProvider | None = None,
     ) -> None:
         self._cost_names = tuple(cost_names)
         self._cache_write_name = cache_write_name
@@ -86,11 +90,10 @@ class OtelSink:
             sample_ratio=sample_ratio,
         )
         self._stated = export != Export()
-        self._export = export
-        self._by_pid = {os.getpid(): Here(export)}
+        self._renewed = partial(Here, export, provider)
+        self._by_pid = {os.getpid(): self._renewed()}
         self._told: set[str] = set()
-        if not has_provider(trace):
-            self._here.tracer()  # what is wrong with the export is said now, not at the first request
+        self._here.tracer()  # what is wrong with the export is said now, not at the first request
         atexit.register(self.close)
 
     def begin(self, request: Request, policy: str, now: datetime, drawn: Ids, /) -> Ids:
@@ -113,7 +116,7 @@ class OtelSink:
         )
         ids = _ids(span, parent, drawn)
         if len(here.open) < OPEN_MOST:
-            here.open[ids.span_id] = Open(span, context)
+            here.open[ids.span_id] = Open(span, context, request.params)
         return ids
 
     def carried(self, ids: Ids, /) -> Mapping[str, str]:
@@ -132,10 +135,17 @@ class OtelSink:
         opened = here.open.pop(ids.span_id, None)
         span = opened.span if opened is not None else self._late(here, decision)
         below = trace.set_span_in_context(span, opened.context if opened is not None else Context())
+        params = opened.params if opened is not None else {}
         speaker = _speaker(decision) if self.captures and decision.content is not None else None
-        if span.is_recording() or not here.own:  # below a span that is not recorded, our own sampler records none
+        if span.is_recording() or here.theirs:  # below a span that is not recorded, our own sampler records none
             for attempt in decision.attempts:
-                self._attempt(here, below, decision, attempt, speaks=attempt is speaker)
+                made = self._attempt(here, below, decision, attempt)
+                if made.is_recording():
+                    made.set_attributes(sampling_params(params))
+                    at = _ended(decision, attempt)
+                    if attempt is speaker:
+                        self._speak(made, decision, attempt.finish_reason, at)
+                    made.end(at)
         if span.is_recording():
             span.set_attributes(request_attributes(decision))
             _link(span, decision)
@@ -162,11 +172,10 @@ class OtelSink:
     def _here(self) -> Here:
         """What belongs to this process."""
         pid = os.getpid()
-        return self._by_pid.get(pid) or self._by_pid.setdefault(pid, Here(self._export))
+        return self._by_pid.get(pid) or self._by_pid.setdefault(pid, self._renewed())
 
-    def _attempt(self, here: Here, below: Context, decision: Decision, attempt: Attempt, *, speaks: bool) -> None:
-        start = decision.time + timedelta(seconds=attempt.started_s)
-        end = ns(start + timedelta(seconds=attempt.latency_s))
+    def _attempt(self, here: Here, below: Context, decision: Decision, attempt: Attempt) -> Span:
+        """Returns the span of an attempt, still open."""
         held, about = attempt.held is not None, asked(attempt)
         span = started(
             here.tracer(),
@@ -175,10 +184,10 @@ class OtelSink:
             context=below,
             kind=SpanKind.INTERNAL if held else SpanKind.CLIENT,
             about=None if held else about,
-            at=start,
+            at=decision.time + timedelta(seconds=attempt.started_s),
         )
         if not span.is_recording():
-            return
+            return span
         span.set_attributes(
             attempt_attributes(
                 attempt,
@@ -188,10 +197,8 @@ class OtelSink:
                 hosts=self._hosts,
             )
         )
-        _fail(span, attempt_error(attempt), end)
-        if speaks:
-            self._speak(span, decision, attempt.finish_reason, end)
-        span.end(end)
+        _fail(span, attempt_error(attempt), _ended(decision, attempt))
+        return span
 
     def _late(self, here: Here, decision: Decision) -> Span:
         """Returns the span of a request that nobody told us of when it began."""
@@ -218,14 +225,14 @@ class OtelSink:
 
     def _tell(self, here: Here) -> None:
         """Warns once of what needs no second warning."""
-        stats = here.counts.stats()
-        if stats.lost and "lost" not in self._told:
+        if here.counts.lost and "lost" not in self._told:
             self._told.add("lost")
+            stats = here.counts.stats()
             warn(
                 f"spans are lost: {stats.dropped} found the queue full, and {stats.failed} the collector did not take; "
                 "this is said once, and Router.trace_stats() counts on"
             )
-        if self._stated and not here.own and "theirs" not in self._told:
+        if self._stated and here.theirs and "theirs" not in self._told:
             self._told.add("theirs")
             warn("spans go to the application's tracer provider; endpoint, service_name and so on in [otel] are unused")
 
@@ -265,6 +272,10 @@ def _fail(span: Span, error: tuple[str, Attributes] | None, at_ns: int) -> None:
     span.set_attribute(ERROR_TYPE, kind)
     span.add_event(EXCEPTION, event, at_ns)
     span.set_status(Status(StatusCode.ERROR, event[EXCEPTION_MESSAGE]))
+
+
+def _ended(decision: Decision, attempt: Attempt) -> int:
+    return ns(decision.time + timedelta(seconds=attempt.started_s + attempt.latency_s))
 
 
 def _about(policy: str, tenant: str | None) -> Attributes:

@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.util.re import parse_env_headers
 
 from router.errors import ConfigError
+from router.sinks.tracing import TraceStats
 
 Protocol = Literal["http", "grpc", "console"]
 
@@ -32,28 +33,6 @@ CLOSE_S: Final = 5.0
 _PATH: Final = "/v1/traces"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceStats:
-    """What became of the spans of this process.
-
-    Attributes:
-        exported: taken by the collector.
-        dropped: lost since the queue was full.
-        failed: lost since the collector did not take them.
-        waiting: not on their way yet.
-    """
-
-    exported: int = 0
-    dropped: int = 0
-    failed: int = 0
-    waiting: int = 0
-
-    @property
-    def lost(self) -> int:
-        """Dropped and failed."""
-        return self.dropped + self.failed
-
-
 class Counts:
     """Counts spans in and out, and lets in no more than there is room for; safe to use from several threads."""
 
@@ -62,6 +41,11 @@ class Counts:
         self._lock = threading.Lock()
         self._exported = self._dropped = self._failed = self._waiting = 0
         self._until = inf
+
+    @property
+    def lost(self) -> bool:
+        """Whether a span was dropped, or not taken."""
+        return bool(self._dropped or self._failed)
 
     @property
     def late(self) -> bool:

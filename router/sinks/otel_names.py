@@ -127,6 +127,22 @@ def attempt_attributes(
     return out
 
 
+def sampling_params(params: Mapping[str, Any], /) -> Attributes:
+    """Returns what a request says of how its answer is drawn; whatever is no number is not shown."""
+    out: Attributes = {}
+    for name in _SAMPLING:
+        value = params.get(name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            out[f"gen_ai.request.{name}"] = float(value)
+    seed = params.get("seed")
+    if type(seed) is int and abs(seed) < 2**63:
+        out["gen_ai.request.seed"] = seed
+    return out
+
+
+_SAMPLING: Final = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty")
+
+
 def request_error(decision: Decision, /) -> tuple[str, Attributes] | None:
     """Returns the type of a request's error, and the event that tells of it; None where it has an answer.
 

@@ -25,10 +25,11 @@ SCOPE: Final = "lowfare"
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The span of a request under way, and the context of its caller."""
+    """The span of a request under way, the context of its caller, and the parameters that it has."""
 
     span: Span
     context: Context
+    params: Mapping[str, Any]
 
 
 class GivenIds:
@@ -66,30 +67,34 @@ class Here:
 
     Args:
         export: where spans go as long as the application has set no provider.
+        provider: in place of the application's.
 
     Attributes:
-        export: as given.
         open: spans of requests under way, by span id.
         counts: of the spans that a provider of our own got.
         own: that provider; None where the application has one, and before the first span.
+        theirs: whether spans go to the application's provider.
     """
 
-    def __init__(self, export: Export) -> None:
-        self.export = export
+    def __init__(self, export: Export, provider: trace.TracerProvider | None = None) -> None:
+        self._export = export
+        self._given = provider
         self.open: dict[str, Open] = {}
         self.counts = Counts(queue_most(os.environ))
         self.own: TracerProvider | None = None
+        self.theirs = False
         self._seen: object = None
         self._tracer: Tracer | None = None
         self._lock = threading.Lock()
 
     def tracer(self) -> Tracer:
         """Returns the tracer of the application's provider; of our own as long as there is none."""
-        found, known = trace.get_tracer_provider(), self._tracer
+        found, known = self._given or trace.get_tracer_provider(), self._tracer
         if known is not None and found is self._seen:
             return known
         with self._lock:
-            provider = found if has_provider(trace) else self.own or self._made()
+            self.theirs = self._given is not None or has_provider(trace)
+            provider = found if self.theirs else self.own or self._made()
             tracer = provider.get_tracer(SCOPE)
             # Of providers that draw ids elsewhere than the SDK, attempts have ids of their own.
             if not isinstance(getattr(tracer, "id_generator", GivenIds()), GivenIds):
@@ -105,7 +110,7 @@ class Here:
 
     def _made(self) -> TracerProvider:
         self.counts.end(inf)
-        self.own = self.export.provider(self.counts)
+        self.own = self._export.provider(self.counts)
         return self.own
 
 

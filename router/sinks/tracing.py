@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -17,6 +18,28 @@ from router.sinks.sink import Sink
 
 API: Final = "opentelemetry.trace"
 """The module that knows the current span; as long as nobody has imported it there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceStats:
+    """What became of the spans that this process exported itself, the application's own provider aside.
+
+    Attributes:
+        exported: taken by the collector.
+        dropped: lost since the queue was full.
+        failed: lost since the collector did not take them.
+        waiting: not on their way yet.
+    """
+
+    exported: int = 0
+    dropped: int = 0
+    failed: int = 0
+    waiting: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Dropped and failed."""
+        return self.dropped + self.failed
 
 
 @runtime_checkable
@@ -42,6 +65,10 @@ class Tracing(Sink, Protocol):
 
     def carried(self, ids: Ids, /) -> Mapping[str, str]:
         """Returns the headers in which the caller's own `tracestate` and `baggage` go on to a provider."""
+        ...
+
+    def stats(self) -> TraceStats:
+        """Returns what became of the spans."""
         ...
 
 
@@ -71,6 +98,10 @@ class Ambient:
     def carried(self, ids: Ids, /) -> Mapping[str, str]:
         """Returns what the spans say."""
         return self._spans.carried(ids) if self._spans is not None else {}
+
+    def stats(self) -> TraceStats:
+        """Returns what the spans say."""
+        return self._spans.stats() if self._spans is not None else TraceStats()
 
     def emit(self, decision: Decision, /) -> None:
         """Makes the spans of a request, where there is somebody to take them."""
