@@ -31,13 +31,13 @@ from router.core.place import ModelState
 from router.core.replay import Unobserved, replay
 from router.core.request import Request
 from router.core.usable import NamedCheck
-from router.errors import PolicyError, RouterError, warn
+from router.errors import PolicyError, RouterError
 from router.intake import Intake, known
 from router.loop import LoopThread
 from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.labels import give
-from router.sinks.sink import Sink
+from router.sinks.sink import Sink, close_all, give_to
 from router.sinks.tracing import TraceStats
 from router.state.gate import Gate
 from router.state.statistics import Statistics
@@ -236,25 +236,18 @@ class Router:
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
-        self._close_sinks()
+        close_all(self._sinks)
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
         if self._setup.cache is not None:  # a store has something open also where no call was made
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
-        self._close_sinks()
+        close_all(self._sinks)
 
     async def _close_connections(self) -> None:
         await self._clients.close()
         await self._cache.aclose()
-
-    def _close_sinks(self) -> None:
-        for sink in self._sinks:
-            try:
-                sink.close()
-            except Exception as error:  # noqa: BLE001 - the others must close all the same
-                warn(f"{type(sink).__name__} did not close: {error}")
 
     def __enter__(self) -> Self:
         return self
@@ -453,7 +446,4 @@ class Router:
         """Hands the record on; to traces, which have a switch of their own for content, with what that asks for."""
         self._statistics.fold(decision)
         for sink in self._sinks:
-            try:
-                sink.emit(traced if sink is self._tracing else decision)
-            except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
-                warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
+            give_to(sink, traced if sink is self._tracing else decision)

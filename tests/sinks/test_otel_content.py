@@ -137,11 +137,10 @@ def test_nothing_that_was_said_leaves_the_process(tmp_path: Path, capfd: pytest.
     with environment(CANARY_KEY=CANARIES["key"]), echo() as url, collector() as found, warnings.catch_warnings():
         warnings.simplefilter("error")
         with Router(settings(url, found.url, log)) as router:
-            for _ in range(2):
-                reply = router.complete(**request())
-                assert reply.text == CANARIES["answer"]
-                said.append(repr(reply))
-            assert reply.decision.cache == "memory"
+            replies = [router.complete(**request()) for _ in range(2)]
+            assert [reply.text for reply in replies] == [CANARIES["answer"]] * 2
+            assert replies[1].decision.cache == "memory"
+            said += map(repr, replies)
             try:
                 router.complete(**request(), policy="bad", cache="off")
             except RouterError as error:
