@@ -13,9 +13,9 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
@@ -112,7 +112,7 @@ class OtelSink:
             context=context,
             about=_about(policy, request.hints.tenant),
             links=links,
-            at=now,
+            at_ns=ns(now),
         )
         ids = _ids(span, parent, drawn)
         if len(here.open) < OPEN_MOST:
@@ -131,29 +131,32 @@ class OtelSink:
 
     def emit(self, decision: Decision, /) -> None:
         """Makes the spans of a request that has ended."""
-        here, ids = self._here, decision.ids
+        here, ids, began = self._here, decision.ids, ns(decision.time)
         opened = here.open.pop(ids.span_id, None)
         span = opened.span if opened is not None else self._late(here, decision)
         below = trace.set_span_in_context(span, opened.context if opened is not None else Context())
         params = opened.params if opened is not None else {}
         speaker = _speaker(decision) if self.captures and decision.content is not None else None
-        if span.is_recording() or here.theirs:  # below a span that is not recorded, our own sampler records none
+        recorded = span.is_recording()
+        if recorded or here.theirs:  # below a span that is not recorded, our own sampler records none
             for attempt in decision.attempts:
-                made = self._attempt(here, below, decision, attempt)
-                if made.is_recording():
-                    made.set_attributes(sampling_params(params))
-                    at = _ended(decision, attempt)
-                    if attempt is speaker:
-                        self._speak(made, decision, attempt.finish_reason, at)
-                    made.end(at)
-        if span.is_recording():
+                about = self._about(attempt, decision, params) if recorded else asked(attempt)
+                made, end = (
+                    _attempted(here, below, attempt, about, began),
+                    began + _in_ns(attempt.started_s + attempt.latency_s),
+                )
+                _fail(made, attempt_error(attempt), end)
+                if attempt is speaker:
+                    self._speak(made, decision, attempt.finish_reason, end)
+                made.end(end)
+        if recorded:
+            end = began + _in_ns(decision.latency_s)
             span.set_attributes(request_attributes(decision))
             _link(span, decision)
-            end = decision.time + timedelta(seconds=decision.latency_s)
-            _fail(span, request_error(decision), ns(end))
+            _fail(span, request_error(decision), end)
             if speaker is None and self.captures and decision.content is not None:
-                self._speak(span, decision, None, ns(end))
-            span.end(ns(end))
+                self._speak(span, decision, None, end)
+            span.end(end)
         self._tell(here)
 
     def stats(self) -> TraceStats:
@@ -174,31 +177,19 @@ class OtelSink:
         pid = os.getpid()
         return self._by_pid.get(pid) or self._by_pid.setdefault(pid, self._renewed())
 
-    def _attempt(self, here: Here, below: Context, decision: Decision, attempt: Attempt) -> Span:
-        """Returns the span of an attempt, still open."""
-        held, about = attempt.held is not None, asked(attempt)
-        span = started(
-            here.tracer(),
-            f"held {attempt.model}" if held else f"chat {about['gen_ai.request.model']}",
-            (int(decision.ids.trace_id, 16), int(attempt.span_id, 16), False),
-            context=below,
-            kind=SpanKind.INTERNAL if held else SpanKind.CLIENT,
-            about=None if held else about,
-            at=decision.time + timedelta(seconds=attempt.started_s),
+    def _about(self, attempt: Attempt, decision: Decision, params: Mapping[str, Any]) -> Attributes:
+        """Returns all that the span of an attempt says."""
+        says = attempt_attributes(
+            attempt,
+            decision,
+            cost_names=self._cost_names,
+            cache_write_name=self._cache_write_name,
+            hosts=self._hosts,
         )
-        if not span.is_recording():
-            return span
-        span.set_attributes(
-            attempt_attributes(
-                attempt,
-                decision,
-                cost_names=self._cost_names,
-                cache_write_name=self._cache_write_name,
-                hosts=self._hosts,
-            )
-        )
-        _fail(span, attempt_error(attempt), _ended(decision, attempt))
-        return span
+        if attempt.held is None:
+            says |= asked(attempt)
+            says |= sampling_params(params)
+        return says
 
     def _late(self, here: Here, decision: Decision) -> Span:
         """Returns the span of a request that nobody told us of when it began."""
@@ -213,7 +204,7 @@ class OtelSink:
             (trace_id, int(ids.span_id, 16), False),
             context=trace.set_span_in_context(trace.NonRecordingSpan(parent), Context()),
             about=_about(decision.policy, decision.tenant),
-            at=decision.time,
+            at_ns=ns(decision.time),
         )
 
     def _speak(self, span: Span, decision: Decision, finish_reason: str | None, at_ns: int) -> None:
@@ -274,8 +265,23 @@ def _fail(span: Span, error: tuple[str, Attributes] | None, at_ns: int) -> None:
     span.set_status(Status(StatusCode.ERROR, event[EXCEPTION_MESSAGE]))
 
 
-def _ended(decision: Decision, attempt: Attempt) -> int:
-    return ns(decision.time + timedelta(seconds=attempt.started_s + attempt.latency_s))
+def _attempted(here: Here, below: Context, attempt: Attempt, about: Attributes, began: int) -> Span:
+    """Returns the span of an attempt of a request that began then, still open."""
+    held = attempt.held is not None
+    return started(
+        here.tracer(),
+        f"held {attempt.model}" if held else f"chat {about['gen_ai.request.model']}",
+        (trace.get_current_span(below).get_span_context().trace_id, int(attempt.span_id, 16), False),
+        context=below,
+        kind=SpanKind.INTERNAL if held else SpanKind.CLIENT,
+        about=about,
+        at_ns=began + _in_ns(attempt.started_s),
+    )
+
+
+def _in_ns(seconds: float) -> int:
+    """Returns seconds in nanoseconds; to the microsecond, as the record has them."""
+    return round(seconds * 1e6) * 1_000
 
 
 def _about(policy: str, tenant: str | None) -> Attributes:

@@ -103,7 +103,6 @@ def attempt_attributes(
         "lowfare.model": attempt.model,
         "lowfare.outcome": attempt.outcome,
         "lowfare.billing": attempt.billing,
-        "lowfare.price_rule": attempt.price_rule,
     }
     _put_server(out, attempt, decision, hosts)
     _put(out, "gen_ai.request.max_tokens", decision.features.output_tokens_most)

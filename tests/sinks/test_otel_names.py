@@ -91,7 +91,9 @@ FULL = attempt(
     cost_usd=Decimal("0.5"),
     worst_usd=Decimal(1),
 )
-PARAMS: dict[str, Any] = dict.fromkeys(("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed"), 1)
+PARAMS: dict[str, Any] = dict.fromkeys(
+    ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed"), 1
+)
 
 
 def done(**made: Any) -> Any:
@@ -157,7 +159,6 @@ def test_what_is_unknown_is_left_out() -> None:
         "lowfare.model",
         "lowfare.outcome",
         "lowfare.billing",
-        "lowfare.price_rule",
     }
     assert sampling_params({"temperature": "warm", "top_p": True, "seed": 2**70, "stop": ["x"]}) == {}
 
