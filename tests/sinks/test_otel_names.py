@@ -91,9 +91,8 @@ FULL = attempt(
     cost_usd=Decimal("0.5"),
     worst_usd=Decimal(1),
 )
-PARAMS: dict[str, Any] = dict.fromkeys(
-    ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed"), 1
-)
+SAMPLING = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed")
+PARAMS: dict[str, Any] = dict.fromkeys(SAMPLING, 1)
 
 
 def done(**made: Any) -> Any:
