@@ -202,9 +202,8 @@ class OtelSink:
     def _speaker(self, decision: Decision) -> Attempt | None:
         """Returns the attempt whose span has the request's content: that which answered, else the last one."""
         made = [attempt for attempt in decision.attempts if attempt.held is None] if self.captures else []
-        return next(
-            (a for a in made if a.outcome == "answer" and a.model == decision.model), made[-1] if made else None
-        )
+        last = made[-1] if made else None
+        return next((a for a in made if a.outcome == "answer" and a.model == decision.model), last)
 
     def _late(self, here: Here, decision: Decision) -> Span:
         """Returns the span of a request that nobody told us of when it began."""
