@@ -119,11 +119,21 @@ class CountedBatch(BatchSpanProcessor):
     def __init__(self, exporter: SpanExporter, counts: Counts, **options: Any) -> None:
         super().__init__(CountedExporter(exporter, counts), **options)
         self._counts = counts
+        self._over = False
 
     def on_end(self, span: ReadableSpan) -> None:
         """Takes a span that has ended, where it is sampled and there is room."""
-        if span.context is not None and span.context.trace_flags.sampled and self._counts.enter():
+        if span.context is None or not span.context.trace_flags.sampled:
+            return
+        if self._over:  # of a request that was under way when the router was closed
+            self._counts.sent(1, taken=False)
+        elif self._counts.enter():
             super().on_end(span)
+
+    def shutdown(self) -> None:
+        """Exports what waits, and takes no more."""
+        self._over = True
+        super().shutdown()  # type: ignore[no-untyped-call]  # the SDK says no types there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

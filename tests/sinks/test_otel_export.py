@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.sdk.resources import SERVICE_NAME
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from router import ConfigError, Router, RouterWarning
 from router.sinks.otel import OtelSink
@@ -261,8 +262,11 @@ def test_what_is_not_sampled_takes_no_place() -> None:
     counts = Counts(1)
     batch: Any = CountedBatch(ConsoleSpanExporter(), counts)
     batch.on_end(ReadableSpan("a"))
+    batch.on_end(ReadableSpan("a", context=SpanContext(1, 2, is_remote=False)))
     assert counts.stats().waiting == 0
     batch.shutdown()
+    batch.on_end(ReadableSpan("a", context=SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))))
+    assert (counts.stats().waiting, counts.stats().failed) == (0, 1)
 
 
 def test_a_router_may_be_used_after_it_was_closed() -> None:
