@@ -19,12 +19,12 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from router import Answer, Call, Router, RouterWarning, Settings
+from router import Answer, Call, Chunk, Failure, Router, RouterWarning, Settings
 from router.testing.scripted import answer
 
 BARS_US = {"recorded": 120.0, "not sampled": 30.0, "not installed": 1.0}
@@ -85,7 +85,7 @@ class Ready:
         """Returns the answer."""
         return self._answer
 
-    async def stream(self, call: Call, /) -> Any:
+    async def stream(self, call: Call, /) -> AsyncGenerator[Chunk | Answer | Failure]:
         """Is not asked for."""
         yield self._answer
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from router.config_otel import OtelTable
 from router.prices.providers import PROVIDERS
 from router.sinks.sink import Sink
-from router.sinks.tracing import Ambient, Tracing, tracing_of
+from router.sinks.tracing import Ambient, Tracing, exporters_of, tracing_of
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _HOSTS: Final[Mapping[str, str]] = {name: known.hosts[0] for name, known in PROVIDERS.items() if known.hosts}
@@ -63,7 +63,7 @@ def traced(sinks: Iterable[Sink], late: Callable[[], Tracing | None] | None) -> 
 def switched_off(table: OtelTable, environ: Mapping[str, str]) -> bool:
     """Returns whether there are to be no spans, whatever else is set."""
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    none = environ.get("OTEL_TRACES_EXPORTER", "").strip() == "none" and table.endpoint is None
+    none = "none" in exporters_of(environ) and table.endpoint is None
     return table.enabled is False or not table.traces or disabled or none
 
 
@@ -71,7 +71,7 @@ def _wanted(table: OtelTable, environ: Mapping[str, str]) -> bool:
     if table.enabled or table.endpoint is not None or table.protocol is not None:
         return True
     # Variables may be there for other libraries' sake: without the extra they mean nothing to us.
-    named = any(map(environ.get, _ENDPOINTS)) or environ.get("OTEL_TRACES_EXPORTER", "").strip() in ("otlp", "console")
+    named = any(map(environ.get, _ENDPOINTS)) or not exporters_of(environ).isdisjoint({"otlp", "console"})
     return named and _installed()
 
 

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.util.re import parse_env_headers
 
 from router.errors import ConfigError
-from router.sinks.tracing import TraceStats
+from router.sinks.tracing import TraceStats, exporters_of
 
 Protocol = Literal["http", "grpc", "console"]
 
@@ -209,7 +209,8 @@ def protocol_of(environ: Mapping[str, str], /) -> Protocol:
     Raises:
         ConfigError: they ask for one that there is none of here.
     """
-    if environ.get("OTEL_TRACES_EXPORTER", "").strip() == "console":
+    exporters = exporters_of(environ)
+    if "console" in exporters and "otlp" not in exporters:
         return "console"
     name = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
     match name.strip():

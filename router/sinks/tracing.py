@@ -127,6 +127,11 @@ def tracing_of(sinks: Iterable[Sink], /) -> Tracing | None:
     return next((sink for sink in sinks if isinstance(sink, Tracing)), None)
 
 
+def exporters_of(environ: Mapping[str, str], /) -> frozenset[str]:
+    """Returns the exporters that `OTEL_TRACES_EXPORTER` lists."""
+    return frozenset(name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(","))
+
+
 def has_provider(api: Any, /) -> bool:
     """Returns whether the application has set a tracer provider that makes spans."""
     get = getattr(api, "get_tracer_provider", None)  # another thread may be in the midst of importing the module

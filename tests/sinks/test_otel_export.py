@@ -96,6 +96,7 @@ def test_protocols_by_their_standard_names() -> None:
     assert protocol_of({}) == protocol_of({both: "http/protobuf"}) == "http"
     assert protocol_of({both: "http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}) == "grpc"
     assert protocol_of({"OTEL_TRACES_EXPORTER": "console", both: "grpc"}) == "console"
+    assert protocol_of({"OTEL_TRACES_EXPORTER": "console, otlp", both: "grpc"}) == "grpc"
     with pytest.raises(ConfigError, match="'http/json'; allowed: http/protobuf, grpc"):
         protocol_of({both: "http/json"})
     assert isinstance(Export().exporter({}), OTLPSpanExporter)
@@ -393,3 +394,23 @@ def test_without_the_extra_all_works_but_what_asks_for_it() -> None:
     """Standard variables may be meant for others; a table is meant for us, and says what to install."""
     said = ran(WITHOUT, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
     assert "lowfare[otel]" in said
+
+
+LACKING = """
+import sys
+sys.modules["opentelemetry.exporter"] = None
+from router import ConfigError, Router, Settings
+tables = {"models": {"a": {"id": "deepseek/deepseek-v3.2", "client": "simulated"}}}
+for protocol in ("http", "grpc"):
+    try:
+        Router(Settings(**tables, otel={"protocol": protocol}))
+    except ConfigError as error:
+        print(error)
+"""
+
+
+def test_an_exporter_that_is_not_installed_is_named_with_its_extra() -> None:
+    """The SDK may be there for others' sake."""
+    first, second = ran(LACKING).splitlines()
+    assert "pip install 'lowfare[otel]'" in first
+    assert "pip install 'lowfare[otel-grpc]'" in second
