@@ -42,6 +42,7 @@ from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
 from router.sinks.sink import Sink
 from router.state.ledger import Ledger
+from router.sinks.tracing import TraceStats
 
 if TYPE_CHECKING:
     from router.config import Settings
@@ -120,6 +121,7 @@ __all__ = [
     "Timeouts",
     "TokenCount",
     "ToolCall",
+    "TraceStats",
     "Unobserved",
     "Usage",
     "Usd",

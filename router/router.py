@@ -31,13 +31,14 @@ from router.core.place import ModelState
 from router.core.replay import Unobserved, replay
 from router.core.request import Request
 from router.core.usable import NamedCheck
-from router.errors import PolicyError, RouterError, warn
+from router.errors import PolicyError, RouterError
 from router.intake import Intake, known
 from router.loop import LoopThread
 from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.labels import give
-from router.sinks.sink import Sink
+from router.sinks.sink import Sink, close_all, give_to
+from router.sinks.tracing import TraceStats
 from router.state.gate import Gate
 from router.state.statistics import Statistics
 
@@ -87,6 +88,7 @@ class Router:
     ) -> None:
         from router.setup import alerts_of, setup_of, sinks_of
         from router.setup_cache import made_cache
+        from router.setup_traces import traced
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
@@ -94,11 +96,13 @@ class Router:
         self._clients = Clients(self._setup.client_classes(given), given)
         breaker, quota, concurrency = setup.breaker, setup.retry_quota, setup.concurrency
         self._gate = Gate(breaker=breaker, quota=quota, concurrency=concurrency, monotonic=self._clock.monotonic)
-        self._attempts = Attempts(self._setup, self._gate, self._clients)
+        self._sinks, self._tracing = (
+            traced(sinks_of(setup), setup.late_traces) if sinks is None else traced(sinks, None)
+        )
+        self._attempts = Attempts(self._setup, self._gate, self._clients, self._tracing)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
-        self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
         self._statistics = Statistics()
-        self._intake = Intake(setup, self._clock, self._gate, self._statistics)
+        self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._tracing)
         self._thread = LoopThread()
         self.alerts = alerts_of(setup, self._clock)
         """Takes alerts and delivers them to the destinations of the settings."""
@@ -155,7 +159,7 @@ class Router:
 
     def plan(self, prompt: Any = None, /, **request: Any) -> Decision:
         """Returns what would be decided, without calling anyone: the slate, the worst case, no attempts."""
-        state = plan(self._intake.given(parse_request(prompt, **request), 0.0))
+        state = plan(self._intake.given(parse_request(prompt, **request), 0.0, begins=False))
         return state.decision if isinstance(state, Exhausted) else state.planned
 
     def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
@@ -223,11 +227,15 @@ class Router:
         """`acache_stats` for code without an event loop."""
         return self._thread.run(self.acache_stats())
 
+    def trace_stats(self) -> TraceStats:
+        """Returns how many spans this process exported itself, and how many it lost."""
+        return self._tracing.stats()
+
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
         await self.alerts.aclose()
-        self._close_sinks()
+        close_all(self._sinks)
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
@@ -235,18 +243,11 @@ class Router:
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
         self.alerts.close()
-        self._close_sinks()
+        close_all(self._sinks)
 
     async def _close_connections(self) -> None:
         await self._clients.close()
         await self._cache.aclose()
-
-    def _close_sinks(self) -> None:
-        for sink in self._sinks:
-            try:
-                sink.close()
-            except Exception as error:  # noqa: BLE001 - the others must close all the same
-                warn(f"{type(sink).__name__} did not close: {error}")
 
     def __enter__(self) -> Self:
         return self
@@ -427,21 +428,22 @@ class Router:
             return plan(self._intake.given(request, flow.watch.now_s()))
         except PolicyError as error:
             if error.decision is not None:
-                self._emit(error.decision)
+                self._emit(error.decision, error.decision)
             raise
 
     def _finish(self, end: Done | Served | Exhausted, request: Request, answer: Answer | None) -> Decision:
         """Records the end of a request; returns its decision."""
-        decision = end.decision
-        if self._setup.content is not None:
-            decision = replace(decision, content=self._setup.content(request, answer))
-        self._emit(decision)
+        decision, logs = end.decision, self._setup.content is not None
+        if not logs and not self._tracing.captures:
+            self._emit(decision, decision)
+            return decision
+        told = replace(decision, content=self._setup.redacted(request, answer))
+        decision = told if logs else decision
+        self._emit(decision, told)
         return decision
 
-    def _emit(self, decision: Decision) -> None:
+    def _emit(self, decision: Decision, traced: Decision) -> None:
+        """Hands the record on; to traces, which have a switch of their own for content, with what that asks for."""
         self._statistics.fold(decision)
         for sink in self._sinks:
-            try:
-                sink.emit(decision)
-            except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
-                warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
+            give_to(sink, traced if sink is self._tracing else decision)

@@ -21,6 +21,7 @@ print(json.dumps({{"seconds": seconds, "modules": sorted(sys.modules), "sockets"
 """
 # Each takes longer to import than all of lowfare, and none is needed before the first request that uses it.
 SLOW = {"aiohttp", "duckdb", "httpx", "litellm", "openai", "pydantic", "pydantic_settings", "rich", "tiktoken", "typer"}
+SLOW |= {"opentelemetry.sdk", "opentelemetry.trace"}
 
 
 def probe(statement: str) -> dict[str, Any]:
