@@ -37,6 +37,7 @@ from router.config_attempts import (
 from router.config_cache import CacheTable
 from router.config_errors import Fault, config_error, faults_of
 from router.config_expect import ExpectTable
+from router.config_otel import OtelTable
 from router.config_policies import build_policies
 from router.config_secrets import checked_seed
 from router.config_sinks import SinkTable
@@ -74,6 +75,7 @@ class Settings(BaseModel):
     log: LogSettings = LogSettings()
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()
+    otel: OtelTable = OtelTable()
     expect: tuple[ExpectTable, ...] = ()
     seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
     expected_output_tokens: Annotated[Whole, Ge(1)] = 500
