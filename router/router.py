@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
@@ -38,6 +39,7 @@ from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.labels import give
 from router.sinks.sink import Sink
+from router.sinks.states import AsgiApp, States, app_of, show
 from router.state.gate import Gate
 from router.state.statistics import Statistics
 
@@ -101,6 +103,7 @@ class Router:
         self._attempts = Attempts(self._setup, self._gate, self._clients)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
         self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
+        show(States(health=self.health, budgets_left=_budgets_left), self._sinks)
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics)
         self._thread = LoopThread()
@@ -199,6 +202,14 @@ class Router:
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
         return self._gate.snapshot()
+
+    def metrics_app(self) -> AsgiApp:
+        """Returns an ASGI application that serves the metrics of this router, for Prometheus.
+
+        Raises:
+            ConfigError: no sink counts them: `[sinks.metrics] kind = "prometheus"` makes one.
+        """
+        return app_of(self._sinks)
 
     async def apurge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
         """Takes out the stored answers that a selector means; on a dry run, which is the default, only counts them.
@@ -445,3 +456,8 @@ class Router:
                 sink.emit(decision)
             except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
                 warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
+
+
+def _budgets_left() -> Mapping[tuple[str, str], Decimal]:
+    """Returns what is left of each budget, by its name and the value of its scope; there are no budgets yet."""
+    return {}

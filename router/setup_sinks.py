@@ -1,6 +1,7 @@
 """Settings -> sinks: found by entry point, each made with the options of its table.
 
-`[log] path` and `[log] lines` are the short form of the kinds "jsonl" and "log".
+`[log] path` and `[log] lines` are the short form of the kinds "jsonl" and "log"; `[otel]` makes one of the kind
+"otel_metrics".
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from router.config_errors import Fault
 from router.config_sources import Path
 from router.errors import ConfigError
 from router.registry import Registry, installed
+from router.setup_metrics import otel_metrics
 from router.setup_options import wrong_options
 from router.sinks.sink import Sink
 
@@ -83,6 +85,8 @@ def _asked_for(settings: Settings) -> Iterator[tuple[Path, str, dict[str, Any]]]
         yield ("log", "path"), "jsonl", {"path": settings.log.path}
     if settings.log.lines:
         yield ("log", "lines"), "log", {}
+    if (options := otel_metrics(settings.otel)) is not None:
+        yield ("otel", "metrics"), "otel_metrics", options
     for name, table in settings.sinks.items():
         yield ("sinks", name), table.kind, table.options
 

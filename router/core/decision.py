@@ -200,22 +200,31 @@ class Decision:
     @property
     def waste_usd(self) -> Decimal | None:
         """What the attempts cost that gave the caller nothing; None when one of them is unknown."""
-        return total([a.cost_usd if self._lost(a) else a.waste_usd for a in self.attempts])
-
-    def _lost(self, attempt: Attempt) -> bool:
-        """Returns whether an attempt was paid for and not used.
-
-        An answer that came too late in a race, or that was not what the caller of a stream had seen the beginning of.
-        """
-        if attempt.outcome == "cancelled":
-            return self.ending == "committed"
-        return attempt.outcome == "answer" and attempt.model != self.model
+        return total([wasted_usd(a, ending=self.ending, model=self.model) for a in self.attempts])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the record as JSON values, money as decimal strings; `docs/decision-record.md` lists the fields."""
         from router.core.record import decision_dict
 
         return decision_dict(self)
+
+
+def wasted_usd(attempt: Attempt, /, *, ending: str, model: str | None) -> Decimal | None:
+    """Returns what of an attempt's cost gave the caller nothing; None where that is unknown.
+
+    An answer that came too late in a race, or that was not what the caller of a stream had seen the beginning of, was
+    paid for and not used.
+
+    Args:
+        attempt: of the request.
+        ending: of the request.
+        model: whose answer the caller got.
+    """
+    if attempt.outcome == "cancelled":
+        unused = ending == "committed"
+    else:
+        unused = attempt.outcome == "answer" and attempt.model != model
+    return attempt.cost_usd if unused else attempt.waste_usd
 
 
 def total(amounts: Iterable[Decimal | None], /) -> Decimal | None:
