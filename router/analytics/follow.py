@@ -51,13 +51,14 @@ class _Place:
     Attributes:
         inode: tells a file from one that took its name.
         offset: in bytes; where the next line begins.
-        size: of the file when it was last looked at.
+        size, changed_ns: of the file when it was last looked at.
         first: digest of its first line; empty as long as none was read.
     """
 
     inode: int
     offset: int
     size: int
+    changed_ns: int = 0
     first: bytes = b""
 
 
@@ -87,7 +88,7 @@ class Follower:
             with _readable(file), file.open("rb") as opened:
                 status = os.fstat(opened.fileno())
                 end = _end_of_lines(opened)
-                place = self._places[file] = _Place(status.st_ino, end, status.st_size)
+                place = self._places[file] = _Place(status.st_ino, end, status.st_size, status.st_mtime_ns)
                 self._note(opened, place)
                 for entry in islice(self._entries(_backwards(opened, end)), count):
                     number -= 1
@@ -121,7 +122,8 @@ class Follower:
     def _grown(self, file: Path) -> Iterator[Entry | Notice]:
         status = file.stat()
         place = self._places.get(file)
-        if place is not None and status.st_ino == place.inode and status.st_size == place.size:
+        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if place is not None and seen == (place.inode, place.size, place.changed_ns):
             return
         with file.open("rb") as opened:
             if place is None:
@@ -132,7 +134,7 @@ class Follower:
                 place.inode, place.offset, place.first = status.st_ino, offset, b""
             elif place.offset < self._read.get(place.first, 0) <= status.st_size:  # read meanwhile, as a copy
                 place.offset = self._read[place.first]
-            place.size = status.st_size
+            place.size, place.changed_ns = status.st_size, status.st_mtime_ns
             opened.seek(place.offset)
             for line in opened:
                 if not line.endswith(b"\n"):

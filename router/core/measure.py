@@ -178,7 +178,8 @@ def _call(attempt: Attempt) -> Iterator[Measurement]:
     }
     if attempt.served is not None:
         call[i.RESPONSE_MODEL] = attempt.served
-    failed = call if attempt.outcome == "answer" else {**call, i.ERROR_TYPE: attempt.outcome}
+    # Of an attempt that was given up nothing went wrong.
+    failed = call if attempt.outcome in ("answer", "cancelled") else {**call, i.ERROR_TYPE: attempt.outcome}
     yield Measurement(i.DURATION, attempt.latency_s, failed)
     if attempt.first_token_s is not None:
         yield Measurement(i.FIRST_CHUNK, attempt.first_token_s, call)
