@@ -37,6 +37,7 @@ from router.errors import (
 from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
 from router.sinks.sink import Sink
+from router.sinks.tracing import TraceStats
 
 if TYPE_CHECKING:
     from router.config import Settings
@@ -105,6 +106,7 @@ __all__ = [
     "Timeouts",
     "TokenCount",
     "ToolCall",
+    "TraceStats",
     "Unobserved",
     "Usage",
     "Usd",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -21,8 +23,9 @@ from router.clock import Clock
 from router.core.answer import Answer, Chunk
 from router.core.bounds import least_useful_s
 from router.core.caching import Source
+from router.core.catalog import Model
 from router.core.course import Course, Given
-from router.core.decision import Attempt
+from router.core.decision import Attempt, Ids
 from router.core.failure import Failure
 from router.core.machine import Hedge, NeedCall
 from router.core.place import Held, Place
@@ -32,7 +35,9 @@ from router.core.settle import Seen, settle
 from router.core.tokens import tokens_at
 from router.core.usable import schema_of, unusable
 from router.errors import ConfigError, warn
+from router.prices.providers import provider_named
 from router.race import raced
+from router.sinks.tracing import Tracing
 from router.state.gate import Gate
 
 if TYPE_CHECKING:
@@ -186,9 +191,11 @@ class Attempts:
         setup: what the router runs with.
         gate: what every attempt passes.
         clients: who speaks to providers.
+        tracing: what names requests, and knows what goes on with them.
     """
 
-    def __init__(self, setup: Setup, gate: Gate, clients: Clients) -> None:
+    def __init__(self, setup: Setup, gate: Gate, clients: Clients, tracing: Tracing) -> None:
+        self._tracing = tracing
         self._setup = setup
         self._gate = gate
         self._clients = clients
@@ -305,14 +312,26 @@ class Attempts:
             tap.result = _client_fault(call, error)
 
     def _call(self, place: Place, asked: NeedCall | Hedge, request: Request, course: Course, timeout_s: float) -> Call:
-        model, trace_id = place.model, course.given.ids.trace_id
+        model = place.model
         return Call(
             model=model,
             request=request,
             timeouts=model.timeouts.within(timeout_s),
             key=os.environ.get(model.key_env) if model.key_env is not None else None,
-            headers=_trace_headers(trace_id, asked.span_id) if self._setup.trace_headers else {},
+            headers=self._trace_headers(model, course.given.ids, asked.span_id),
         )
+
+    def _trace_headers(self, model: Model, ids: Ids, span_id: str) -> dict[str, str]:
+        """Returns the ids for a provider; where hosts are listed, for those alone, with what the caller passes on."""
+        hosts = self._setup.trace_hosts
+        if not self._setup.trace_headers or (hosts is not None and not _among(_host(model), hosts)):
+            return {}
+        return {
+            "traceparent": f"00-{ids.trace_id}-{span_id}-{ids.trace_flags:02x}",
+            "X-Trace-ID": ids.trace_id,
+            "X-Span-ID": span_id,
+            **(self._tracing.carried(ids) if hosts is not None else {}),
+        }
 
     def _schema(self, request: Request) -> SchemaCheck | None:
         schema = schema_of(request)
@@ -408,5 +427,12 @@ def _client_fault(call: Call, error: Exception) -> Failure:
     return Failure(kind="cut", message=f"the client raised {type(error).__name__}")
 
 
-def _trace_headers(trace_id: str, span_id: str) -> dict[str, str]:
-    return {"traceparent": f"00-{trace_id}-{span_id}-01", "X-Trace-ID": trace_id, "X-Span-ID": span_id}
+def _host(model: Model) -> str:
+    """Returns the host that a model's calls go to; empty where litellm knows it alone."""
+    if model.base_url is not None:
+        return urlsplit(model.base_url).hostname or ""
+    return next(iter(provider_named(model.provider).hosts), "")
+
+
+def _among(host: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(host, pattern.lower()) for pattern in patterns)

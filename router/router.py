@@ -40,6 +40,7 @@ from router.reply import AsyncStream, Reply, Stream
 from router.sinks.labels import give
 from router.sinks.sink import Sink
 from router.sinks.states import AsgiApp, States, app_of, show
+from router.sinks.tracing import TraceStats
 from router.state.gate import Gate
 from router.state.statistics import Statistics
 
@@ -89,6 +90,8 @@ class Router:
     ) -> None:
         from router.setup import setup_of, sinks_of
         from router.setup_cache import made_cache
+        from router.setup_metrics import metered
+        from router.setup_traces import traced
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
@@ -100,12 +103,16 @@ class Router:
             concurrency=setup.concurrency,
             monotonic=self._clock.monotonic,
         )
-        self._attempts = Attempts(self._setup, self._gate, self._clients)
+        self._sinks, self._tracing = (
+            traced(metered(sinks_of(setup), setup.late_metrics), setup.late_traces)
+            if sinks is None
+            else traced(sinks, None)
+        )
+        self._attempts = Attempts(self._setup, self._gate, self._clients, self._tracing)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
-        self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
         show(States(health=self.health, budgets_left=_budgets_left), self._sinks)
         self._statistics = Statistics()
-        self._intake = Intake(setup, self._clock, self._gate, self._statistics)
+        self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._tracing)
         self._thread = LoopThread()
 
     @classmethod
@@ -160,7 +167,7 @@ class Router:
 
     def plan(self, prompt: Any = None, /, **request: Any) -> Decision:
         """Returns what would be decided, without calling anyone: the slate, the worst case, no attempts."""
-        state = plan(self._intake.given(parse_request(prompt, **request), 0.0))
+        state = plan(self._intake.given(parse_request(prompt, **request), 0.0, begins=False))
         return state.decision if isinstance(state, Exhausted) else state.planned
 
     def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
@@ -235,6 +242,10 @@ class Router:
     def cache_stats(self) -> CacheStats:
         """`acache_stats` for code without an event loop."""
         return self._thread.run(self.acache_stats())
+
+    def trace_stats(self) -> TraceStats:
+        """Returns how many spans this process exported itself, and how many it lost."""
+        return self._tracing.stats()
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
@@ -438,22 +449,26 @@ class Router:
             return plan(self._intake.given(request, flow.watch.now_s()))
         except PolicyError as error:
             if error.decision is not None:
-                self._emit(error.decision)
+                self._emit(error.decision, error.decision)
             raise
 
     def _finish(self, end: Done | Served | Exhausted, request: Request, answer: Answer | None) -> Decision:
         """Records the end of a request; returns its decision."""
-        decision = end.decision
-        if self._setup.content is not None:
-            decision = replace(decision, content=self._setup.content(request, answer))
-        self._emit(decision)
+        decision, logs = end.decision, self._setup.content is not None
+        if not logs and not self._tracing.captures:
+            self._emit(decision, decision)
+            return decision
+        told = replace(decision, content=self._setup.redacted(request, answer))
+        decision = told if logs else decision
+        self._emit(decision, told)
         return decision
 
-    def _emit(self, decision: Decision) -> None:
+    def _emit(self, decision: Decision, traced: Decision) -> None:
+        """Hands the record on; to traces, which have a switch of their own for content, with what that asks for."""
         self._statistics.fold(decision)
         for sink in self._sinks:
             try:
-                sink.emit(decision)
+                sink.emit(traced if sink is self._tracing else decision)
             except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
                 warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
 

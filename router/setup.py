@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -29,8 +30,10 @@ from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
 from router.setup_cache import PlannedCache, planned_cache
+from router.setup_metrics import late_metrics
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
+from router.setup_traces import late_traces
 from router.sinks.sink import Sink
 
 DEFAULT = "default"
@@ -51,9 +54,13 @@ class Setup:
         unpriced: whether models without a known price may be asked.
         seed: what the draws of weighted splits follow from, beside the request's id.
         trace_headers: whether trace ids go out with each attempt.
+        trace_hosts: who gets them, and the caller's `tracestate` and `baggage` with them; None sends ids to every host.
+        late_metrics: makes the sink of metrics once the application has set a meter provider; None where it must not.
+        late_traces: makes the sink of spans once the application has set a tracer provider; None where it must not.
         sinks: where decisions go; made by `sinks_of`.
         cache: what keeps answers; made by `router.setup_cache.made_cache`. None keeps none.
         content: what of a request and its answer is logged; None logs neither.
+        redacted: the same for traces, should these ask for it.
         token_limits: input-token counts at which a policy's choice or a model's fitness changes, ascending.
         total_token_limits: the same, of input and largest output together.
         patterns: what policies match against the last user message.
@@ -74,9 +81,13 @@ class Setup:
     unpriced: bool = False
     seed: str = ""
     trace_headers: bool = True
+    trace_hosts: tuple[str, ...] | None = None
+    late_traces: Callable[[], Sink] | None = None
+    late_metrics: Callable[[], Sink] | None = None
     sinks: tuple[PlannedSink, ...] = ()
     cache: PlannedCache | None = None
     content: Logged | None = None
+    redacted: Logged = field(default_factory=Logged)
     token_limits: tuple[int, ...] = ()
     total_token_limits: tuple[int, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
@@ -116,7 +127,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
             faults += _policy_faults(policies, catalog)
         except RecursionError:
             faults.append(Fault(("policies",), TOO_DEEP))
-    content, content_faults = _content(settings)
+    redacted, content_faults = _redacted(settings)
     faults += content_faults
     sinks, sink_faults = planned_sinks(settings)
     faults += sink_faults
@@ -135,9 +146,13 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         unpriced=settings.unpriced == "allow",
         seed=settings.seed,
         trace_headers=settings.trace.headers,
+        trace_hosts=settings.trace.hosts,
+        late_traces=late_traces(settings.otel, os.environ),
+        late_metrics=late_metrics(settings.otel, os.environ),
         sinks=sinks,
         cache=cache,
-        content=content,
+        content=redacted if settings.log.content == "full" else None,
+        redacted=redacted,
         token_limits=tuple(sorted(windows.union(*map(statics.token_limits, every)))),
         total_token_limits=tuple(sorted(frozenset[int]().union(*map(statics.total_token_limits, every)))),
         patterns=tuple(map(re.compile, sorted(frozenset[str]().union(*map(statics.patterns, every))))),
@@ -241,8 +256,8 @@ def _problem(path: Path, problem: str) -> Fault:
     return Fault((*path, *(int(part) if part.isdigit() else part for part in parts)), told["rest"])
 
 
-def _content(settings: Settings) -> tuple[Logged | None, list[Fault]]:
-    """Returns what is logged of a request's content, and what is wrong with its redaction."""
+def _redacted(settings: Settings) -> tuple[Logged, list[Fault]]:
+    """Returns what tells a request's content where somebody asks for it, and what is wrong with its redaction."""
     hooks = installed("lowfare.redactors")
     redactors: list[Redactor] = []
     faults: list[Fault] = []
@@ -254,4 +269,4 @@ def _content(settings: Settings) -> tuple[Logged | None, list[Fault]]:
             redactors.append(hooks.load(entry.hook or ""))
         except ConfigError as error:
             faults.append(Fault(("log", "redact", index), str(error)))
-    return (Logged(tuple(redactors)) if settings.log.content == "full" else None), faults
+    return Logged(tuple(redactors)), faults

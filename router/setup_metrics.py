@@ -2,26 +2,71 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from router.config_otel import OtelTable
+from router.setup_traces import sdk_installed
+from router.sinks.metrics_late import LateMetrics
+from router.sinks.sink import Sink
 
-_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
 
-def otel_metrics(table: OtelTable, environ: Mapping[str, str] | None = None) -> dict[str, Any] | None:
-    """Returns the options of the sink `otel_metrics`; None where no metrics are wanted.
+def otel_metrics(table: OtelTable, environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """Returns the options of the sink `otel_metrics`; None where nobody asks for metrics yet.
 
     Args:
         table: of the configuration.
-        environ: the environment; None is that of the process.
+        environ: the environment.
     """
-    if not table.metrics or not _wanted(table, os.environ if environ is None else environ):
+    return _options(table) if not switched_off(table, environ) and _wanted(table, environ) else None
+
+
+def late_metrics(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Sink] | None:
+    """Returns what makes the sink for an application that sets a meter provider; None where it must not, or need not.
+
+    Args:
+        table: of the configuration.
+        environ: the environment.
+    """
+    if switched_off(table, environ) or _wanted(table, environ) or not sdk_installed():
         return None
+
+    def made() -> Sink:
+        from router.sinks.otel_metrics import OtelMetricsSink
+
+        return OtelMetricsSink(**_options(table))
+
+    return made
+
+
+def metered(sinks: tuple[Sink, ...], late: Callable[[], Sink] | None) -> tuple[Sink, ...]:
+    """Returns the sinks, and one more that waits for the application's meter provider.
+
+    Args:
+        sinks: where decisions go.
+        late: as `late_metrics` returns it; None adds nothing.
+    """
+    return sinks if late is None else (*sinks, LateMetrics(late))
+
+
+def switched_off(table: OtelTable, environ: Mapping[str, str]) -> bool:
+    """Returns whether there are to be no metrics, whatever else is set."""
+    disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    none = environ.get("OTEL_METRICS_EXPORTER", "").strip() == "none" and table.endpoint is None
+    return table.enabled is False or not table.metrics or disabled or none
+
+
+def _wanted(table: OtelTable, environ: Mapping[str, str]) -> bool:
+    if table.enabled or table.endpoint is not None or table.protocol is not None:
+        return True
+    # Variables may be there for other libraries' sake: without the extra they mean nothing to us.
+    named = any(map(environ.get, _ENDPOINTS)) or environ.get("OTEL_METRICS_EXPORTER", "").strip() in ("otlp", "console")
+    return named and sdk_installed()
+
+
+def _options(table: OtelTable) -> dict[str, Any]:
     names = ("endpoint", "protocol", "headers_env", "service_name")
     stated = {name: value for name in names if (value := getattr(table, name)) is not None}
     return {
@@ -30,23 +75,3 @@ def otel_metrics(table: OtelTable, environ: Mapping[str, str] | None = None) -> 
         "label_tenant": table.label_tenant,
         "label_values_most": table.label_values_most,
     }
-
-
-def _wanted(table: OtelTable, environ: Mapping[str, str]) -> bool:
-    if table.enabled is not None:
-        return table.enabled
-    if table.endpoint is not None or table.protocol is not None:
-        return True
-    # Variables and a provider may be there for other libraries' sake: without the extra they mean nothing to us.
-    return (any(map(environ.get, _VARIABLES)) and _installed()) or _provider_set()
-
-
-def _installed() -> bool:
-    return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk.metrics") is not None
-
-
-def _provider_set() -> bool:
-    """Returns whether the application has set a meter provider; if it has, the module is imported."""
-    metrics = sys.modules.get("opentelemetry.metrics")
-    get = getattr(metrics, "get_meter_provider", None)
-    return get is not None and _installed() and type(get()).__name__ not in {"_ProxyMeterProvider", "NoOpMeterProvider"}

@@ -39,11 +39,18 @@ contract; without a stored answer where no other was wanted; or not yet, in the 
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ids:
-    """Names of one request in the log and in traces, in lower-case hex (W3C Trace Context: 32 and 16 digits)."""
+    """Names of one request in the log and in traces, in lower-case hex (W3C Trace Context: 32 and 16 digits).
+
+    Attributes:
+        parent_span_id: of the caller's span, where the request was made inside one.
+        trace_flags: what goes to providers beside the ids; bit 0 says whether the trace is recorded.
+    """
 
     request_id: str
     trace_id: str
     span_id: str
+    parent_span_id: str | None = None
+    trace_flags: int = 1
 
 
 @quick

@@ -15,6 +15,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observa
 from router.core.instruments import COUNTED, STANDING, Instrument
 from router.core.measure import Measurable
 from router.sinks.metric_labels import VALUES_MOST, MetricLabels
+from router.sinks.otel_export import Export, Protocol
 from router.sinks.otel_meter import OwnProvider, provider_of
 from router.sinks.states import States
 
@@ -41,7 +42,7 @@ class OtelMetricsSink:
         self,
         *,
         endpoint: str | None = None,
-        protocol: str | None = None,
+        protocol: Protocol | None = None,
         headers_env: str | None = None,
         service_name: str | None = None,
         labels: Iterable[str] = (),
@@ -54,7 +55,7 @@ class OtelMetricsSink:
         self._own: OwnProvider | None = None
         if provider is None:
             provider, self._own = provider_of(
-                endpoint=endpoint, protocol=protocol, headers_env=headers_env, service_name=service_name
+                Export(endpoint=endpoint, protocol=protocol, headers_env=headers_env, service_name=service_name)
             )
         meter = provider.get_meter("lowfare", version("lowfare"))
         self._metrics = {instrument: _made(meter, instrument) for instrument in COUNTED}

@@ -9,16 +9,19 @@ from typing import Any
 
 import pytest
 from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from router.core.instruments import BREAKER_STATE, BUDGET_LEFT, COUNTED, STANDING
 from router.errors import ConfigError
+from router.sinks.otel_export import Export
 from router.sinks.otel_meter import provider_of
 from router.sinks.otel_metrics import OtelMetricsSink
 from router.testing.records import decision_of
 from router.testing.sinks import check_sink
-from tests.sinks.otlp_receiver import Receiver, receiver
+from tests.sinks.otlp import Collector, attributes, collector
 from tests.sinks.test_prometheus import STATES
 from tests.source_tree import ROOT
 
@@ -62,34 +65,49 @@ def test_the_instruments_are_those_of_the_table() -> None:
     provider.shutdown()
 
 
-def sums(received: Receiver, name: str) -> float:
+def latest(received: Collector) -> dict[str, Metric]:
+    """Returns the metrics that came last, by name."""
+    request = ExportMetricsServiceRequest.FromString(received.bodies[-1])
+    return {
+        m.name: m for resource in request.resource_metrics for scope in resource.scope_metrics for m in scope.metrics
+    }
+
+
+def services(received: Collector) -> set[str]:
+    """Returns whose metrics came last."""
+    request = ExportMetricsServiceRequest.FromString(received.bodies[-1])
+    return {attributes(resource.resource)["service.name"] for resource in request.resource_metrics}
+
+
+def sums(received: Collector, name: str) -> float:
     """Returns the sum over all series of a counter that came last."""
-    return sum(point.as_double for point in received.latest()[name].sum.data_points)
+    return sum(point.as_double for point in latest(received)[name].sum.data_points)
 
 
 def test_metrics_come_to_a_collector() -> None:
     """With our own provider, sums go out by OTLP over HTTP at the latest when the sink is closed."""
-    with receiver() as received:
-        sink = OtelMetricsSink(endpoint=f"{received.endpoint}/", service_name="desk", headers_env=None)
+    with collector() as received:
+        sink = OtelMetricsSink(endpoint=f"{received.url}/", service_name="desk", headers_env=None)
         for _ in range(3):
             sink.emit(decision_of(outcomes=["server_error", "answer"]))
         sink.close()
         sink.close()
         assert received.paths[-1] == "/v1/metrics"
-        assert received.services() == {"desk"}
+        assert services(received) == {"desk"}
         assert sums(received, "lowfare.decisions") == 3
         assert sums(received, "lowfare.attempts") == 6
         cost = decision_of(outcomes=["server_error", "answer"]).cost_usd
         assert cost is not None
         assert Decimal(sums(received, "lowfare.cost")) == pytest.approx(3 * cost)
-        duration = received.latest()["gen_ai.client.operation.duration"].histogram.data_points
+        duration = latest(received)["gen_ai.client.operation.duration"].histogram.data_points
         assert sum(point.count for point in duration) == 6
 
 
 def test_a_slow_collector_holds_nobody_up() -> None:
     """While the collector keeps an export waiting, decisions are taken as ever; all of them are in the next sums."""
-    with receiver(slow=True) as received:
-        provider, own = provider_of(endpoint=received.endpoint)
+    with collector() as received:
+        received.go.clear()
+        provider, own = provider_of(Export(endpoint=received.url))
         assert own is not None
         assert isinstance(provider, MeterProvider)
         sink = OtelMetricsSink(provider=provider)
@@ -99,7 +117,7 @@ def test_a_slow_collector_holds_nobody_up() -> None:
         assert received.came.wait(PATIENCE_S)
         for _ in range(200):
             sink.emit(decision_of())
-        assert len(received.bodies) == 1  # still waiting: nothing that was emitted had to be sent first
+        assert not received.bodies  # still waiting: nothing that was emitted had to be sent first
         received.go.set()
         flushing.join()
         own.close()
@@ -109,8 +127,9 @@ def test_a_slow_collector_holds_nobody_up() -> None:
 @pytest.mark.parametrize("status", [400, 401, 503])
 def test_a_collector_that_refuses_costs_nothing(status: int) -> None:
     """Nothing is raised, what was refused is in the sums that are taken later, and closing ends."""
-    with receiver(status=status) as received:
-        provider, own = provider_of(endpoint=received.endpoint)
+    with collector() as received:
+        received.status = status
+        provider, own = provider_of(Export(endpoint=received.url))
         assert own is not None
         assert isinstance(provider, MeterProvider)
         sink = OtelMetricsSink(provider=provider)
@@ -127,8 +146,8 @@ def test_a_collector_that_refuses_costs_nothing(status: int) -> None:
 
 def test_a_collector_that_is_down() -> None:
     """Closing waits a while for it and ends without an error, and so does every decision before."""
-    with receiver() as received:
-        endpoint = received.endpoint
+    with collector() as received:
+        endpoint = received.url
     sink = OtelMetricsSink(endpoint=endpoint)
     for _ in range(20):
         sink.emit(decision_of())
@@ -157,6 +176,8 @@ def ran(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 APPLICATION = """
 from opentelemetry.metrics import get_meter_provider, set_meter_provider
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from router.sinks.otel_metrics import OtelMetricsSink
@@ -194,14 +215,14 @@ assert get_meter_provider() is before
 
 def test_the_standard_variables_hold() -> None:
     """Without options the address and the headers are those of the variables; ours is not made everybody's provider."""
-    with receiver() as received:
-        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": received.endpoint, "OTEL_EXPORTER_OTLP_HEADERS": "x-key=one"}
+    with collector() as received:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": received.url, "OTEL_EXPORTER_OTLP_HEADERS": "x-key=one"}
         result = ran(PLAIN.format(options=""), **variables, OTEL_SERVICE_NAME="theirs")
         assert result.returncode == 0, result.stderr
         assert received.headers[-1]["x-key"] == "one"
-        assert received.services() == {"theirs"}
+        assert services(received) == {"theirs"}
         keys = {"MY_HEADERS": "x-key=two,other=3"}
-        result = ran(PLAIN.format(options=f"endpoint={received.endpoint!r}, headers_env='MY_HEADERS'"), **keys)
+        result = ran(PLAIN.format(options=f"endpoint={received.url!r}, headers_env='MY_HEADERS'"), **keys)
         assert result.returncode == 0, result.stderr
         assert (received.headers[-1]["x-key"], received.headers[-1]["other"]) == ("two", "3")
 
@@ -224,19 +245,53 @@ def test_grpc_is_an_exporter_too() -> None:
         assert result.returncode == 0, result.stderr
 
 
-def test_grpc_without_its_extra() -> None:
+@pytest.mark.parametrize(("protocol", "extra"), [("grpc", "otel-grpc"), ("http", "otel")])
+def test_without_the_extra(protocol: str, extra: str) -> None:
     """The error says what to install."""
-    hidden = "import sys; sys.modules['opentelemetry.exporter.otlp.proto.grpc.metric_exporter'] = None\n"
-    result = ran(hidden + PLAIN.format(options="protocol='grpc'"))
-    assert "ConfigError: protocol = \"grpc\" needs an extra: pip install 'lowfare[otel-grpc]'" in result.stderr
+    hidden = f"import sys; sys.modules['opentelemetry.exporter.otlp.proto.{protocol}.metric_exporter'] = None\n"
+    result = ran(hidden + PLAIN.format(options=f"protocol={protocol!r}"))
+    assert f"run pip install 'lowfare[{extra}]', or set another protocol" in result.stderr
 
 
 def test_options_that_are_not_allowed() -> None:
-    """A protocol nobody knows, and a variable that is not set, are told; the values of variables are not."""
-    with pytest.raises(ConfigError, match='protocol: found \'udp\'; allowed: "http", "grpc", "console"'):
-        OtelMetricsSink(protocol="udp")
-    with pytest.raises(ConfigError, match="headers_env: the variable LOWFARE_NOT_SET is not set"):
+    """A variable that is not set is told by its name."""
+    with pytest.raises(ConfigError, match="headers_env: the variable LOWFARE_NOT_SET is empty or not set"):
         OtelMetricsSink(headers_env="LOWFARE_NOT_SET")
+
+
+LATE = """
+from router.sinks.metrics_late import LateMetrics
+from router.sinks.states import States
+from router.testing.records import decision_of
+import sys
+def made():
+    from router.sinks.otel_metrics import OtelMetricsSink
+    return OtelMetricsSink()
+late, unseen = LateMetrics(made), LateMetrics(made)
+late.observe(States(health=dict, budgets_left=lambda: {("daily", ""): 1}))
+late.emit(decision_of())
+late.close()
+assert "opentelemetry" not in sys.modules
+from opentelemetry import metrics
+late.emit(decision_of())
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+reader = InMemoryMetricReader()
+metrics.set_meter_provider(MeterProvider([reader]))
+late.emit(decision_of())
+late.emit(decision_of())
+unseen.emit(decision_of())
+found = {m.name: m for r in reader.get_metrics_data().resource_metrics for s in r.scope_metrics for m in s.metrics}
+assert sum(point.value for point in found["lowfare.decisions"].data.data_points) == 3
+assert "lowfare.budget.left" in found
+late.close()
+"""
+
+
+def test_a_provider_that_is_set_late() -> None:
+    """Decisions are measured from when the application has set one; before, nothing of OpenTelemetry is imported."""
+    result = ran(LATE)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_provider_that_does_nothing() -> None:
