@@ -56,10 +56,24 @@ class MetricLabels:
 
     def measured(self, decision: Measurable, /) -> Iterator[Measurement]:
         """Yields what a decision adds to the metrics."""
-        own = self._own(decision.tenant, decision.tags) if self._tenant or self._tags else {}
-        for instrument, value, attributes in measurements(decision):
-            kept = {name: self._kept(name, text) for name, text in attributes.items()}
-            yield Measurement(instrument, value, {**kept, **own})
+        own = self._own(decision.tenant, decision.tags) if self._tenant or self._tags else None
+        for measured in measurements(decision):
+            attributes = self._bounded(measured.attributes)
+            if own:
+                yield Measurement(measured.instrument, measured.value, {**attributes, **own})
+            elif attributes is measured.attributes:
+                yield measured
+            else:
+                yield Measurement(measured.instrument, measured.value, attributes)
+
+    def _bounded(self, attributes: dict[str, str]) -> dict[str, str]:
+        """Returns attributes with values that their labels take; the same ones where they are known already."""
+        known = self._known
+        for name, value in attributes.items():
+            values = known.get(name)
+            if values is None or value not in values:
+                return {name: self._kept(name, value) for name, value in attributes.items()}
+        return attributes
 
     def _own(self, tenant: str | None, tags: Mapping[str, str]) -> dict[str, str]:
         """Returns the labels that the application listed."""

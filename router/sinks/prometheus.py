@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, make_asgi_app
 from prometheus_client.core import GaugeMetricFamily
@@ -51,22 +51,22 @@ class PrometheusSink:
         self._labels = MetricLabels(labels, tenant=label_tenant, values_most=label_values_most)
         self._states: States | None = None
         self.registry: CollectorRegistry = CollectorRegistry() if registry is None else registry
-        self._metrics: dict[Instrument, tuple[tuple[str, ...], Callable[..., Any]]] = {}
+        self._metrics: dict[Instrument, _Series] = {}
         for instrument in COUNTED:
             names = (*instrument.attributes, *self._labels.names)
             head = prometheus_name(instrument), instrument.description, label_names(names)
             if instrument.kind == "histogram":
-                metric = Histogram(*head, registry=self.registry, buckets=instrument.buckets)
-                self._metrics[instrument] = names, _observing(metric)
+                histogram = Histogram(*head, registry=self.registry, buckets=instrument.buckets)
+                self._metrics[instrument] = _Series(names, lambda *labels, of=histogram: of.labels(*labels).observe)
             else:
-                self._metrics[instrument] = names, _adding(Counter(*head, registry=self.registry))
+                counter = Counter(*head, registry=self.registry)
+                self._metrics[instrument] = _Series(names, lambda *labels, of=counter: of.labels(*labels).inc)
         self.registry.register(_Standing(self))
 
     def emit(self, decision: Measurable, /) -> None:
         """Counts a decision; also one that was read from a log."""
         for instrument, value, attributes in self._labels.measured(decision):
-            names, count = self._metrics[instrument]
-            count([attributes.get(name, "") for name in names], value)
+            self._metrics[instrument](attributes)(value)
 
     def observe(self, states: States, /) -> None:
         """Takes what to look through for breakers and budgets, whenever Prometheus asks."""
@@ -100,6 +100,28 @@ class PrometheusSink:
                 if measured.instrument is instrument:
                     family.add_metric([measured.attributes[name] for name in names], measured.value)
             yield family
+
+
+class _Series:
+    """Remembers what counts each series of a metric: prometheus-client takes longer to find it than to count.
+
+    Args:
+        names: of the labels.
+        made: returns what counts the series of these label values.
+    """
+
+    def __init__(self, names: tuple[str, ...], made: Callable[..., Callable[[float], None]]) -> None:
+        self._names = names
+        self._made = made
+        self._known: dict[tuple[str, ...], Callable[[float], None]] = {}
+
+    def __call__(self, attributes: Mapping[str, str], /) -> Callable[[float], None]:
+        """Returns what counts the series of these attributes; those that a series lacks are empty labels."""
+        values = tuple([attributes.get(name, "") for name in self._names])
+        count = self._known.get(values)
+        if count is None:
+            count = self._known[values] = self._made(*values)
+        return count
 
 
 class _Standing:
@@ -136,17 +158,3 @@ def label_names(attributes: Iterable[str], /) -> list[str]:
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9]+", "_", name)
-
-
-def _observing(metric: Any) -> Callable[[list[str], float], None]:
-    def observe(labels: list[str], value: float) -> None:
-        metric.labels(*labels).observe(value)
-
-    return observe
-
-
-def _adding(metric: Any) -> Callable[[list[str], float], None]:
-    def add(labels: list[str], value: float) -> None:
-        metric.labels(*labels).inc(value)
-
-    return add
