@@ -11,7 +11,6 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
@@ -32,13 +31,13 @@ from router.core.place import ModelState
 from router.core.replay import Unobserved, replay
 from router.core.request import Request
 from router.core.usable import NamedCheck
-from router.errors import PolicyError, RouterError, warn
+from router.errors import PolicyError, RouterError
 from router.intake import Intake, known
 from router.loop import LoopThread
 from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.labels import give
-from router.sinks.sink import Sink
+from router.sinks.sink import Sink, close_all, give_to
 from router.sinks.states import AsgiApp, States, app_of, show
 from router.sinks.tracing import TraceStats
 from router.state.gate import Gate
@@ -95,22 +94,18 @@ class Router:
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
-        given = dict(clients or {})
-        self._clients = Clients(self._setup.client_classes(given), given)
+        self._clients = Clients(setup.client_classes(clients or {}), dict(clients or {}))
         self._gate = Gate(
             breaker=setup.breaker,
             quota=setup.retry_quota,
             concurrency=setup.concurrency,
             monotonic=self._clock.monotonic,
         )
-        self._sinks, self._tracing = (
-            traced(metered(sinks_of(setup), setup.late_metrics), setup.late_traces)
-            if sinks is None
-            else traced(sinks, None)
-        )
+        own = metered(sinks_of(setup), setup.late_metrics) if sinks is None else tuple(sinks)
+        self._sinks, self._tracing = traced(own, setup.late_traces if sinks is None else None)
+        show(States(health=self.health), self._sinks)
         self._attempts = Attempts(self._setup, self._gate, self._clients, self._tracing)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
-        show(States(health=self.health, budgets_left=_budgets_left), self._sinks)
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._tracing)
         self._thread = LoopThread()
@@ -211,11 +206,7 @@ class Router:
         return self._gate.snapshot()
 
     def metrics_app(self) -> AsgiApp:
-        """Returns an ASGI application that serves the metrics of this router, for Prometheus.
-
-        Raises:
-            ConfigError: no sink counts them: `[sinks.metrics] kind = "prometheus"` makes one.
-        """
+        """Returns an ASGI application that serves what the sink `prometheus` counts; `ConfigError` without one."""
         return app_of(self._sinks)
 
     async def apurge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
@@ -250,25 +241,18 @@ class Router:
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
-        self._close_sinks()
+        close_all(self._sinks)
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
         if self._setup.cache is not None:  # a store has something open also where no call was made
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
-        self._close_sinks()
+        close_all(self._sinks)
 
     async def _close_connections(self) -> None:
         await self._clients.close()
         await self._cache.aclose()
-
-    def _close_sinks(self) -> None:
-        for sink in self._sinks:
-            try:
-                sink.close()
-            except Exception as error:  # noqa: BLE001 - the others must close all the same
-                warn(f"{type(sink).__name__} did not close: {error}")
 
     def __enter__(self) -> Self:
         return self
@@ -434,12 +418,8 @@ class Router:
         return error_of(state)
 
     def _reply(self, drive: _Drive, answer: Answer, decision: Decision) -> Reply:
-        return Reply(
-            answer=answer,
-            decision=decision,
-            model=cast("str", decision.model),
-            response_format=drive.response_format,
-        )
+        model = cast("str", decision.model)
+        return Reply(answer=answer, decision=decision, model=model, response_format=drive.response_format)
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
@@ -467,12 +447,4 @@ class Router:
         """Hands the record on; to traces, which have a switch of their own for content, with what that asks for."""
         self._statistics.fold(decision)
         for sink in self._sinks:
-            try:
-                sink.emit(traced if sink is self._tracing else decision)
-            except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
-                warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
-
-
-def _budgets_left() -> Mapping[tuple[str, str], Decimal]:
-    """Returns what is left of each budget, by its name and the value of its scope; there are no budgets yet."""
-    return {}
+            give_to(sink, traced if sink is self._tracing else decision)

@@ -35,6 +35,7 @@ from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
 from router.setup_traces import late_traces
 from router.sinks.sink import Sink
+from router.sinks.tracing import Tracing
 
 DEFAULT = "default"
 """The policy of requests that name none."""
@@ -82,8 +83,8 @@ class Setup:
     seed: str = ""
     trace_headers: bool = True
     trace_hosts: tuple[str, ...] | None = None
-    late_traces: Callable[[], Sink] | None = None
-    late_metrics: Callable[[], Sink] | None = None
+    late_traces: Callable[[], Tracing | None] | None = None
+    late_metrics: Callable[[], Sink | None] | None = None
     sinks: tuple[PlannedSink, ...] = ()
     cache: PlannedCache | None = None
     content: Logged | None = None

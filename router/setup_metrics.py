@@ -23,17 +23,21 @@ def otel_metrics(table: OtelTable, environ: Mapping[str, str]) -> dict[str, Any]
     return _options(table) if not switched_off(table, environ) and _wanted(table, environ) else None
 
 
-def late_metrics(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Sink] | None:
+def late_metrics(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Sink | None] | None:
     """Returns what makes the sink for an application that sets a meter provider; None where it must not, or need not.
+
+    It makes none where the extra is not installed: the provider is meant for others then.
 
     Args:
         table: of the configuration.
         environ: the environment.
     """
-    if switched_off(table, environ) or _wanted(table, environ) or not sdk_installed():
+    if switched_off(table, environ) or _wanted(table, environ):
         return None
 
-    def made() -> Sink:
+    def made() -> Sink | None:
+        if not sdk_installed():
+            return None
         from router.sinks.otel_metrics import OtelMetricsSink
 
         return OtelMetricsSink(**_options(table))
@@ -41,7 +45,7 @@ def late_metrics(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], S
     return made
 
 
-def metered(sinks: tuple[Sink, ...], late: Callable[[], Sink] | None) -> tuple[Sink, ...]:
+def metered(sinks: tuple[Sink, ...], late: Callable[[], Sink | None] | None) -> tuple[Sink, ...]:
     """Returns the sinks, and one more that waits for the application's meter provider.
 
     Args:

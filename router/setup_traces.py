@@ -27,12 +27,17 @@ def otel_traces(table: OtelTable, environ: Mapping[str, str]) -> dict[str, Any] 
     return _options(table)
 
 
-def late_traces(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Sink] | None:
-    """Returns what makes the sink `otel` for an application that sets a tracer provider; None where it must not."""
-    if switched_off(table, environ) or not sdk_installed():
+def late_traces(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Tracing | None] | None:
+    """Returns what makes the sink `otel` for an application that sets a tracer provider; None where it must not.
+
+    It makes none where the extra is not installed: the provider is meant for others then.
+    """
+    if switched_off(table, environ):
         return None
 
-    def made() -> Sink:
+    def made() -> Tracing | None:
+        if not sdk_installed():
+            return None
         from router.sinks.otel import OtelSink
 
         return OtelSink(**_options(table))
@@ -40,7 +45,7 @@ def late_traces(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Si
     return made
 
 
-def traced(sinks: Iterable[Sink], late: Callable[[], Sink] | None) -> tuple[tuple[Sink, ...], Tracing]:
+def traced(sinks: Iterable[Sink], late: Callable[[], Tracing | None] | None) -> tuple[tuple[Sink, ...], Tracing]:
     """Returns the sinks, and that among them which names requests; adds one where there is none.
 
     Args:

@@ -64,7 +64,7 @@ def test_one_that_waits_is_added() -> None:
     assert late is not None
     [waiting] = metered((), late)
     assert isinstance(waiting, LateMetrics)
-    made = late()
+    made = late()  # the extra is installed here
     assert isinstance(made, OtelMetricsSink)
     made.close()
     assert metered((), None) == ()

@@ -6,6 +6,7 @@ It imports nothing of OpenTelemetry before somebody else has.
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,24 +24,32 @@ class LateMetrics:
     """Measures decisions once the application has set a meter provider; before, it looks whether it has.
 
     Args:
-        make: makes the sink that measures.
+        make: makes the sink that measures; None where there is to be none.
     """
 
-    def __init__(self, make: Callable[[], Sink]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Sink | None]) -> None:
+        self._make: Callable[[], Sink | None] | None = make
         self._made: Sink | None = None
         self._states: States | None = None
+        self._lock = threading.Lock()
 
     def emit(self, decision: Decision, /) -> None:
         """Measures a decision, where there is somebody to take it."""
-        if self._made is None:
+        if self._make is not None:
             api = sys.modules.get(API)
             if api is None or not has_meter_provider(api):
                 return
-            self._made = self._make()
-            if self._states is not None:
-                show(self._states, [self._made])
-        self._made.emit(decision)
+            self._begin(self._make)
+        if self._made is not None:
+            self._made.emit(decision)
+
+    def _begin(self, make: Callable[[], Sink | None]) -> None:
+        with self._lock:
+            if self._make is not None:  # another thread may have been quicker
+                self._made = make()
+                if self._states is not None:
+                    show(self._states, [self._made])
+                self._make = None
 
     def observe(self, states: States, /) -> None:
         """Takes what the sink looks through."""

@@ -64,7 +64,7 @@ class OtelSink:
         ValueError: the switch of content capture has a value that nobody knows.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its options are the keys of [otel]
         self,
         *,
         endpoint: str | None = None,

@@ -20,11 +20,12 @@ class States:
 
     Attributes:
         health: returns what `Router.health` does.
-        budgets_left: returns what is left of each budget in US dollars, by its name and the value of its scope.
+        budgets_left: returns what is left of each budget in US dollars, by its name and the value of its scope; nothing
+            as long as the router has no budgets.
     """
 
     health: Callable[[], Mapping[str, ModelState]]
-    budgets_left: Callable[[], Mapping[tuple[str, str], Decimal]]
+    budgets_left: Callable[[], Mapping[tuple[str, str], Decimal]] = dict
 
     def measured(self) -> Iterator[Measurement]:
         """Yields how breakers and budgets stand."""

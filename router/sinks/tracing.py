@@ -76,14 +76,14 @@ class Ambient:
     """Puts requests below the caller's span, if there is one; makes no spans until the application wants some.
 
     Args:
-        make: makes the sink of spans once the application has set a tracer provider; None never does.
+        make: makes the sink of spans once the application has set a tracer provider, if it can; None never does.
     """
 
     captures = False
 
-    def __init__(self, make: Callable[[], Any] | None = None) -> None:
+    def __init__(self, make: Callable[[], Tracing | None] | None = None) -> None:
         self._make = make
-        self._spans: Any = None
+        self._spans: Tracing | None = None
 
     def begin(self, request: Request, policy: str, now: datetime, drawn: Ids, /) -> Ids:
         """Returns the ids, those of the caller's trace where there is one."""
@@ -91,8 +91,8 @@ class Ambient:
         if api is None:
             return drawn
         if self._spans is None and self._make is not None and has_provider(api):
-            self._spans = self._make()
-            self.captures = self._spans.captures
+            self._spans, self._make = self._make(), None
+            self.captures = self._spans is not None and self._spans.captures
         return self._spans.begin(request, policy, now, drawn) if self._spans is not None else below(api, request, drawn)
 
     def carried(self, ids: Ids, /) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -20,7 +21,7 @@ CREATED = {
 @pytest.mark.parametrize("instrument", CREATED, ids=lambda instrument: instrument.name)
 def test_the_standard_metrics_are_those_of_the_conventions(instrument: i.Instrument) -> None:
     """Name, type, unit and description equal what OpenTelemetry's own package makes."""
-    made = CREATED[instrument](MeterProvider().get_meter("test"))
+    made: Any = CREATED[instrument](MeterProvider().get_meter("test"))
     assert (instrument.name, instrument.unit, instrument.description) == (
         made.name,
         made.unit,

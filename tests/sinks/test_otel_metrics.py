@@ -81,7 +81,7 @@ def services(received: Collector) -> set[str]:
 
 def sums(received: Collector, name: str) -> float:
     """Returns the sum over all series of a counter that came last."""
-    return sum(point.as_double for point in latest(received)[name].sum.data_points)
+    return float(sum(point.as_double for point in latest(received)[name].sum.data_points))
 
 
 def test_metrics_come_to_a_collector() -> None:
@@ -264,10 +264,13 @@ from router.sinks.metrics_late import LateMetrics
 from router.sinks.states import States
 from router.testing.records import decision_of
 import sys
+def unmade():
+    asked.append(1)
 def made():
     from router.sinks.otel_metrics import OtelMetricsSink
     return OtelMetricsSink()
-late, unseen = LateMetrics(made), LateMetrics(made)
+asked = []
+late, unseen, never = LateMetrics(made), LateMetrics(made), LateMetrics(unmade)
 late.observe(States(health=dict, budgets_left=lambda: {("daily", ""): 1}))
 late.emit(decision_of())
 late.close()
@@ -281,6 +284,10 @@ metrics.set_meter_provider(MeterProvider([reader]))
 late.emit(decision_of())
 late.emit(decision_of())
 unseen.emit(decision_of())
+never.emit(decision_of())
+never.emit(decision_of())
+never.close()
+assert asked == [1]
 found = {m.name: m for r in reader.get_metrics_data().resource_metrics for s in r.scope_metrics for m in s.metrics}
 assert sum(point.value for point in found["lowfare.decisions"].data.data_points) == 3
 assert "lowfare.budget.left" in found

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 
 class Moody:
-    """A client that does what the prompt says: "small fails", "everyone fails", "everyone refuses once", "wait", "hang", "breaks"."""
+    """A client that does what the prompt says: "small fails", "everyone refuses once", "wait", "hang", "breaks", ..."""
 
     keeps_time = True
 
@@ -61,17 +61,18 @@ class Moody:
 def settings(endpoint: str, log: Path, **more: Any) -> Settings:
     """Returns those of a router over two models with a cache, a log and traces."""
     model = {"client": "simulated", "context_window_tokens": 10_000, "max_output_tokens": 1_000}
-    return Settings(
-        models={
+    tables: dict[str, Any] = {
+        "models": {
             name: model | {"id": f"simulated/{name}", "input_usd_per_mtok": price, "output_usd_per_mtok": price}
             for name, price in {"small": "1", "large": "3"}.items()
         },
-        policies={"default": {"kind": "fallback", "models": ["small", "large"]}},
-        cache={"backend": "memory"},
-        bounds={"waste_usd": "1", "attempts": 4},
-        log={"path": str(log)},
-        **{"otel": {"endpoint": endpoint}, **more},
-    )
+        "policies": {"default": {"kind": "fallback", "models": ["small", "large"]}},
+        "cache": {"backend": "memory"},
+        "bounds": {"waste_usd": "1", "attempts": 4},
+        "log": {"path": str(log)},
+        "otel": {"endpoint": endpoint},
+    }
+    return Settings(**tables | more)
 
 
 async def mixed(router: Router, client: Moody) -> None:
