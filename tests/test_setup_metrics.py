@@ -9,6 +9,7 @@ from router.config_otel import OtelTable
 from router.setup_metrics import late_metrics, metered, otel_metrics
 from router.sinks.metrics_late import LateMetrics
 from router.sinks.otel_metrics import OtelMetricsSink
+from tests.sinks.test_otel_metrics import ran
 
 HERE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
 OFF = {"OTEL_METRICS_EXPORTER": "none"}
@@ -68,3 +69,14 @@ def test_one_that_waits_is_added() -> None:
     assert isinstance(made, OtelMetricsSink)
     made.close()
     assert metered((), None) == ()
+
+
+def test_without_the_extra_a_provider_is_for_others() -> None:
+    """Where the SDK is not installed, nobody waits for a provider in vain, and variables mean nothing."""
+    code = (
+        "import sys; sys.modules['opentelemetry.sdk'] = None\n"
+        "from router.config_otel import OtelTable\nfrom router.setup_metrics import late_metrics, otel_metrics\n"
+        f"assert otel_metrics(OtelTable(), {HERE!r}) is None\nassert late_metrics(OtelTable(), {{}})() is None"
+    )
+    result = ran(code)
+    assert (result.returncode, result.stderr) == (0, "")

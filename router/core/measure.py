@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol
@@ -93,23 +94,24 @@ def logged(record: Mapping[str, Any], /) -> Logged:
     Raises:
         ValueError: it is no record of a decision.
     """
+    with suppress(KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
+        read = _read(record)
+        if all(map(_sound, measurements(read))):
+            return read
+    raise ValueError(f"the record of trace {record.get('trace_id')!s:.32} lacks what is measured")
+
+
+def _read(record: Mapping[str, Any]) -> Logged:
     look, tenant = record.get("lookup"), record.get("tenant")
-    try:
-        out = Logged(
-            policy=record["policy"],
-            model=record["model"],
-            ending=record["ending"],
-            tenant=None if tenant is None else str(tenant),
-            tags={str(name): str(value) for name, value in (record.get("tags") or {}).items()},
-            attempts=tuple(map(attempt_from, record["attempts"])),
-            lookup=Lookup(ended_s=look["ended_s"], hit=hit_from(record), refused=look["refused"]) if look else None,
-        )
-        sound = all(map(_sound, measurements(out)))
-    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError):
-        sound = False
-    if not sound:
-        raise ValueError(f"the record of trace {record.get('trace_id')!s:.32} lacks what is measured")
-    return out
+    return Logged(
+        policy=record["policy"],
+        model=record["model"],
+        ending=record["ending"],
+        tenant=None if tenant is None else str(tenant),
+        tags={str(name): str(value) for name, value in (record.get("tags") or {}).items()},
+        attempts=tuple(map(attempt_from, record["attempts"])),
+        lookup=Lookup(ended_s=look["ended_s"], hit=hit_from(record), refused=look["refused"]) if look else None,
+    )
 
 
 def _sound(found: Measurement) -> bool:
