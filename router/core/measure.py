@@ -32,7 +32,6 @@ PROVIDER_NAMES: Final[Mapping[str, str]] = {
     "bedrock": "aws.bedrock",
     "gemini": "gcp.gemini",
     "mistral": "mistral_ai",
-    "moonshot": "moonshot_ai",
     "vertex_ai": "gcp.vertex_ai",
     "watsonx": "ibm.watsonx.ai",
     "xai": "x_ai",
@@ -166,9 +165,13 @@ def provider_name(provider: str | None, /) -> str:
 
 def request_model(attempt: Attempt, /) -> str:
     """Returns the model that was asked for, as it went over the wire."""
-    if attempt.model_id is None:
-        return attempt.model
-    return attempt.model_id.removeprefix(f"{attempt.provider}/")
+    return wire_name(attempt.model_id or attempt.model, attempt.provider)
+
+
+def wire_name(model_id: str, provider: str | None, /) -> str:
+    """Returns what a model is called in requests to its provider: its id without litellm's prefix."""
+    head, _, rest = model_id.partition("/")
+    return rest if rest and head == provider else model_id
 
 
 def _call(attempt: Attempt) -> Iterator[Measurement]:

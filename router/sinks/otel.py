@@ -13,15 +13,15 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 
 from router.core.decision import Attempt, Decision, Ids
 from router.core.request import Request
@@ -112,7 +112,7 @@ class OtelSink:
             context=context,
             about=_about(policy, request.hints.tenant),
             links=links,
-            at=now,
+            at_ns=ns(now),
         )
         ids = _ids(span, parent, drawn)
         if len(here.open) < OPEN_MOST:
@@ -131,29 +131,21 @@ class OtelSink:
 
     def emit(self, decision: Decision, /) -> None:
         """Makes the spans of a request that has ended."""
-        here, ids = self._here, decision.ids
-        opened = here.open.pop(ids.span_id, None)
-        span = opened.span if opened is not None else self._late(here, decision)
-        below = trace.set_span_in_context(span, opened.context if opened is not None else Context())
-        params = opened.params if opened is not None else {}
-        speaker = _speaker(decision) if self.captures and decision.content is not None else None
-        if span.is_recording() or here.theirs:  # below a span that is not recorded, our own sampler records none
-            for attempt in decision.attempts:
-                made = self._attempt(here, below, decision, attempt)
-                if made.is_recording():
-                    made.set_attributes(sampling_params(params))
-                    at = _ended(decision, attempt)
-                    if attempt is speaker:
-                        self._speak(made, decision, attempt.finish_reason, at)
-                    made.end(at)
-        if span.is_recording():
-            span.set_attributes(request_attributes(decision))
-            _link(span, decision)
-            end = decision.time + timedelta(seconds=decision.latency_s)
-            _fail(span, request_error(decision), ns(end))
-            if speaker is None and self.captures and decision.content is not None:
-                self._speak(span, decision, None, ns(end))
-            span.end(ns(end))
+        here = self._here
+        opened = here.open.pop(decision.ids.span_id, None)
+        if opened is None:
+            opened = Open(self._late(here, decision), Context(), {})
+        recorded = opened.span.is_recording()
+        if recorded or here.theirs:  # below a span that is not recorded, our own sampler records none
+            self._attempts(here.tracer(), opened, decision)
+        if recorded:
+            end = ns(decision.time) + _in_ns(decision.latency_s)
+            opened.span.set_attributes(request_attributes(decision))
+            _link(opened.span, decision)
+            _fail(opened.span, request_error(decision), end)
+            if self._speaker(decision) is None:
+                self._speak(opened.span, decision, None, end)
+            opened.span.end(end)
         self._tell(here)
 
     def stats(self) -> TraceStats:
@@ -174,31 +166,44 @@ class OtelSink:
         pid = os.getpid()
         return self._by_pid.get(pid) or self._by_pid.setdefault(pid, self._renewed())
 
-    def _attempt(self, here: Here, below: Context, decision: Decision, attempt: Attempt) -> Span:
-        """Returns the span of an attempt, still open."""
-        held, about = attempt.held is not None, asked(attempt)
-        span = started(
-            here.tracer(),
-            f"held {attempt.model}" if held else f"chat {about['gen_ai.request.model']}",
-            (int(decision.ids.trace_id, 16), int(attempt.span_id, 16), False),
-            context=below,
-            kind=SpanKind.INTERNAL if held else SpanKind.CLIENT,
-            about=None if held else about,
-            at=decision.time + timedelta(seconds=attempt.started_s),
-        )
-        if not span.is_recording():
-            return span
-        span.set_attributes(
-            attempt_attributes(
-                attempt,
-                decision,
-                cost_names=self._cost_names,
-                cache_write_name=self._cache_write_name,
-                hosts=self._hosts,
+    def _attempts(self, tracer: Tracer, opened: Open, decision: Decision) -> None:
+        """Makes the span of each attempt."""
+        below, began = trace.set_span_in_context(opened.span, opened.context), ns(decision.time)
+        recorded, speaker = opened.span.is_recording(), self._speaker(decision)
+        for attempt in decision.attempts:
+            about = self._about(attempt, decision, opened.params) if recorded else asked(attempt)
+            held = attempt.held is not None
+            span = started(
+                tracer,
+                f"held {attempt.model}" if held else f"chat {about['gen_ai.request.model']}",
+                (opened.span.get_span_context().trace_id, int(attempt.span_id, 16), False),
+                context=below,
+                kind=SpanKind.INTERNAL if held else SpanKind.CLIENT,
+                about=about,
+                at_ns=began + _in_ns(attempt.started_s),
             )
+            end = began + _in_ns(attempt.started_s + attempt.latency_s)
+            _fail(span, attempt_error(attempt), end)
+            if attempt is speaker:
+                self._speak(span, decision, attempt.finish_reason, end)
+            span.end(end)
+
+    def _about(self, attempt: Attempt, decision: Decision, params: Mapping[str, Any]) -> Attributes:
+        """Returns all that the span of an attempt says."""
+        says = attempt_attributes(
+            attempt,
+            decision,
+            cost_names=self._cost_names,
+            cache_write_name=self._cache_write_name,
+            hosts=self._hosts,
         )
-        _fail(span, attempt_error(attempt), _ended(decision, attempt))
-        return span
+        return says if attempt.held is not None else {**asked(attempt), **says, **sampling_params(params)}
+
+    def _speaker(self, decision: Decision) -> Attempt | None:
+        """Returns the attempt whose span has the request's content: that which answered, else the last one."""
+        made = [attempt for attempt in decision.attempts if attempt.held is None] if self.captures else []
+        last = made[-1] if made else None
+        return next((a for a in made if a.outcome == "answer" and a.model == decision.model), last)
 
     def _late(self, here: Here, decision: Decision) -> Span:
         """Returns the span of a request that nobody told us of when it began."""
@@ -213,11 +218,14 @@ class OtelSink:
             (trace_id, int(ids.span_id, 16), False),
             context=trace.set_span_in_context(trace.NonRecordingSpan(parent), Context()),
             about=_about(decision.policy, decision.tenant),
-            at=decision.time,
+            at_ns=ns(decision.time),
         )
 
     def _speak(self, span: Span, decision: Decision, finish_reason: str | None, at_ns: int) -> None:
-        said = content_attributes(decision.content or {}, finish_reason)
+        """Puts the request's content on a span, where the switch says so."""
+        if not self.captures or decision.content is None:
+            return
+        said = content_attributes(decision.content, finish_reason)
         if self._capture != "EVENT_ONLY":
             span.set_attributes(said)
         if self._capture != "SPAN_ONLY":
@@ -250,12 +258,6 @@ def _ids(span: Span, parent: SpanContext, drawn: Ids) -> Ids:
     )
 
 
-def _speaker(decision: Decision) -> Attempt | None:
-    """Returns the attempt whose span has the request's content: that which answered, else the last one."""
-    made = [attempt for attempt in decision.attempts if attempt.held is None]
-    return next((a for a in made if a.outcome == "answer" and a.model == decision.model), made[-1] if made else None)
-
-
 def _link(span: Span, decision: Decision) -> None:
     """Links a request that another one's answer served to that one's span."""
     hit = decision.lookup.hit if decision.lookup is not None else None
@@ -274,8 +276,9 @@ def _fail(span: Span, error: tuple[str, Attributes] | None, at_ns: int) -> None:
     span.set_status(Status(StatusCode.ERROR, event[EXCEPTION_MESSAGE]))
 
 
-def _ended(decision: Decision, attempt: Attempt) -> int:
-    return ns(decision.time + timedelta(seconds=attempt.started_s + attempt.latency_s))
+def _in_ns(seconds: float) -> int:
+    """Returns seconds in nanoseconds; to the microsecond, as the record has them."""
+    return round(seconds * 1e6) * 1_000
 
 
 def _about(policy: str, tenant: str | None) -> Attributes:

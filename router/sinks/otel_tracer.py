@@ -124,7 +124,7 @@ def started(
     kind: SpanKind = SpanKind.INTERNAL,
     about: Mapping[str, Any] | None = None,
     links: Sequence[Link] | None = None,
-    at: datetime,
+    at_ns: int,
 ) -> Span:
     """Returns a new span.
 
@@ -136,12 +136,12 @@ def started(
         kind: of the span.
         about: attributes that samplers may go by.
         links: to other spans.
-        at: when it began.
+        at_ns: when it began.
     """
     generator = getattr(tracer, "id_generator", None)
     if isinstance(generator, GivenIds):
         generator.put(ids)
-    return tracer.start_span(name, context, kind, about, links, start_time=ns(at))
+    return tracer.start_span(name, context, kind, about, links, start_time=at_ns)
 
 
 def ns(at: datetime, /) -> int:
