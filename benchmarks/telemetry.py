@@ -164,8 +164,8 @@ def compared(tables: dict[str, dict[str, Any]], *, requests: int, rounds: int) -
         cpu_us, told = added(one.cpu_us, base.cpu_us), stats[name]
         missed += cpu_us > bar
         print(
-            f"{name:15} clock {added(one.clock_us, base.clock_us):6.1f} us, cpu {cpu_us:6.1f} us, bar {bar:g} us; exported"
-            f" {told.exported:,}, dropped {told.dropped:,}, failed {told.failed:,}, waiting {told.waiting:,}"
+            f"{name:15} clock {added(one.clock_us, base.clock_us):6.1f} us, cpu {cpu_us:6.1f} us, bar {bar:g} us;"
+            f" exported {told.exported:,}, dropped {told.dropped:,}, failed {told.failed:,}, waiting {told.waiting:,}"
         )
     return missed
 
@@ -181,8 +181,11 @@ def main() -> None:
     os.environ["OTEL_EXPORTER_OTLP_TIMEOUT"] = "3"
     missed = 0
     with collector("ok") as good, collector("slow") as slow, collector("refusing") as refusing:
-        fine = {"recorded": {"endpoint": good}, "not sampled": {"endpoint": good, "sample_ratio": 0.0}}
-        troubled = {
+        fine: dict[str, dict[str, Any]] = {
+            "recorded": {"endpoint": good},
+            "not sampled": {"endpoint": good, "sample_ratio": 0.0},
+        }
+        troubled: dict[str, dict[str, Any]] = {
             "down": {"endpoint": "http://127.0.0.1:9"},
             "slow": {"endpoint": slow},
             "refusing": {"endpoint": refusing},

@@ -10,7 +10,6 @@ the record all the same: the tracer named "lowfare" is given a generator that ha
 
 from __future__ import annotations
 
-import atexit
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -94,7 +93,6 @@ class OtelSink:
         self._by_pid = {os.getpid(): self._renewed()}
         self._told: set[str] = set()
         self._here.tracer()  # what is wrong with the export is said now, not at the first request
-        atexit.register(self.close)
 
     def begin(self, request: Request, policy: str, now: datetime, drawn: Ids, /) -> Ids:
         """Returns the ids of a request whose span begins now, below the caller's."""
@@ -154,7 +152,6 @@ class OtelSink:
 
     def close(self) -> None:
         """Sends what is waiting; waits for five seconds at most. The application's own provider is left alone."""
-        atexit.unregister(self.close)
         here = self._here
         if not here.close():
             warn("the collector of traces takes its time: not all spans were sent before the end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Mapping, Sequence
@@ -104,6 +105,7 @@ class Here:
 
     def close(self) -> bool:
         """Returns whether all was sent in time; the next span starts anew."""
+        atexit.unregister(self.close)
         with self._lock:
             own, self.own, self._tracer = self.own, None, None
         return own is None or ended(own, self.counts)
@@ -111,6 +113,7 @@ class Here:
     def _made(self) -> TracerProvider:
         self.counts.end(inf)
         self.own = self._export.provider(self.counts)
+        atexit.register(self.close)  # for programs that end without closing
         return self.own
 
 

@@ -7,6 +7,7 @@ imports OpenTelemetry before somebody else has, or the configuration asks for it
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,16 +85,23 @@ class Ambient:
     def __init__(self, make: Callable[[], Tracing | None] | None = None) -> None:
         self._make = make
         self._spans: Tracing | None = None
+        self._lock = threading.Lock()
 
     def begin(self, request: Request, policy: str, now: datetime, drawn: Ids, /) -> Ids:
         """Returns the ids, those of the caller's trace where there is one."""
         api = sys.modules.get(API)
         if api is None:
             return drawn
-        if self._spans is None and self._make is not None and has_provider(api):
-            self._spans, self._make = self._make(), None
-            self.captures = self._spans is not None and self._spans.captures
+        if self._make is not None and has_provider(api):
+            self._start()
         return self._spans.begin(request, policy, now, drawn) if self._spans is not None else below(api, request, drawn)
+
+    def _start(self) -> None:
+        with self._lock:
+            make, self._make = self._make, None
+            if make is not None:
+                self._spans = make()
+                self.captures = self._spans is not None and self._spans.captures
 
     def carried(self, ids: Ids, /) -> Mapping[str, str]:
         """Returns what the spans say."""

@@ -90,7 +90,7 @@ class Scenario(BaseModel):
         if faults := list(self._misnamed(settings)):
             raise config_error(faults, Origin(file=file))
         # The books find a request by the trace id in its headers; without a seed of its own, no run would repeat.
-        trace = settings.trace.model_copy(update={"headers": True})
+        trace = settings.trace.model_copy(update={"headers": True, "hosts": None})
         return settings.model_copy(update={"trace": trace, "seed": settings.seed or "simulation"})
 
     def _misnamed(self, settings: Settings) -> Iterator[Fault]:

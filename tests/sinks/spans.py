@@ -35,6 +35,7 @@ class Traced:
         sampler: Sampler | None = None,
         sink: dict[str, Any] | None = None,
         clock: Any = None,
+        store: Any = None,
         **more: Any,
     ) -> None:
         self._exporter = InMemorySpanExporter()
@@ -43,7 +44,7 @@ class Traced:
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.kept = Kept()
         self.sink = OtelSink(provider=self.provider, **(sink or {}))
-        self.router: Router = routed(self.client, self.kept, self.sink, clock=clock, **more)
+        self.router: Router = routed(self.client, self.kept, self.sink, clock=clock, store=store, **more)
 
     @property
     def spans(self) -> tuple[ReadableSpan, ...]:

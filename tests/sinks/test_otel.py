@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler, S
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState
 
 from router import RouterWarning
+from router.cache.sqlite import SqliteStore
 from router.sinks.otel import OtelSink
 from router.testing.scripted import ScriptedClient, answer, failure
 from tests.cache.routers import routed
@@ -254,6 +256,18 @@ def test_a_decision_from_elsewhere_becomes_spans_too() -> None:
     late.sink.emit(replace(decision, ids=replace(decision.ids, parent_span_id=None)))
     assert late.spans[-1].parent is None
     assert late.sink.carried(decision.ids) == {}
+
+
+async def test_an_answer_that_another_process_stored_links_to_who_paid(tmp_path: Path) -> None:
+    """The store keeps the span's id beside the answer."""
+    paid = Traced(store=SqliteStore(tmp_path / "cache.sqlite"))
+    free = Traced(store=SqliteStore(tmp_path / "cache.sqlite"))
+    async with paid.router, free.router:
+        first = (await paid.router.acomplete("hi")).decision
+        second = (await free.router.acomplete("hi")).decision
+    assert second.cache == "shared"
+    (link,) = free.named("route").links
+    assert (link.context.trace_id, link.context.span_id) == (int(first.trace_id, 16), int(first.ids.span_id, 16))
 
 
 class Foreign(trace.TracerProvider):
