@@ -108,7 +108,7 @@ def router_with(otel: dict[str, Any]) -> Router:
     tables: dict[str, Any] = {
         "models": {name: model | price | {"id": f"simulated/{name}"} for name in ("small", "large")},
         "policies": {"default": {"kind": "fallback", "models": ["small", "large"]}},
-        "otel": otel,
+        "otel": {"metrics": False} | otel,  # telemetry_metrics.py has those
     }
     return Router(Settings(**tables), clients={"simulated": Ready()})
 

@@ -41,8 +41,8 @@ from router.errors import (
 from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
 from router.sinks.sink import Sink
-from router.state.ledger import Ledger
 from router.sinks.tracing import TraceStats
+from router.state.ledger import Ledger
 
 if TYPE_CHECKING:
     from router.config import Settings

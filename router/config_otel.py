@@ -9,7 +9,7 @@ from pydantic import BaseModel, field_validator, model_validator
 
 from router.config_errors import said
 from router.config_secrets import checked_base_url, checked_key_env
-from router.config_values import STRICT, Real
+from router.config_values import STRICT, Real, Whole
 
 CostName = Literal["langfuse", "logfire", "openinference", "genai"]
 """Whose name for the cost of a call a span has besides ours."""
@@ -33,6 +33,8 @@ class OtelTable(BaseModel):
     traces: bool = True
     metrics: bool = True
     labels: tuple[Annotated[str, MinLen(1)], ...] = ()
+    label_tenant: bool = False
+    label_values_most: Annotated[Whole, Ge(1)] = 100
     cost_names: tuple[CostName, ...] = ()
     cache_write_name: Literal["cache_creation", "cache_write"] = "cache_creation"
 

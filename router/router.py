@@ -38,6 +38,7 @@ from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.labels import give
 from router.sinks.sink import Sink, close_all, give_to
+from router.sinks.states import AsgiApp, States, app_of, show
 from router.sinks.tracing import TraceStats
 from router.state.gate import Gate
 from router.state.statistics import Statistics
@@ -88,17 +89,17 @@ class Router:
     ) -> None:
         from router.setup import alerts_of, setup_of, sinks_of
         from router.setup_cache import made_cache
+        from router.setup_metrics import metered
         from router.setup_traces import traced
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
-        given = dict(clients or {})
-        self._clients = Clients(self._setup.client_classes(given), given)
+        self._clients = Clients(setup.client_classes(clients or {}), dict(clients or {}))
         breaker, quota, concurrency = setup.breaker, setup.retry_quota, setup.concurrency
         self._gate = Gate(breaker=breaker, quota=quota, concurrency=concurrency, monotonic=self._clock.monotonic)
-        self._sinks, self._tracing = (
-            traced(sinks_of(setup), setup.late_traces) if sinks is None else traced(sinks, None)
-        )
+        own = metered(sinks_of(setup), setup.late_metrics) if sinks is None else tuple(sinks)
+        self._sinks, self._tracing = traced(own, setup.late_traces if sinks is None else None)
+        show(States(health=self.health), self._sinks)
         self._attempts = Attempts(self._setup, self._gate, self._clients, self._tracing)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
         self._statistics = Statistics()
@@ -201,6 +202,10 @@ class Router:
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
         return self._gate.snapshot()
+
+    def metrics_app(self) -> AsgiApp:
+        """Returns an ASGI application that serves what the sink `prometheus` counts; `ConfigError` without one."""
+        return app_of(self._sinks)
 
     async def apurge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
         """Takes out the stored answers that a selector means; on a dry run, which is the default, only counts them.
@@ -413,12 +418,8 @@ class Router:
         return error_of(state)
 
     def _reply(self, drive: _Drive, answer: Answer, decision: Decision) -> Reply:
-        return Reply(
-            answer=answer,
-            decision=decision,
-            model=cast("str", decision.model),
-            response_format=drive.response_format,
-        )
+        model = cast("str", decision.model)
+        return Reply(answer=answer, decision=decision, model=model, response_format=drive.response_format)
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()

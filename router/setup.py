@@ -33,6 +33,7 @@ from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
 from router.setup_cache import PlannedCache, planned_cache
 from router.setup_destinations import PlannedAlerts, made_alerts, planned_alerts
+from router.setup_metrics import late_metrics
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
 from router.setup_traces import late_traces
@@ -58,6 +59,7 @@ class Setup:
         seed: what the draws of weighted splits follow from, beside the request's id.
         trace_headers: whether trace ids go out with each attempt.
         trace_hosts: who gets them, and the caller's `tracestate` and `baggage` with them; None sends ids to every host.
+        late_metrics: makes the sink of metrics once the application has set a meter provider; None where it must not.
         late_traces: makes the sink of spans once the application has set a tracer provider; None where it must not.
         sinks: where decisions go; made by `sinks_of`.
         cache: what keeps answers; made by `router.setup_cache.made_cache`. None keeps none.
@@ -86,6 +88,7 @@ class Setup:
     trace_headers: bool = True
     trace_hosts: tuple[str, ...] | None = None
     late_traces: Callable[[], Tracing | None] | None = None
+    late_metrics: Callable[[], Sink | None] | None = None
     sinks: tuple[PlannedSink, ...] = ()
     cache: PlannedCache | None = None
     alerts: PlannedAlerts | None = None
@@ -153,6 +156,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         trace_headers=settings.trace.headers,
         trace_hosts=settings.trace.hosts,
         late_traces=late_traces(settings.otel, os.environ),
+        late_metrics=late_metrics(settings.otel, os.environ),
         sinks=sinks,
         cache=cache,
         alerts=alerts,

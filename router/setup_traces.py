@@ -36,7 +36,7 @@ def late_traces(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Tr
         return None
 
     def made() -> Tracing | None:
-        if not _installed():
+        if not sdk_installed():
             return None
         from router.sinks.otel import OtelSink
 
@@ -72,7 +72,7 @@ def _wanted(table: OtelTable, environ: Mapping[str, str]) -> bool:
         return True
     # Variables may be there for other libraries' sake: without the extra they mean nothing to us.
     named = any(map(environ.get, _ENDPOINTS)) or not exporters_of(environ).isdisjoint({"otlp", "console"})
-    return named and _installed()
+    return named and sdk_installed()
 
 
 def _options(table: OtelTable) -> dict[str, Any]:
@@ -86,5 +86,6 @@ def _options(table: OtelTable) -> dict[str, Any]:
     }
 
 
-def _installed() -> bool:
+def sdk_installed() -> bool:
+    """Returns whether the extra is there."""
     return find_spec("opentelemetry") is not None and find_spec("opentelemetry.sdk") is not None

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.util.re import parse_env_headers
 
 from router.errors import ConfigError
-from router.sinks.tracing import TraceStats, exporters_of
+from router.sinks.tracing import Signal, TraceStats, exporters_of
 
 Protocol = Literal["http", "grpc", "console"]
 
@@ -180,7 +180,7 @@ class Export:
         protocol = self.protocol or protocol_of(environ)
         if protocol == "console":
             return ConsoleSpanExporter(out=sys.stderr)
-        headers = self._headers(environ)
+        headers = self.headers(environ)
         try:
             if protocol == "grpc":
                 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
@@ -195,7 +195,12 @@ class Export:
         endpoint = None if self.endpoint is None else self.endpoint.rstrip("/").removesuffix(_PATH) + _PATH
         return HttpExporter(endpoint=endpoint, headers=headers)
 
-    def _headers(self, environ: Mapping[str, str]) -> dict[str, str] | None:
+    def headers(self, environ: Mapping[str, str]) -> dict[str, str] | None:
+        """Returns what goes out with each request to the collector; None leaves it to the standard variables.
+
+        Raises:
+            ConfigError: the variable that holds it is not set.
+        """
         if self.headers_env is None:
             return None
         if not environ.get(self.headers_env):
@@ -203,16 +208,16 @@ class Export:
         return dict(parse_env_headers(environ[self.headers_env], liberal=True))
 
 
-def protocol_of(environ: Mapping[str, str], /) -> Protocol:
+def protocol_of(environ: Mapping[str, str], /, *, signal: Signal = "TRACES") -> Protocol:
     """Returns the protocol that the standard variables ask for.
 
     Raises:
         ConfigError: they ask for one that there is none of here.
     """
-    exporters = exporters_of(environ)
+    exporters = exporters_of(environ, signal)
     if "console" in exporters and "otlp" not in exporters:
         return "console"
-    name = environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
+    name = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
     match name.strip():
         case "grpc":
             return "grpc"

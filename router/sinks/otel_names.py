@@ -14,42 +14,23 @@ from urllib.parse import urlsplit
 
 from router.core.catalog import Model
 from router.core.decision import Attempt, Decision, wasted_usd
+from router.core.measure import CHAT, provider_name, request_model
 from router.core.money import usd
 
 Attributes = dict[str, Any]
 CostName = Literal["langfuse", "logfire", "openinference", "genai"]
 
-OPERATION: Final = "chat"
 ERROR_TYPE: Final = "error.type"
 EXCEPTION: Final = "exception"
 EXCEPTION_TYPE: Final = "exception.type"
 EXCEPTION_MESSAGE: Final = "exception.message"
 
-PROVIDERS: Final[Mapping[str, str]] = {
-    "azure": "azure.ai.openai",
-    "azure_ai": "azure.ai.inference",
-    "bedrock": "aws.bedrock",
-    "gemini": "gcp.gemini",
-    "mistral": "mistral_ai",
-    "vertex_ai": "gcp.vertex_ai",
-    "watsonx": "ibm.watsonx.ai",
-    "xai": "x_ai",
-}
-"""Well-known values of `gen_ai.provider.name` that differ from litellm's names."""
-
-
-def wire_name(model_id: str, provider: str | None, /) -> str:
-    """Returns what a model is called in requests to its provider: its id without litellm's prefix."""
-    head, _, rest = model_id.partition("/")
-    return rest if rest and head == provider else model_id
-
 
 def asked(attempt: Attempt, /) -> Attributes:
     """Returns what is known of an attempt before it is made, which samplers may go by."""
-    name = wire_name(attempt.model_id or attempt.model, attempt.provider)
-    out = {"gen_ai.operation.name": OPERATION, "gen_ai.request.model": name}
+    out = {"gen_ai.operation.name": CHAT, "gen_ai.request.model": request_model(attempt)}
     if attempt.provider is not None:
-        out["gen_ai.provider.name"] = PROVIDERS.get(attempt.provider, attempt.provider)
+        out["gen_ai.provider.name"] = provider_name(attempt.provider)
     return out
 
 

@@ -11,11 +11,14 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 from router.core.decision import Decision, Ids
 from router.core.request import Request
 from router.sinks.sink import Sink
+
+Signal = Literal["TRACES", "METRICS"]
+"""As in the names of the standard variables."""
 
 API: Final = "opentelemetry.trace"
 """The module that knows the current span; as long as nobody has imported it there is none."""
@@ -127,9 +130,9 @@ def tracing_of(sinks: Iterable[Sink], /) -> Tracing | None:
     return next((sink for sink in sinks if isinstance(sink, Tracing)), None)
 
 
-def exporters_of(environ: Mapping[str, str], /) -> frozenset[str]:
-    """Returns the exporters that `OTEL_TRACES_EXPORTER` lists."""
-    return frozenset(name.strip() for name in environ.get("OTEL_TRACES_EXPORTER", "").split(","))
+def exporters_of(environ: Mapping[str, str], signal: Signal = "TRACES", /) -> frozenset[str]:
+    """Returns the exporters that `OTEL_TRACES_EXPORTER`, or that of metrics, lists."""
+    return frozenset(name.strip() for name in environ.get(f"OTEL_{signal}_EXPORTER", "").split(","))
 
 
 def has_provider(api: Any, /) -> bool:

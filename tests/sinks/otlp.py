@@ -1,4 +1,4 @@
-"""A collector on loopback: takes OTLP over HTTP, and keeps the spans that it got."""
+"""A collector on loopback: takes OTLP over HTTP, and keeps what it got."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Collector:
         self.paths: list[str] = []
 
     def _requests(self) -> list[ExportTraceServiceRequest]:
-        return [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
+        sent = zip(self.paths, self.bodies, strict=False)  # the path of one that is just coming may be there alone
+        return [ExportTraceServiceRequest.FromString(body) for path, body in sent if path == "/v1/traces"]
 
     @property
     def spans(self) -> list[Span]:
@@ -84,9 +85,9 @@ def collector() -> Iterator[Collector]:
             it.came.set()
             it.go.wait()
             if it.status == 200:
-                it.bodies.append(gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
                 it.headers.append({name.lower(): value for name, value in self.headers.items()})
                 it.paths.append(self.path)
+                it.bodies.append(gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
             self.send_response(it.status)
             self.send_header("content-length", "0")
             self.end_headers()

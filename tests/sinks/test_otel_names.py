@@ -19,6 +19,7 @@ from router.config_otel import CostName as ConfiguredCostName
 from router.core.answer import Usage
 from router.core.decision import Attempt, Ending, Outcome
 from router.core.machine import Done, Exhausted, NeedCall, plan
+from router.core.measure import CHAT, PROVIDER_NAMES, wire_name
 from router.prices.providers import PROVIDERS as KNOWN_PROVIDERS
 from router.sinks import otel_content, otel_names
 from router.sinks.otel_names import (
@@ -29,7 +30,6 @@ from router.sinks.otel_names import (
     request_attributes,
     request_error,
     sampling_params,
-    wire_name,
 )
 from tests.core.builders import attempt, features, given, model
 
@@ -119,7 +119,7 @@ def test_names_are_those_of_the_conventions() -> None:
     assert {name: type(value) for name, value in names.items()} == TYPES
     ours = {otel_names.ERROR_TYPE, otel_names.EXCEPTION_TYPE, otel_names.EXCEPTION_MESSAGE}
     assert ours <= STANDARD
-    assert gen_ai_attributes.GenAiOperationNameValues.CHAT.value == otel_names.OPERATION
+    assert gen_ai_attributes.GenAiOperationNameValues.CHAT.value == CHAT
 
 
 def test_values_are_those_of_the_record() -> None:
@@ -169,7 +169,7 @@ def test_well_known_providers_have_their_well_known_names(provider: str) -> None
     listed = {member.value for member in gen_ai_attributes.GenAiProviderNameValues}
     squeezed = {name.replace("_", "").replace(".", ""): name for name in listed}
     assert squeezed.get(called.replace("_", "").replace(".", ""), called) == called
-    if provider in otel_names.PROVIDERS:
+    if provider in PROVIDER_NAMES:
         assert called in listed
 
 

@@ -59,7 +59,7 @@ class Moody:
 
 
 def settings(endpoint: str, log: Path, **more: Any) -> Settings:
-    """Returns those of a router over two models with a cache, a log and traces."""
+    """Returns those of a router over two models with a cache, a log and traces, and without metrics."""
     model = {"client": "simulated", "context_window_tokens": 10_000, "max_output_tokens": 1_000}
     tables: dict[str, Any] = {
         "models": {
@@ -72,7 +72,8 @@ def settings(endpoint: str, log: Path, **more: Any) -> Settings:
         "log": {"path": str(log)},
         "otel": {"endpoint": endpoint},
     }
-    return Settings(**tables | more)
+    whole = tables | more
+    return Settings(**whole | {"otel": {"metrics": False} | whole["otel"]})
 
 
 async def mixed(router: Router, client: Moody) -> None:
