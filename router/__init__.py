@@ -10,6 +10,7 @@ from router.core import statics
 from router.core.alert import Alert, Event
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.bounds import Bounds
+from router.core.budget import Account, Claim, Entry, Refused, Reserved, Standing
 from router.core.caching import CacheHint, Caching, Hit, Lookup
 from router.core.catalog import Capability, Catalog, Model, Price, Rates, Tier, Timeouts
 from router.core.decision import Attempt, Decision
@@ -34,16 +35,19 @@ from router.errors import (
     RequestError,
     RouterError,
     RouterWarning,
+    StoreError,
     WebhookError,
 )
 from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
 from router.sinks.sink import Sink
+from router.state.ledger import Ledger
 
 if TYPE_CHECKING:
     from router.config import Settings
 
 __all__ = [
+    "Account",
     "Alert",
     "Answer",
     "AsyncStream",
@@ -62,12 +66,14 @@ __all__ = [
     "Choice",
     "Chunk",
     "ChunkChoice",
+    "Claim",
     "Client",
     "Clock",
     "ConfigError",
     "Context",
     "Decision",
     "Dropped",
+    "Entry",
     "Event",
     "Failure",
     "FailureClass",
@@ -77,6 +83,7 @@ __all__ = [
     "Hit",
     "Joined",
     "Label",
+    "Ledger",
     "Lookup",
     "Message",
     "Model",
@@ -90,9 +97,11 @@ __all__ = [
     "ProviderError",
     "Purged",
     "Rates",
+    "Refused",
     "Reply",
     "Request",
     "RequestError",
+    "Reserved",
     "Router",
     "RouterError",
     "RouterWarning",
@@ -101,8 +110,10 @@ __all__ = [
     "Settings",
     "Sink",
     "Slate",
+    "Standing",
     "Stats",
     "Store",
+    "StoreError",
     "Stream",
     "SystemClock",
     "Tier",

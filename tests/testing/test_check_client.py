@@ -88,7 +88,7 @@ def test_broken_clients_are_caught(rule: str, broken: type[PlainClient]) -> None
     if model is at:
         named |= {"whole": Response(body=WHOLE), "streamed": Response(body=STREAMED)}
     with pytest.raises(Breach) as caught:
-        check_client(broken, model=model, whole=named.get("whole"), streamed=named.get("streamed"), patience_s=1)
+        check_client(broken, model=model, whole=named.get("whole"), streamed=named.get("streamed"), patience_s=2)
     breach = caught.value
     assert breach.rule == rule
     for part in (rule, breach.says, breach.promise):

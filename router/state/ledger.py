@@ -1,0 +1,79 @@
+"""The seam between budgets and what keeps their accounts, for one process or for many.
+
+A claim is reserved, lapsed or settled:
+
+    reserve ──> reserved ──settle──> settled     counts its true cost, or all of it where nobody knows
+                   │                    ^
+                lapses_s ──> lapsed ──settle     counts in full: its owner died, and may have been billed
+
+A lapsed claim is kept until it is settled or its accounts are gone. One that is settled is remembered until
+`REMEMBERED_S` after its `lapses_s`, and after it was settled: within that time its id counts once. A ledger that does
+not know a claim which is settled or spent counts it: it may have been emptied meanwhile, and to count twice is the
+lesser evil. An account is kept until `KEPT_S` after its window; of a rolling one, what is in its buckets for twice the
+window's length, so that a clock that is set back finds it again.
+
+`router.testing.check_ledger` is the conformance suite of every ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from router.core.budget import Account, Claim, Entry, Refused, Reserved, Standing
+
+
+class Ledger(Protocol):
+    """Counts what is reserved and spent, for one process or for many.
+
+    Every method is atomic over all accounts that it names, and works from any thread and event loop. Times are given,
+    in seconds since 1970, never read. An amount, a limit or a sum above `MOST_NANO` is a ValueError, and changes
+    nothing. What was cancelled, or failed since the store was not reached, may have been done or not: ask again.
+    """
+
+    async def reserve(self, claim: Claim, /) -> Reserved | Refused:
+        """Reserves a claim in all of its accounts, or in none; one that is known already is granted, and counts once.
+
+        Raises:
+            StoreError: the store could not be reached, as any method raises.
+        """
+        ...
+
+    async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
+        """Puts what an attempt cost in the place of its reservation; None, where nobody knows, spends all of it.
+
+        A claim that lapsed meanwhile is corrected to its true cost; settling twice changes nothing. One that is not
+        known is counted.
+        """
+        ...
+
+    async def spend(self, claim: Claim, /) -> None:
+        """Counts what was spent without a reservation, as outside the router: once by id, whatever the limits say."""
+        ...
+
+    async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
+        """Returns how accounts stand, in the order given; reservations whose time has come have lapsed."""
+        ...
+
+    def accounts(self, *, now_s: float) -> AsyncIterator[tuple[Account, Standing]]:
+        """Yields all accounts that are kept, those that are over as well, in no order.
+
+        The limit of each is that of the last claim in it. One that is `rebuild`'s alone has the limit 0.
+        """
+        ...
+
+    async def rebuild(self, spent: Sequence[Claim], /, *, now_s: float) -> None:
+        """Puts what the log says was spent in the place of all that was counted.
+
+        A claim that the log does not have stays if its `lapses_s` is still to come, reserved or settled: its request
+        may be under way, and its record not yet written. All others go. The log decides of those that it has.
+
+        Args:
+            spent: each with what it cost as `amount_nano`.
+            now_s: when the reading of the log began.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of files and connections."""
+        ...
