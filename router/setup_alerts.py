@@ -1,0 +1,103 @@
+"""Settings -> the rules of `[[alerts]]`, checked against what they name, and the watch that raises them.
+
+What is counted is kept by the backend of the outbox: that of the same kind in the group `lowfare.counters`, with the
+same options. Of a backend with a `path` the counters are in a file beside it, `PATH.counters`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from router.alerts.alerts import Alerts
+from router.alerts.counters import Counters
+from router.alerts.watch import Watch
+from router.config import Settings
+from router.config_alerts import AlertTable, BudgetAlert, ErrorsAlert, rules_of
+from router.config_errors import Fault
+from router.config_sources import Path
+from router.core.alert_rules import Rule
+from router.core.naming import allowed
+from router.errors import ConfigError
+from router.registry import Registry, installed
+
+COUNTERS: Final = "lowfare.counters"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedWatch:
+    """What watches, checked and not yet made.
+
+    Attributes:
+        rules: in the order of the file.
+        backend: the kind of the counters.
+        make: their class.
+        options: what that is called with, by keyword.
+    """
+
+    rules: tuple[Rule, ...]
+    backend: str
+    make: Callable[..., Counters]
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def planned_watch(
+    settings: Settings, *, budgets: Collection[str] = (), counters: Registry | None = None
+) -> tuple[PlannedWatch | None, list[Fault]]:
+    """Returns what watches, None where there is no rule; and what is wrong with the rules.
+
+    Args:
+        settings: as `router.config` made them.
+        budgets: names of the budgets there are.
+        counters: the kinds of counters there are; None takes what is installed.
+    """
+    if not settings.alerts:
+        return None, []
+    faults = [
+        Fault(("alerts", number, *path), message)
+        for number, table in enumerate(settings.alerts)
+        for path, message in _unknown(table, settings, budgets)
+    ]
+    if settings.outbox is None:  # of which the destinations say what it needs, where there are any
+        return None, faults
+    kinds, backend = installed(COUNTERS) if counters is None else counters, settings.outbox.backend
+    try:
+        make = kinds.load(backend)
+    except ConfigError as error:
+        return None, [*faults, Fault(("outbox", "backend"), f"keeps no counters, which alerts need: {error}")]
+    options = dict(settings.outbox.options)
+    if isinstance(options.get("path"), str | os.PathLike):
+        options["path"] = f"{os.fspath(options['path'])}.counters"
+    return PlannedWatch(rules=rules_of(settings.alerts), backend=backend, make=make, options=options), faults
+
+
+def made_watch(planned: PlannedWatch, alerts: Alerts, *, now: Callable[[], datetime]) -> Watch:
+    """Returns what watches.
+
+    Raises:
+        ConfigError: the counters cannot be made.
+    """
+    try:
+        counters = planned.make(**planned.options)
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001 - its text may hold the address, and that a password
+        raise ConfigError(f"counters: the kind {planned.backend!r} cannot be made ({type(error).__name__})") from None
+    return Watch(planned.rules, counters, alerts, now=now)
+
+
+def _unknown(table: AlertTable, settings: Settings, budgets: Collection[str]) -> list[tuple[Path, str]]:
+    """Returns what a rule names and nobody knows."""
+    faults: list[tuple[Path, str]] = [
+        (("to", number), f"no destination is named {name!r}; {allowed(name, settings.destinations)}")
+        for number, name in enumerate(table.to)
+        if name not in settings.destinations
+    ]
+    if isinstance(table, BudgetAlert) and table.budget not in budgets:
+        faults.append((("budget",), f"no budget is named {table.budget!r}; {allowed(table.budget, budgets)}"))
+    if isinstance(table, ErrorsAlert) and table.model is not None and table.model not in settings.models:
+        faults.append((("model",), f"no model is named {table.model!r}; {allowed(table.model, settings.models)}"))
+    return faults
