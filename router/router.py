@@ -73,8 +73,6 @@ class Router:
         checks: that an answer must pass besides those that ship; see `check`.
         store: what keeps answers on the terms of `[cache]`; None takes the backend that the table names.
         clock: what time it is, and how to wait.
-        deliver: whether alerts are delivered by this router; None as the table `[outbox]` says. Otherwise they are kept
-            for others to deliver.
     """
 
     def __init__(
@@ -86,32 +84,24 @@ class Router:
         checks: Iterable[NamedCheck] = (),
         store: Store | None = None,
         clock: Clock | None = None,
-        deliver: bool | None = None,
     ) -> None:
-        from router.setup import setup_of, sinks_of
+        from router.setup import alerts_of, setup_of, sinks_of
         from router.setup_cache import made_cache
-        from router.setup_destinations import made_alerts
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
         given = dict(clients or {})
         self._clients = Clients(self._setup.client_classes(given), given)
-        self._gate = Gate(
-            breaker=setup.breaker,
-            quota=setup.retry_quota,
-            concurrency=setup.concurrency,
-            monotonic=self._clock.monotonic,
-        )
+        breaker, quota, concurrency = setup.breaker, setup.retry_quota, setup.concurrency
+        self._gate = Gate(breaker=breaker, quota=quota, concurrency=concurrency, monotonic=self._clock.monotonic)
         self._attempts = Attempts(self._setup, self._gate, self._clients)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
         self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics)
         self._thread = LoopThread()
-        self.alerts = None if setup.alerts is None else made_alerts(setup.alerts, deliver=deliver)
-        """Takes alerts and delivers them; None where no destination is configured."""
-        if self.alerts is not None:
-            self.alerts.start()
+        self.alerts = alerts_of(setup)
+        """Takes alerts and delivers them to the destinations of the settings."""
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -236,8 +226,7 @@ class Router:
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
-        if self.alerts is not None:
-            await asyncio.to_thread(self.alerts.close)
+        await self.alerts.aclose()
         self._close_sinks()
 
     def close(self) -> None:
@@ -245,8 +234,7 @@ class Router:
         if self._setup.cache is not None:  # a store has something open also where no call was made
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
-        if self.alerts is not None:
-            self.alerts.close()
+        self.alerts.close()
         self._close_sinks()
 
     async def _close_connections(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
+from router.alerts.alerts import Alerts
 from router.clients.client import Client
 from router.config import Settings
 from router.config_errors import Fault, config_error
@@ -29,7 +30,7 @@ from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
 from router.setup_cache import PlannedCache, planned_cache
-from router.setup_destinations import PlannedAlerts, planned_alerts
+from router.setup_destinations import PlannedAlerts, made_alerts, planned_alerts
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
 from router.sinks.sink import Sink
@@ -163,6 +164,17 @@ def sinks_of(setup: Setup) -> tuple[Sink, ...]:
         ConfigError: one cannot be made.
     """
     return made_sinks(setup.sinks)
+
+
+def alerts_of(setup: Setup) -> Alerts:
+    """Returns what takes alerts, at work; without destinations it takes none.
+
+    Raises:
+        ConfigError: the outbox or a destination cannot be made.
+    """
+    alerts = made_alerts(setup.alerts)
+    alerts.start()
+    return alerts
 
 
 def _catalog(settings: Settings, prices: PriceMap, clients: Registry) -> tuple[dict[str, Model], list[Fault]]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from router.alerts.alerts import Alerts
 from router.alerts.called import CalledSink
 from router.alerts.outbox import Outbox
+from router.alerts.outbox_memory import MemoryOutbox
 from router.alerts.sink import AlertSink
 from router.config import Settings
 from router.config_destinations import DestinationTable, OutboxTable
@@ -105,22 +106,19 @@ _NO_OUTBOX: Final = (
 )
 
 
-def made_alerts(planned: PlannedAlerts, *, deliver: bool | None = None) -> Alerts:
+def made_alerts(planned: PlannedAlerts | None) -> Alerts:
     """Returns what takes alerts; its destinations are made when it begins to deliver.
 
     Args:
-        planned: as `planned_alerts` returns it.
-        deliver: whether to deliver; None as it is planned.
+        planned: as `planned_alerts` returns it; None has no destination.
 
     Raises:
         ConfigError: the outbox cannot be made.
     """
-    return Alerts(
-        made_outbox(planned),
-        tuple(planned.destinations),
-        partial(made_sinks, planned),
-        deliver=planned.deliver if deliver is None else deliver,
-    )
+    if planned is None:
+        return Alerts(MemoryOutbox(), (), dict)
+    names = tuple(planned.destinations)
+    return Alerts(made_outbox(planned), names, partial(made_sinks, planned), deliver=planned.deliver)
 
 
 def made_outbox(planned: PlannedAlerts) -> Outbox:

@@ -6,6 +6,7 @@ raised ──> put into the outbox ──> claimed ──> sent ──> arrived:
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, wait
@@ -108,8 +109,13 @@ class Alerts:
         """
         running = self._running.get()
         with running.lock:
-            if self._deliver and running.following is None:
+            if self._deliver and self.destinations and running.following is None:
                 running.following = self._thread.submit(self._follow(running, self._make()))
+
+    async def aclose(self) -> None:
+        """`close` for a running event loop, which is not held up."""
+        if self.destinations:
+            await asyncio.to_thread(self.close)
 
     def close(self) -> None:
         """Waits until what was raised is kept and what is due was tried once, but not for long; then ends the thread.

@@ -85,6 +85,16 @@ class Courier:
         self._stopping = True
         self.wake()
 
+    async def sent(self, delivery: Delivery, /) -> Outcome:
+        """Sends a message once, wherever it stands; returns what came of it."""
+        try:
+            async with asyncio.timeout(SEND_S):
+                return await self._sinks[delivery.destination].send(delivery.message, time=self._clock.now())
+        except TimeoutError:
+            return Failed(note=f"no end within {SEND_S:g} s")
+        except Exception as error:  # noqa: BLE001 - a sink may be anyone's; its text may hold anything, an address too
+            return Failed(note=f"{type(error).__name__} in the sink")
+
     async def drain(self) -> Delivered:
         """Delivers all that is due; returns what came of it.
 
@@ -135,7 +145,7 @@ class Courier:
 
     async def _delivered(self, delivery: Delivery) -> Delivered:
         try:
-            outcome = await self._sent(delivery)
+            outcome = await self.sent(delivery)
         except asyncio.CancelledError:  # nobody knows whether it arrived: whoever comes next may send it again
             await self._outbox.retry(
                 delivery, failures=delivery.failures, due_s=self._now_s(), note="the sender ended meanwhile"
@@ -173,15 +183,6 @@ class Courier:
         due_s = self._now_s() + again_s
         await self._outbox.retry(delivery, failures=failures, due_s=due_s, note=outcome.note)
         return Delivered(failed=1)
-
-    async def _sent(self, delivery: Delivery) -> Outcome:
-        try:
-            async with asyncio.timeout(SEND_S):
-                return await self._sinks[delivery.destination].send(delivery.message, time=self._clock.now())
-        except TimeoutError:
-            return Failed(note=f"no end within {SEND_S:g} s")
-        except Exception as error:  # noqa: BLE001 - a sink may be anyone's; its text may hold anything, an address too
-            return Failed(note=f"{type(error).__name__} in the sink")
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()

@@ -258,9 +258,9 @@ class SqliteOutbox:
                 with suppress(FileNotFoundError):
                     os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")  # noqa: PTH104 - both names are texts
         warn(
-            f"the outbox {self.path} is corrupt ({told}); it was renamed to {aside}, and alerts in it that had not "
-            "arrived are not sent unless you mend it (sqlite3 FILE .recover); a new one begins empty, so that alerts "
-            "of this window may be raised once more"
+            f"the outbox {self.path} is corrupt ({told.splitlines()[-1]}); it was renamed to {aside}, and alerts in it "
+            "that had not arrived are not sent unless you mend it (sqlite3 FILE .recover); a new one begins empty, so "
+            "that alerts of this window may be raised once more"
         )
 
     @contextmanager

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from router.cli import app_evidence
+from router.cli import app_alerts, app_evidence
 from router.cli.ending import ending
 from router.cli.options import (
     Config,
@@ -335,6 +335,7 @@ def simulate(
 
 
 app_evidence.add_to(app)
+app_alerts.add_to(app)
 
 
 def _asked(

@@ -1,8 +1,9 @@
-"""The conformance suite of outboxes: one for all that keep alerts until they have arrived.
+"""`check_outbox`: the conformance suite of outboxes, one for all that keep alerts until they have arrived.
 
-    @pytest.mark.parametrize("check", OUTBOX_CHECKS, ids=lambda check: check.__name__)
-    async def test_it_is_an_outbox(check, tmp_path):
-        await check(lambda: MyOutbox(tmp_path / "outbox"))
+    def test_my_outbox(tmp_path):
+        check_outbox(lambda: MyOutbox(tmp_path / "outbox"))
+
+`OUTBOX_CHECKS` has its checks as coroutine functions, for tests that run in an event loop.
 
 Each check takes a function that makes one more outbox on the same data, as another process would. It uses names of its
 own, so that checks may share their data, and closes what it opened. Where an outbox breaks its word, an AssertionError
@@ -12,6 +13,7 @@ says what it did and what `router/alerts/outbox.py` asks.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,6 +23,9 @@ from typing import Any, Final
 from router.alerts.outbox import GRACE_S, NOTE_LONGEST, Delivery, Disabled, Outbox
 from router.core.alert import Message
 from router.testing.store_promises import in_threads
+from router.testing.trial import Breach, HungError, in_time
+
+__tracebackhide__ = True  # pytest shows the test's own line, and what it was told
 
 Make = Callable[[], Outbox]
 """Makes one more outbox on the same data, as another process would."""
@@ -29,21 +34,32 @@ OutboxCheck = Callable[[Make], Awaitable[None]]
 
 NOW_S: Final = 1_800_000_000.123456
 _LEASE_S: Final = 60.0
+_SAYS: Final = ". router/alerts/outbox.py says of "
 _THREADS: Final = 4
 _EACH: Final = 5
+_LONGEST_S: Final = 120.0
+"""How long one check may take; the slowest takes a second, on a machine that has nothing else to do."""
 
 
-async def check_outbox(make: Make) -> None:
-    """Runs every check, one after the other.
+def check_outbox(make: Make, /, *, patience_s: float = _LONGEST_S) -> None:
+    """Runs every check of the conformance suite of outboxes, each in an event loop and a thread of its own.
 
     Args:
-        make: makes one more outbox on the same data; the data may already hold something.
+        make: makes one more outbox on the same data, as another process would; the data may already hold something.
+        patience_s: how long one check may take before it counts as hung.
 
     Raises:
-        AssertionError: the outbox broke its word.
+        Breach: the outbox broke its word; an AssertionError that shows how to run that check alone.
     """
     for check in OUTBOX_CHECKS:
-        await check(make)
+        try:
+            in_time(lambda: asyncio.run(_run(check, make)), patience_s=patience_s)  # noqa: B023 - called at once
+        except HungError as error:
+            raise _breach(check, f"the check hung: {error}") from None
+        except AssertionError as error:
+            raise _breach(check, str(error)) from error
+        except Exception as error:
+            raise _breach(check, f"a method raised {error!r}") from error
 
 
 async def keeps_what_was_put(make: Make) -> None:
@@ -189,9 +205,10 @@ async def claims_no_more_than_asked(make: Make) -> None:
             await outbox.put(message, [one, other], now_s=NOW_S - number)
         _same(await outbox.claim([], now_s=NOW_S, lease_s=1), [], "claim() for nobody", Outbox.claim)
         _same(await outbox.next_s([]), None, "next_s() for nobody", Outbox.next_s)
-        ids = [d.message.id for most in (2, 2, 2) for d in await outbox.claim([one], now_s=NOW_S, lease_s=1, most=most)]
-        _same(set(ids[:2]), {m.id for m in messages[-2:]}, "claim() of two", Outbox.claim)
-        _same(set(ids), {m.id for m in messages}, "claim() of the rest", Outbox.claim)
+        first = await outbox.claim([one], now_s=NOW_S, lease_s=1, most=2)
+        _same({d.message.id for d in first}, {m.id for m in messages[-2:]}, "claim() of two", Outbox.claim)
+        rest = await outbox.claim([one], now_s=NOW_S, lease_s=1)
+        _same({d.message.id for d in rest}, {m.id for m in messages[:-2]}, "claim() of the rest", Outbox.claim)
         _same(len(await outbox.claim([one, other], now_s=NOW_S, lease_s=1)), 5, "claim() for others", Outbox.claim)
 
 
@@ -235,6 +252,22 @@ OUTBOX_CHECKS: Final[tuple[OutboxCheck, ...]] = (
     is_one_for_all,
     closes,
 )
+
+
+async def _run(check: OutboxCheck, make: Make) -> None:
+    await check(make)
+
+
+def _breach(check: OutboxCheck, says: str) -> Breach:
+    did, _, promise = says.partition(_SAYS)
+    name = getattr(check, "__name__", "check")
+    code = (
+        "import asyncio\n\n"
+        "from router.testing.outboxes import OUTBOX_CHECKS\n\n"
+        f'check = next(check for check in OUTBOX_CHECKS if check.__name__ == "{name}")\n'
+        "asyncio.run(check(make))  # make: as the check got it"
+    )
+    return Breach(name, did, promise=promise or inspect.getdoc(check) or "", code=code)
 
 
 def _message(*, body: bytes = b'{"type":"a","timestamp":"2026-01-01T00:00:00Z","data":{}}', **more: Any) -> Message:

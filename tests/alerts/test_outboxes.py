@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from router.alerts.outbox_memory import MemoryOutbox
 from router.alerts.outbox_redis import RedisOutbox
 from router.alerts.outbox_sqlite import SqliteOutbox
 from router.testing.outboxes import OUTBOX_CHECKS, OutboxCheck, check_outbox
+from router.testing.trial import Breach
+from tests.alerts.faulty_outboxes import FAULTS, Hangs, Raises, RevivesAll
 from tests.redis_server import RedisServer
 
 CHECKS = {check.__name__: check for check in OUTBOX_CHECKS}
@@ -43,7 +46,39 @@ async def test_redis_is_an_outbox(check: OutboxCheck, server: tuple[RedisServer,
     await check(lambda: RedisOutbox(redis.url, cluster=cluster))
 
 
-async def test_all_checks_may_share_their_data(tmp_path: Path) -> None:
+def test_all_checks_may_share_their_data(tmp_path: Path) -> None:
     """The whole suite can be run twice on the same data."""
     for _ in range(2):
-        await check_outbox(lambda: SqliteOutbox(tmp_path / "outbox.db"))
+        check_outbox(lambda: SqliteOutbox(tmp_path / "outbox.db"))
+
+
+def test_a_breach_shows_how_to_run_its_check() -> None:
+    """Whoever wrote the outbox is told what it did, what it had promised, and how to see that again."""
+    outbox = RevivesAll()
+    with pytest.raises(Breach) as caught:
+        check_outbox(lambda: outbox)
+    text = str(caught.value)
+    assert "revive()" in text
+    assert "Makes what is dead due at once" in text
+    assert 'check.__name__ == "keeps_the_dead"' in text
+
+
+def test_a_method_that_raises_or_hangs_is_a_breach() -> None:
+    """Neither ends the test in a way that says nothing of the outbox."""
+    with pytest.raises(Breach, match="a method raised KeyError"):
+        check_outbox(Raises)
+    with pytest.raises(Breach, match="the check hung"):
+        check_outbox(Hangs, patience_s=0.5)
+
+
+@pytest.mark.parametrize(("check", "faulty"), FAULTS, ids=lambda value: getattr(value, "__name__", value))
+async def test_broken_promises_are_noticed(check: str, faulty: type[MemoryOutbox]) -> None:
+    """An outbox that breaks a promise fails its check with what it did and what it had promised."""
+    outbox = faulty()
+    with pytest.raises(AssertionError, match=re.escape("router/alerts/outbox.py says of ")):
+        await CHECKS[check](lambda: outbox)
+
+
+def test_every_check_can_fail() -> None:
+    """For each check of the suite there is an outbox that fails it."""
+    assert {check for check, _ in FAULTS} == CHECKS.keys()
