@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, TomlConfigSettingsSource
 
+from router.config_alerts import AlertTable, build_alerts
 from router.config_attempts import (
     BreakerTable,
     ConcurrencyTable,
@@ -77,6 +78,7 @@ class Settings(BaseModel):
     trace: TraceSettings = TraceSettings()
     destinations: Mapping[Annotated[str, MinLen(1)], DestinationTable] = Field(default_factory=dict)
     outbox: OutboxTable | None = None
+    alerts: tuple[AlertTable, ...] = ()
     expect: tuple[ExpectTable, ...] = ()
     seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
     expected_output_tokens: Annotated[Whole, Ge(1)] = 500
@@ -95,6 +97,11 @@ class Settings(BaseModel):
     @classmethod
     def _build_policies(cls, tables: Any) -> Mapping[str, Policy]:
         return build_policies(tables)
+
+    @field_validator("alerts", mode="plain")
+    @classmethod
+    def _build_alerts(cls, tables: Any) -> tuple[AlertTable, ...]:
+        return build_alerts(tables)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -277,7 +277,9 @@ def _twice(tables: Iterable[Any]) -> list[Fault]:
     for number, table in enumerate(tables):
         name = table.get("name") if isinstance(table, Mapping) else getattr(table, "name", None)
         if isinstance(name, str) and name in seen:
-            faults.append(Fault((number, "name"), f"found {name!r:.80}, which another rule has; allowed: each name once"))
+            faults.append(
+                Fault((number, "name"), f"found {name!r:.80}, which another rule has; allowed: each name once")
+            )
         seen |= {name} if isinstance(name, str) else set()
     return faults
 

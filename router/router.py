@@ -85,7 +85,7 @@ class Router:
         store: Store | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from router.setup import alerts_of, setup_of, sinks_of
+        from router.setup import alerts_of, setup_of, sinks_of, watches_of
         from router.setup_cache import made_cache
 
         self._setup = setup = setup_of(settings, checks=checks)
@@ -96,12 +96,13 @@ class Router:
         self._gate = Gate(breaker=breaker, quota=quota, concurrency=concurrency, monotonic=self._clock.monotonic)
         self._attempts = Attempts(self._setup, self._gate, self._clients)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
-        self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
+        own = sinks_of(setup) if sinks is None else tuple(sinks)
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics)
         self._thread = LoopThread()
         self.alerts = alerts_of(setup)
         """Takes alerts and delivers them to the destinations of the settings."""
+        self._sinks = (*own, *watches_of(setup, self.alerts, self._clock.now))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -226,16 +227,16 @@ class Router:
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
+        await asyncio.to_thread(self._close_sinks)
         await self.alerts.aclose()
-        self._close_sinks()
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
         if self._setup.cache is not None:  # a store has something open also where no call was made
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
+        self._close_sinks()  # which may raise what came last
         self.alerts.close()
-        self._close_sinks()
 
     async def _close_connections(self) -> None:
         await self._clients.close()

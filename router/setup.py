@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
 
 from router.alerts.alerts import Alerts
+from router.alerts.watch import Watch
 from router.clients.client import Client
 from router.config import Settings
 from router.config_errors import Fault, config_error
@@ -29,6 +31,7 @@ from router.logged import Logged, Redactor, Replace
 from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
+from router.setup_alerts import PlannedWatch, made_watch, planned_watch
 from router.setup_cache import PlannedCache, planned_cache
 from router.setup_destinations import PlannedAlerts, made_alerts, planned_alerts
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
@@ -56,6 +59,7 @@ class Setup:
         sinks: where decisions go; made by `sinks_of`.
         cache: what keeps answers; made by `router.setup_cache.made_cache`. None keeps none.
         alerts: what brings alerts out; made by `router.setup_destinations.made_alerts`. None where nobody is told.
+        watch: what raises them; made by `watches_of`. None where there is no rule.
         content: what of a request and its answer is logged; None logs neither.
         token_limits: input-token counts at which a policy's choice or a model's fitness changes, ascending.
         total_token_limits: the same, of input and largest output together.
@@ -80,6 +84,7 @@ class Setup:
     sinks: tuple[PlannedSink, ...] = ()
     cache: PlannedCache | None = None
     alerts: PlannedAlerts | None = None
+    watch: PlannedWatch | None = None
     content: Logged | None = None
     token_limits: tuple[int, ...] = ()
     total_token_limits: tuple[int, ...] = ()
@@ -128,6 +133,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     faults += cache_faults
     alerts, alert_faults = planned_alerts(settings)
     faults += alert_faults
+    watch, watch_faults = planned_watch(settings)
+    faults += watch_faults
     terms, term_faults = terms_of(settings, policies, checks)
     faults += term_faults
     if faults:
@@ -144,6 +151,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         sinks=sinks,
         cache=cache,
         alerts=alerts,
+        watch=watch,
         content=content,
         token_limits=tuple(sorted(windows.union(*map(statics.token_limits, every)))),
         total_token_limits=tuple(sorted(frozenset[int]().union(*map(statics.total_token_limits, every)))),
@@ -175,6 +183,15 @@ def alerts_of(setup: Setup) -> Alerts:
     alerts = made_alerts(setup.alerts)
     alerts.start()
     return alerts
+
+
+def watches_of(setup: Setup, alerts: Alerts, now: Callable[[], datetime]) -> tuple[Watch, ...]:
+    """Returns what raises the alerts of the rules; nothing where there is no rule.
+
+    Raises:
+        ConfigError: its counters cannot be made.
+    """
+    return () if setup.watch is None else (made_watch(setup.watch, alerts, now=now),)
 
 
 def _catalog(settings: Settings, prices: PriceMap, clients: Registry) -> tuple[dict[str, Model], list[Fault]]:
