@@ -259,7 +259,7 @@ def _built(table: Any) -> AlertTable:
     if not isinstance(table, Mapping):
         raise _error([Fault((), "found no table; allowed: a table [[alerts]] for each rule")])
     kind = table.get("kind")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         found = "is missing" if kind is None else f"found {kind!r:.80}"
         raise _error([Fault(("kind",), f"{found}; {allowed(str(kind or ''), KINDS)}")])
     return KINDS[kind].model_validate(table)
@@ -277,10 +277,10 @@ def _twice(tables: Iterable[Any]) -> list[Fault]:
     for number, table in enumerate(tables):
         name = table.get("name") if isinstance(table, Mapping) else getattr(table, "name", None)
         if isinstance(name, str) and name in seen:
-            faults.append(
-                Fault((number, "name"), f"found {name!r:.80}, which another rule has; allowed: each name once")
-            )
-        seen |= {name} if isinstance(name, str) else set()
+            told = f"found {name!r:.80}, which another rule has; allowed: each name once"
+            faults.append(Fault((number, "name"), told))
+        if isinstance(name, str):
+            seen.add(name)
     return faults
 
 

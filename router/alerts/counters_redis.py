@@ -23,8 +23,8 @@ _AT_ONCE: Final = 96
 """Quarters that are read in one call: a day."""
 
 ADD: Final = script("""
--- KEYS: batch, quarters. ARGV: seconds to remember the batch, seconds to keep a quarter, then for each sum the number of
--- its quarter's key, its field and what is added.
+-- KEYS: batch, quarters. ARGV: seconds to remember the batch, seconds to keep a quarter, then for each sum the number
+-- of its quarter's key, its field and what is added.
 if not redis.call('SET', KEYS[1], '', 'NX', 'EX', ARGV[1]) then
   return 0
 end
