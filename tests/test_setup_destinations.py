@@ -46,7 +46,13 @@ KINDS = Registry(
     "lowfare.alert_sinks",
     {
         name: EntryPoint(name, f"{HERE}:{value}", "lowfare.alert_sinks")
-        for name, value in {"demanding": "Demanding", "page": "page", "number": "NUMBER", "plain": "Plain"}.items()
+        for name, value in {
+            "demanding": "Demanding",
+            "page": "page",
+            "number": "NUMBER",
+            "plain": "Plain",
+            "gone": "Gone",
+        }.items()
     },
 )
 NUMBER = 3
@@ -142,6 +148,7 @@ def test_what_a_class_raises_is_not_quoted() -> None:
         ({"kind": "demanding", "team": "a", "key_envs": []}, ("key_envs",), "a list of names"),
         ({"kind": "page"}, ("team",), "is missing"),
         ({"kind": "page", "team": "a", "event": "x"}, ("event",), "is no option"),
+        ({"kind": "gone"}, ("kind",), "cannot be loaded"),
         ({"kind": "number"}, ("kind",), "neither a class with send nor a function"),
         ({"kind": "plain"}, ("kind",), "neither a class with send nor a function"),
     ],

@@ -33,13 +33,12 @@ class _Running:
     """What runs in one process.
 
     Attributes:
-        courier: set when deliveries have begun.
+        courier: delivers, and what comes of that, which is nothing until it ends; None where nothing is delivered yet.
         raised: alerts that are on their way into the outbox.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    courier: Courier | None = None
-    following: Future[None] | None = None
+    courier: tuple[Courier, Future[None]] | None = None
     raised: set[Future[bool]] = field(default_factory=set)
 
 
@@ -109,8 +108,9 @@ class Alerts:
         """
         running = self._running.get()
         with running.lock:
-            if self._deliver and self.destinations and running.following is None:
-                running.following = self._thread.submit(self._follow(running, self._make()))
+            if self._deliver and self.destinations and running.courier is None:
+                courier = Courier(self.outbox, self._make(), clock=self._clock)
+                running.courier = courier, self._thread.submit(courier.follow())
 
     async def aclose(self) -> None:
         """`close` for a running event loop, which is not held up."""
@@ -124,11 +124,12 @@ class Alerts:
         """
         running = self._running.get()
         with running.lock:
-            following, running.following = running.following, None
+            at_work, running.courier = running.courier, None
         if running.raised:
             wait(tuple(running.raised), timeout=CLOSING_S)
-        if following is not None:
-            self._thread.submit(self._stop(running))
+        if at_work is not None:
+            courier, following = at_work
+            self._thread.submit(_stop(courier))
             wait([following], timeout=CLOSING_S)
         self._thread.stop(self._farewell)
 
@@ -138,18 +139,13 @@ class Alerts:
         except Exception as error:
             warn(f"an alert was not raised: the outbox does not take it ({type(error).__name__})")
             raise
-        if new and (courier := self._running.get().courier) is not None:
-            courier.wake()
+        if new and (at_work := self._running.get().courier) is not None:
+            at_work[0].wake()
         return new
-
-    async def _follow(self, running: _Running, sinks: Mapping[str, AlertSink]) -> None:
-        running.courier = Courier(self.outbox, sinks, clock=self._clock)
-        await running.courier.follow()
-
-    async def _stop(self, running: _Running) -> None:
-        courier, running.courier = running.courier, None
-        if courier is not None:
-            courier.stop()
 
     async def _farewell(self) -> None:
         await self.outbox.aclose()
+
+
+async def _stop(courier: Courier) -> None:
+    courier.stop()

@@ -16,9 +16,9 @@ import orjson
 
 from router.alerts.outbox import GRACE_S, NOTE_LONGEST, Delivery, Disabled
 from router.alerts.outbox_redis_scripts import CHANGE, CLAIM, DONE, LIST, NEXT, PUT, REVIVE
-from router.cache.redis_link import Link
 from router.core.alert import Message
 from router.errors import ConfigError
+from router.state.redis_calls import RedisCalls
 
 _NEVER: Final = "+inf"
 
@@ -40,11 +40,11 @@ class RedisOutbox:
     def __init__(self, url: str, *, prefix: str = "lowfare", cluster: bool = False, answer_s: float = 3.0) -> None:
         if "{" in prefix or "}" in prefix:
             raise ConfigError(f"prefix = {prefix!r} has a brace: braces mark what a cluster keeps on one node")
-        self._link = Link(url, cluster=cluster, answer_s=answer_s)
+        self._calls = RedisCalls(url, cluster=cluster, answer_s=answer_s)
         self._prefix = f"{prefix}:{{outbox}}"
 
     def __repr__(self) -> str:
-        return f"RedisOutbox({self._link.place}, prefix={self._prefix.removesuffix(':{outbox}')!r})"
+        return f"RedisOutbox({self._calls.place}, prefix={self._prefix.removesuffix(':{outbox}')!r})"
 
     async def put(self, message: Message, destinations: Collection[str], /, *, now_s: float) -> bool:
         """Keeps a message for each destination, due at once; returns whether its name is new."""
@@ -54,7 +54,7 @@ class RedisOutbox:
         mark = _mark(Delivery(message=message, destination="", due_s=now_s))
         keys = [*self._names("names", "rows", "marks"), *self._due(names)]
         return bool(
-            await self._link.run(PUT, keys, repr(now_s - GRACE_S), message.name, until, repr(now_s), mark, *rows)
+            await self._calls.run(PUT, keys, repr(now_s - GRACE_S), message.name, until, repr(now_s), mark, *rows)
         )
 
     async def claim(
@@ -64,18 +64,18 @@ class RedisOutbox:
         names = sorted(set(destinations))
         keys = [*self._names("rows", "marks", "disabled"), *self._due(names)]
         until, claim = repr(now_s + lease_s), secrets.token_hex(8)
-        return _deliveries(await self._link.run(CLAIM, keys, repr(now_s), until, most, claim, *names))
+        return _deliveries(await self._calls.run(CLAIM, keys, repr(now_s), until, most, claim, *names))
 
     async def next_s(self, destinations: Collection[str], /) -> float | None:
         """Returns when the next message for these is due, or its claim over; None where nothing is to be sent."""
         names = sorted(set(destinations))
-        first = await self._link.run(NEXT, [*self._names("disabled"), *self._due(names)], *names)
+        first = await self._calls.run(NEXT, [*self._names("disabled"), *self._due(names)], *names)
         return None if first is None else float(first)
 
     async def done(self, delivery: Delivery, /) -> None:
         """Takes out what has arrived, whoever has claimed it by now."""
         keys = [*self._names("rows", "marks"), *self._due([delivery.destination]), *self._names("dead")]
-        await self._link.run(DONE, keys, _field_of(delivery))
+        await self._calls.run(DONE, keys, _field_of(delivery))
 
     async def retry(self, delivery: Delivery, /, *, failures: int, due_s: float, note: str) -> bool:
         """Gives up the claim, to try again at `due_s`; changes nothing and returns False where the claim is lost."""
@@ -88,11 +88,11 @@ class RedisOutbox:
     async def disable(self, destination: str, /, *, now_s: float, note: str) -> None:
         """Lets nothing be claimed for a destination until it is enabled; what is for it, and what comes, is kept."""
         value = orjson.dumps([now_s, note[:NOTE_LONGEST]])
-        await (await self._link.lines()).ask("HSETNX", *self._names("disabled"), destination, value)
+        await (await self._calls.lines()).ask("HSETNX", *self._names("disabled"), destination, value)
 
     async def enable(self, destination: str, /) -> bool:
         """Lets messages for a destination be claimed again; returns whether it was disabled."""
-        return bool(await (await self._link.lines()).ask("HDEL", *self._names("disabled"), destination))
+        return bool(await (await self._calls.lines()).ask("HDEL", *self._names("disabled"), destination))
 
     async def revive(self, *, now_s: float, destination: str | None = None, message_id: str | None = None) -> int:
         """Makes what is dead due at once, with no failures; returns how many there were."""
@@ -101,28 +101,28 @@ class RedisOutbox:
             if one.dead and destination in (None, one.destination) and message_id in (None, one.message.id):
                 mark = _mark(replace(one, dead=False, failures=0, due_s=now_s))
                 keys = [*self._names("marks"), *self._due([one.destination]), *self._names("dead")]
-                revived += await self._link.run(REVIVE, keys, _field_of(one), mark, repr(now_s))
+                revived += await self._calls.run(REVIVE, keys, _field_of(one), mark, repr(now_s))
         return revived
 
     async def deliveries(self) -> Sequence[Delivery]:
         """Returns all that has not arrived, dead or not, in the order of their time."""
-        found = _deliveries(await self._link.run(LIST, self._names("rows", "marks")))
+        found = _deliveries(await self._calls.run(LIST, self._names("rows", "marks")))
         return sorted(found, key=lambda delivery: delivery.due_s)
 
     async def disabled(self) -> Mapping[str, Disabled]:
         """Returns the disabled destinations, by name."""
-        found = await (await self._link.lines()).ask("HGETALL", *self._names("disabled"))
+        found = await (await self._calls.lines()).ask("HGETALL", *self._names("disabled"))
         told = {name.decode(): orjson.loads(value) for name, value in found.items()}
         return {name: Disabled(since_s=since_s, note=note) for name, (since_s, note) in sorted(told.items())}
 
     async def aclose(self) -> None:
         """Closes the connections that belong to the running event loop, and those of loops that are closed."""
-        await self._link.aclose()
+        await self._calls.aclose()
 
     async def _changed(self, old: Delivery, new: Delivery) -> bool:
         keys = [*self._names("marks"), *self._due([old.destination]), *self._names("dead")]
         values = (_field_of(old), old.claim, _mark(new), repr(new.due_s), "dead" if new.dead else "")
-        return bool(await self._link.run(CHANGE, keys, *values))
+        return bool(await self._calls.run(CHANGE, keys, *values))
 
     def _names(self, *what: str) -> list[str]:
         return [f"{self._prefix}:{one}" for one in what]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from router.cache.redis_scripts import script
+from router.state.redis_calls import script
 
 PUT: Final = script("""
 -- KEYS: names, rows, marks, due sets. ARGV: forget before, name, until, now, mark, then field and row for each due set.

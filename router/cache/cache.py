@@ -12,11 +12,12 @@ from typing import Any, Final, TypeVar
 
 from router.cache.codec import Codec, Label, label_of
 from router.cache.flights import Flights
-from router.cache.guard import BUDGET_S, Guard, Patience
+from router.cache.guard import Guard
 from router.cache.near import Near
 from router.cache.store import Store
 from router.core.caching import Entry
 from router.errors import RequestError, RouterError, warn
+from router.state.patience import BUDGET_S, Patience
 
 T = TypeVar("T")
 

@@ -6,9 +6,10 @@ import asyncio
 from typing import Final
 
 from router.cache.cache import Cache
-from router.cache.guard import Guard, Patience
+from router.cache.guard import Guard
 from router.core.answer import Chunk
 from router.core.caching import Source
+from router.state.patience import Patience
 
 _TOGETHER_S: Final = 0.05
 """Pieces of a stream that come within so many seconds are published together."""

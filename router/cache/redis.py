@@ -1,8 +1,6 @@
 """Keeps a cache's answers for many hosts, in Redis or Valkey.
 
-Names and scripts: `redis_scripts.py`. How commands go: `redis_link.py` and `redis_lines.py`. Connections belong to one
-event loop of one process, as asyncio's do. Nothing is retried here: the guard in front of the store knows better when
-to ask again.
+Names and scripts: `redis_scripts.py`. How they are called: `router/state/redis_calls.py`.
 """
 
 from __future__ import annotations
@@ -13,11 +11,11 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-from router.cache.redis_lines import Lines
-from router.cache.redis_link import Link
 from router.cache.redis_scripts import JOIN, LEAVE, PUT, RENEW, WATCH
 from router.cache.store import Joined, Row, Watched
 from router.errors import ConfigError
+from router.state.redis_calls import RedisCalls
+from router.state.redis_lines import Lines
 
 _PAGE: Final = 500
 """How many names a scan asks for at a time; Redis serves nobody else while it looks for them."""
@@ -33,48 +31,43 @@ class RedisStore:
     """A `Store` in Redis or Valkey.
 
     Args:
-        url: `redis://[user:password@]host:port/database`, `rediss://` over TLS, `unix:///path`; `valkey://` and
-            `valkeys://` are the same. Options of redis-py may follow as a query, such as `?ssl_ca_certs=/path`.
+        url, cluster, answer_s: as in `RedisCalls`.
         prefix: what every name in the database begins with; no name without it is read or written.
-        cluster: whether the address is that of any node of a cluster.
-        answer_s: after how many seconds a connection that is silent is given up. Callers in a hurry need not wait for
-            that: to cancel a call does no harm.
 
     Raises:
-        ConfigError: the address cannot be read, or a cluster cannot be reached that way. The message does not quote
-            it, as it may hold a password.
+        ConfigError: the address cannot be read, or a cluster cannot be reached that way.
     """
 
     def __init__(self, url: str, *, prefix: str = "lowfare", cluster: bool = False, answer_s: float = 3.0) -> None:
         if "{" in prefix or "}" in prefix:
             raise ConfigError(f"prefix = {prefix!r} has a brace: braces mark what a cluster keeps on one node")
-        self._link = Link(url, cluster=cluster, answer_s=answer_s)
+        self._calls = RedisCalls(url, cluster=cluster, answer_s=answer_s)
         self._prefix = prefix
         self._cluster = cluster
 
     def __repr__(self) -> str:
-        return f"RedisStore({self._link.place}, prefix={self._prefix!r}, cluster={self._cluster})"
+        return f"RedisStore({self._calls.place}, prefix={self._prefix!r}, cluster={self._cluster})"
 
     async def get(self, key: str, /) -> bytes | None:
         """Returns the value; None where there is none, or its time is over."""
-        value: bytes | None = await (await self._link.lines()).ask("HGET", self._name(key, "value"), "v")
+        value: bytes | None = await (await self._calls.lines()).ask("HGET", self._name(key, "value"), "v")
         return value
 
     async def put(self, key: str, value: bytes, /, *, label: bytes, ttl_s: float, holder: str | None = None) -> None:
         """Stores the value, over any other, for so many seconds; gives up the lease of `holder`, if it holds one."""
         named = () if holder is None else (holder,)
-        await self._link.run(PUT, self._names(key), value, label, _ms(ttl_s), *named)
+        await self._calls.run(PUT, self._names(key), value, label, _ms(ttl_s), *named)
 
     async def delete(self, keys: Sequence[str], /) -> None:
         """Takes values out; those that are not there are passed over."""
-        lines = await self._link.lines()
+        lines = await self._calls.lines()
         for start in range(0, len(keys), _PAGE):
             page = keys[start : start + _PAGE]
             await asyncio.gather(*(lines.ask("UNLINK", self._name(key, "value")) for key in page))
 
     async def scan(self) -> AsyncIterator[Row]:
         """Yields every value that may still be found, in any order, without holding up those who read and write."""
-        lines = await self._link.lines()
+        lines = await self._calls.lines()
         seen: set[str] = set()  # Redis may list a name twice
         for node in await lines.nodes():
             cursor = 0
@@ -89,27 +82,27 @@ class RedisStore:
 
     async def join(self, key: str, holder: str, /, *, lease_s: float) -> Joined:
         """Takes the lease where it is free, lapsed, or the holder's own already; one atomic step."""
-        held, value = await self._link.run(JOIN, self._names(key), holder, _ms(lease_s))
+        held, value = await self._calls.run(JOIN, self._names(key), holder, _ms(lease_s))
         return Joined(held=bool(held), value=value)
 
     async def renew(self, key: str, holder: str, /, *, lease_s: float, pieces: Sequence[bytes] = ()) -> bool:
         """Lengthens the lease to so many seconds from now, and publishes pieces after those before."""
         _, *names = self._names(key)
-        return bool(await self._link.run(RENEW, names, holder, _ms(lease_s), *pieces))
+        return bool(await self._calls.run(RENEW, names, holder, _ms(lease_s), *pieces))
 
     async def watch(self, key: str, /, *, since: int = 0) -> Watched:
         """Returns how the key stands, with the pieces from number `since` (from 0) on, at one moment."""
-        holder, value, pieces = await self._link.run(WATCH, self._names(key), since)
+        holder, value, pieces = await self._calls.run(WATCH, self._names(key), since)
         return Watched(holder=holder.decode() if holder is not None else None, value=value, pieces=tuple(pieces))
 
     async def leave(self, key: str, holder: str, /) -> None:
         """Gives up the lease with its pieces, where it is the holder's."""
         _, *names = self._names(key)
-        await self._link.run(LEAVE, names, holder)
+        await self._calls.run(LEAVE, names, holder)
 
     async def aclose(self) -> None:
         """Closes the connections that belong to the running event loop, and those of loops that are closed."""
-        await self._link.aclose()
+        await self._calls.aclose()
 
     async def _rows(self, lines: Lines, keys: Sequence[str]) -> list[Row]:
         found = await asyncio.gather(*(lines.ask("HMGET", self._name(key, "value"), "l", "n") for key in keys))

@@ -11,28 +11,9 @@ still while a script runs, so that a lease and its pieces lapse together.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from typing import Final
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """A Lua script.
-
-    Attributes:
-        source: its text.
-        digest: SHA-1 in hex, by which a server that has seen the text runs it.
-    """
-
-    source: str
-    digest: str
-
-
-def script(source: str) -> Script:
-    """Returns a script by its text."""
-    return Script(source=source, digest=hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
-
+from router.state.redis_calls import script
 
 JOIN: Final = script("""
 -- KEYS: value, lease, pieces. ARGV: holder, time. Returns {1 or 0, value}.

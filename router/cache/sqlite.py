@@ -1,6 +1,6 @@
 """The store of one host: SQLite in one file that many processes and threads share.
 
-Reads run in the caller's thread, writes in one thread of the process (`router.cache.sqlite_thread`), many at once where
+Reads run in the caller's thread, writes in one thread of the process (`router.state.sqlite_thread`), many at once where
 many are queued; each is one statement, so that each sees and changes all at one moment (`router.cache.sqlite_schema`).
 
 Values are stored with a checksum over key and value. No disk is waited for, so that after a power cut parts of one
@@ -19,11 +19,12 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from router.cache.sqlite_file import CacheFile, Garbled, why_not_opened
-from router.cache.sqlite_thread import Execute, SqliteThread
+from router.cache.sqlite_schema import CACHE_FILE
 from router.cache.store import Joined, Row, Watched
 from router.errors import ConfigError
 from router.state.process import PerProcess
+from router.state.sqlite_file import Garbled, SqliteFile, why_not_opened
+from router.state.sqlite_thread import Execute, SqliteThread
 
 MAX_BYTES: Final = 1_000_000_000
 
@@ -89,7 +90,7 @@ class SqliteStore:
         for name, value, kinds in (("max_bytes", max_bytes, (int,)), ("busy_s", busy_s, (int, float))):
             if not isinstance(value, kinds) or isinstance(value, bool) or not value > 0:
                 raise ConfigError(f"cache: {name} is {value!r}; write a number greater than 0")
-        file = CacheFile(path)
+        file = SqliteFile(path, CACHE_FILE)
         if self._must_exist and not file.path.exists():
             raise ConfigError(f"cache: there is no file {file.path}, so no answer is stored in it; is the path right?")
         first = SqliteThread(file, busy_s=busy_s)

@@ -2,12 +2,14 @@
 
 A write inserts one row into a view; the view's trigger does the rest. So it is one statement to SQLite: nobody holds
 the file while a thread waits for Python's lock, which may take longer than the whole write. Only where many writes are
-queued do they share a transaction, which is kept short (`router.cache.sqlite_thread`).
+queued do they share a transaction, which is kept short (`router.state.sqlite_thread`).
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from router.state.sqlite_file import FileKind
 
 VERSION: Final = 1
 """Counts every change of what stands below."""
@@ -63,3 +65,13 @@ CREATE TRIGGER renewed INSTEAD OF INSERT ON renewals BEGIN
     WHERE key = NEW.key AND holder = NEW.holder AND expires > NEW.now;
 END;
 """
+
+CACHE_FILE: Final = FileKind(
+    table="cache",
+    application=APPLICATION,
+    version=VERSION,
+    schema=SCHEMA,
+    # A power cut may garble the file, and then a checksum tells.
+    synchronous="OFF",
+    loss="the cache starts empty",
+)

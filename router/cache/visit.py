@@ -26,13 +26,14 @@ from typing import Final, cast
 
 from router.cache.cache import Cache
 from router.cache.flights import Flight
-from router.cache.guard import Guard, Patience
+from router.cache.guard import Guard
 from router.cache.lease import Lease
 from router.cache.resume import Resume
 from router.cache.store import Watched
 from router.core.answer import Answer, Chunk
 from router.core.caching import CacheKind, Entry, Hit, Source, hit_of, own_copy
 from router.core.machine import NeedLookup
+from router.state.patience import Patience
 
 Unusable = Callable[[Answer], str | None]
 """Returns why an answer does not pass the checks of the request; None where it does."""

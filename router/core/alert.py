@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, Final
 
 from router.core.money import usd
@@ -169,22 +170,19 @@ def wait_s(failures: int, /, *, draw: float, retry_after_s: float | None = None)
 
 
 def _shortened(head: Mapping[str, str], data: Mapping[str, Any]) -> bytes:
-    entries = sorted(((len(_json({name: value})), name) for name, value in data.items()), key=lambda entry: entry[0])
+    sizes = {name: len(_json({name: value})) for name, value in data.items()}
+    names = sorted(sizes, key=sizes.__getitem__)
     room = BODY_BYTES_MOST - _NAMES_BYTES - len(_json({**head, "data": {SHORTENED: []}}))
-    kept: list[str] = []
-    for size, name in entries:
-        if size > room:
-            break
-        room -= size
-        kept.append(name)
-    left_out: list[str] = []
-    names_bytes = 0
-    for _, name in entries[len(kept) :]:
-        names_bytes += len(_json(name)) + 1
-        left_out.append(name if names_bytes < _NAMES_BYTES - len('"...",') else "...")
-        if left_out[-1] == "...":
-            break
-    return _json({**head, "data": {name: data[name] for name in data if name in kept} | {SHORTENED: left_out}})
+    kept = set(_fitting(names, (sizes[name] for name in names), room))
+    left_out = [name for name in names if name not in kept]
+    listed = _fitting(left_out, (len(_json(name)) + len(",") for name in left_out), _NAMES_BYTES - len('"..."'))
+    more = ["..."] if len(listed) < len(left_out) else []
+    return _json({**head, "data": {name: data[name] for name in data if name in kept} | {SHORTENED: [*listed, *more]}})
+
+
+def _fitting(names: Sequence[str], sizes: Iterable[int], room: int) -> list[str]:
+    """Returns the first of these names, as many as have room together."""
+    return [name for name, taken in zip(names, accumulate(sizes), strict=True) if taken <= room]
 
 
 def _json(value: Any) -> bytes:

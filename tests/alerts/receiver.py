@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from router.core.alert import Alert, Message, message_of
 from router.webhooks import new_secret
@@ -30,11 +31,19 @@ class Received:
 
     headers: Mapping[str, str]
     body: bytes
+    outcome: Any = None
+    refusal: str = ""
 
     @property
     def id(self) -> str:
         """The id of the message."""
         return self.headers["webhook-id"]
+
+    @property
+    def told(self) -> Any:
+        """What the reference library made of it when it came, with the tests' usual secret."""
+        assert self.outcome is not None, self.refusal
+        return self.outcome
 
     def verified(self, secret: str = SECRET) -> Any:
         """Returns what the reference library makes of it."""
@@ -81,7 +90,7 @@ class Receiver:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        self.received.append(Received(headers, await request.read()))
+        self.received.append(_received(headers, await request.read()))
         status = self.answers.pop(0) if self.answers else 200
         if status == CUT:
             assert request.transport is not None
@@ -91,6 +100,13 @@ class Receiver:
             await self._ended.wait()
             return web.Response()
         return web.Response(status=status, headers=self.headers)
+
+
+def _received(headers: Mapping[str, str], body: bytes) -> Received:
+    try:
+        return Received(headers, body, Webhook(SECRET).verify(body, dict(headers)))
+    except WebhookVerificationError as error:
+        return Received(headers, body, refusal=str(error))
 
 
 def alert(name: str = "team/2026-11/0.8", **more: Any) -> Alert:

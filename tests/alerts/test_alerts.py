@@ -66,6 +66,7 @@ def test_an_alert_is_delivered_on_another_thread() -> None:
     """Whoever raises it waits for nothing; the future tells when it is kept, and whether it is new."""
     sink = Kept()
     alerts = alerts_to(sink)
+    alerts.start()
     assert alerts.fire(alert("a"), to=["ops"]).result() is True
     assert alerts.fire(alert("a"), to=["ops"]).result() is False
     until(lambda: sink.sent)

@@ -11,6 +11,7 @@ import pytest
 from router.alerts.outbox_memory import MemoryOutbox
 from router.alerts.outbox_redis import RedisOutbox
 from router.alerts.outbox_sqlite import SqliteOutbox
+from router.errors import ConfigError
 from router.testing.outboxes import OUTBOX_CHECKS, OutboxCheck, check_outbox
 from router.testing.trial import Breach
 from tests.alerts.faulty_outboxes import FAULTS, Hangs, Raises, RevivesAll
@@ -44,6 +45,16 @@ async def test_redis_is_an_outbox(check: OutboxCheck, server: tuple[RedisServer,
     """Redis keeps every promise, alone and as a cluster."""
     redis, cluster = server
     await check(lambda: RedisOutbox(redis.url, cluster=cluster))
+
+
+def test_the_address_of_redis_is_not_shown() -> None:
+    """It may hold a password; what has a brace in its name would not stay on one node."""
+    shown = repr(RedisOutbox("redis://:hunter2@localhost:6379/3", prefix="mine"))
+    assert shown == "RedisOutbox(localhost:6379/3, prefix='mine')"
+    for url, prefix in (("http://:hunter2@localhost", "mine"), ("redis://:hunter2@localhost", "{x}")):
+        with pytest.raises(ConfigError) as caught:
+            RedisOutbox(url, prefix=prefix)
+        assert "hunter2" not in str(caught.value)
 
 
 def test_all_checks_may_share_their_data(tmp_path: Path) -> None:

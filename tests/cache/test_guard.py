@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from router.cache.guard import BUDGET_S, Guard, Patience
+from router.cache.guard import Guard
 from router.cache.store import Joined, Row, Watched
 from router.errors import RouterWarning
+from router.state.patience import BUDGET_S, Patience
 from router.testing.clock import VirtualClock
 
 KEY = "5f" * 32

@@ -17,10 +17,10 @@ import redis.asyncio
 from redis.exceptions import RedisError, ResponseError
 
 from router.cache.redis import RedisStore
-from router.cache.redis_lines import Lines
 from router.cache.store import Joined, Watched
 from router.errors import ConfigError
 from router.registry import installed
+from router.state.redis_lines import Lines
 from router.testing.store_promises import LONG_S, in_threads, new_key
 from router.testing.store_stress import belongs, value_for
 from router.testing.stores import STORE_CHECKS, StoreCheck

@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.cache.sqlite import SqliteStore
-from router.cache.sqlite_file import CacheFile
+from router.cache.sqlite_schema import CACHE_FILE
 from router.cache.store import Store, Watched
+from router.state.sqlite_file import SqliteFile
 from router.testing.store_promises import LONG_S
 from tests.cache.sqlite_processes import key_of
 from tests.cache.table_store import Table, TableStore
@@ -408,7 +409,7 @@ def test_a_file_is_where_its_path_leads(tmp_path: Path) -> None:
     """A path may lead through links; the file is made where it leads, and known again there."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    real, linked = CacheFile(tmp_path / "real" / "cache.db"), CacheFile(tmp_path / "link" / "cache.db")
+    real, linked = (SqliteFile(tmp_path / folder / "cache.db", CACHE_FILE) for folder in ("real", "link"))
     assert linked.identity() is None
     linked.open(patience_s=1.0, replace=True).close()
     assert linked.identity() == real.identity() is not None

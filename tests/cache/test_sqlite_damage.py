@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from router.cache.sqlite import SqliteStore
-from router.cache.sqlite_file import CacheFile
+from router.cache.sqlite_schema import CACHE_FILE
 from router.errors import ConfigError, RouterWarning
+from router.state.sqlite_file import SqliteFile
 from router.testing.store_promises import LONG_S
 from router.testing.store_stress import Stressed, value_for
 from tests.cache.sqlite_processes import (
@@ -332,7 +333,7 @@ def test_a_warning_that_is_an_error_costs_nothing(tmp_path: Path) -> None:
 
 def test_what_another_one_began_is_not_renamed(tmp_path: Path) -> None:
     """Who comes late to a corrupt file, and finds that its name belongs to a new one by now, leaves that alone."""
-    file = CacheFile(tmp_path / "cache.db")
+    file = SqliteFile(tmp_path / "cache.db", CACHE_FILE)
     file.open(patience_s=1.0, replace=True).close()
     corrupt = file.identity()
     assert corrupt is not None

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from router.cache.sqlite import ExistingSqliteStore, SqliteStore
-from router.cache.sqlite_file import why_not_opened
 from router.errors import ConfigError
+from router.state.sqlite_file import why_not_opened
 from router.testing.store_promises import LONG_S
 from tests.cache.sqlite_processes import key_of
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from router.cache.sqlite import SqliteStore
-from router.cache.sqlite_file import CacheFile
-from router.cache.sqlite_thread import Execute, SqliteThread
+from router.cache.sqlite_schema import CACHE_FILE
 from router.cache.store import Joined
 from router.errors import RouterWarning
+from router.state.sqlite_file import SqliteFile
+from router.state.sqlite_thread import Execute, SqliteThread
 from router.testing.store_promises import LONG_S
 from tests.cache.sqlite_processes import key_of
 
@@ -39,7 +40,7 @@ async def queued() -> None:
 async def test_what_waits_is_written_together(tmp_path: Path) -> None:
     """Writes that were queued take fewer transactions than they are: others see many of them come at one moment."""
     path = tmp_path / "cache.db"
-    thread = SqliteThread(CacheFile(path), busy_s=30.0)
+    thread = SqliteThread(SqliteFile(path, CACHE_FILE), busy_s=30.0)
     thread.open()
     with closing(sqlite3.connect(path, check_same_thread=False)) as other:
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -77,6 +78,12 @@ def test_the_longest_goes_first() -> None:
     """Of what is too much, the longest entry is left out, and the marker names it."""
     told = event_of("msg_1", body_of(alert({"models": "m" * 25_000, "text": "spent", "left_usd": "3"}))).data
     assert told == {"text": "spent", "left_usd": "3", "shortened": ["models"]}
+
+
+def test_the_list_of_what_was_left_out_has_its_own_name() -> None:
+    """An entry that is called as the marker gives way to it; other mappings than dicts are taken as objects."""
+    data = {"shortened": "mine", "inner": MappingProxyType({"a": 1}), "long": "m" * 25_000}
+    assert event_of("msg_1", body_of(alert(data))).data == {"shortened": ["long"], "inner": {"a": 1}}
 
 
 def test_endless_names_are_cut() -> None:

@@ -1,14 +1,16 @@
-"""How one process reaches Redis or Valkey, and runs scripts there: for each event loop connections of its own.
+"""What every store in Redis or Valkey begins with: an address, the connections to it, and scripts that run there.
 
-What keeps anything in Redis is made with the address that a configuration has, which is never quoted, as it may hold a
-password.
+How commands go: `redis_lines.py`. Connections belong to one event loop of one process, as asyncio's do. Nothing is
+retried here: the guard in front of a store knows better when to ask again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,37 +21,55 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
-from router.cache.redis_lines import Lines, Word
-from router.cache.redis_scripts import Script
 from router.errors import ConfigError
 from router.state.process import PerProcess
+from router.state.redis_lines import Lines, Word
 
 _Clients = dict[asyncio.AbstractEventLoop, Lines]
 
 
-class Link:
-    """Asks one Redis, or a cluster, on behalf of every event loop and process.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """A Lua script.
+
+    Attributes:
+        source: its text.
+        digest: SHA-1 in hex, by which a server that has seen the text runs it.
+    """
+
+    source: str
+    digest: str
+
+
+def script(source: str, /) -> Script:
+    """Returns the script with this text."""
+    return Script(source=source, digest=hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+class RedisCalls:
+    """Calls one Redis, or one cluster, from any event loop.
 
     Args:
         url: `redis://[user:password@]host:port/database`, `rediss://` over TLS, `unix:///path`; `valkey://` and
             `valkeys://` are the same. Options of redis-py may follow as a query, such as `?ssl_ca_certs=/path`.
         cluster: whether the address is that of any node of a cluster.
-        answer_s: after how many seconds a connection that is silent is given up.
+        answer_s: after how many seconds a connection that is silent is given up. Callers in a hurry need not wait for
+            that: to cancel a call does no harm.
+
+    Attributes:
+        place: host, port and database, or the path of a socket; no password.
 
     Raises:
-        ConfigError: the address cannot be read, or a cluster cannot be reached that way.
+        ConfigError: the address cannot be read, or a cluster cannot be reached that way. The message does not quote
+            it, as it may hold a password.
     """
 
     def __init__(self, url: str, *, cluster: bool, answer_s: float) -> None:
-        self._options = _options(url, cluster=cluster, answer_s=answer_s)
-        self._client = partial(_client, self._options, cluster=cluster)
+        options = _options(url, cluster=cluster, answer_s=answer_s)
+        self.place = _place(options)
+        self._client = partial(_client, options, cluster=cluster)
         self._answer_s = answer_s
         self._opened: PerProcess[_Clients] = PerProcess({}, lambda _: {})
-
-    @property
-    def place(self) -> str:
-        """Host, port and database, without what is secret."""
-        return _place(self._options)
 
     async def run(self, script: Script, names: Sequence[str], *arguments: Word) -> Any:
         """Returns what a script returns; sends its text where the server, being new or emptied, does not know it."""

@@ -1,4 +1,4 @@
-"""What one process has of a cache's file: a connection that reads, one that writes, and the thread that writes.
+"""What one process has of a file of SQLite: a connection that reads, one that writes, and the thread that writes.
 
 Reading takes microseconds and waits for nobody, so the caller's own thread does it. Whatever may wait (a write, another
 process's lock, a file that must be opened, or renamed because it is corrupt) is done by one other thread. What many
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from router.cache.sqlite_file import CacheFile, Opened, is_corrupt, patiently
+from router.state.sqlite_file import Opened, SqliteFile, is_corrupt, patiently
 
 T = TypeVar("T")
 
@@ -79,9 +79,12 @@ class SqliteThread:
     Args:
         file: which one.
         busy_s: how long a statement waits in the thread while another process writes.
+        whole: whether all statements of one work are one transaction, rather than each its own, which holds the file
+            for a shorter time.
     """
 
-    def __init__(self, file: CacheFile, *, busy_s: float) -> None:
+    def __init__(self, file: SqliteFile, *, busy_s: float, whole: bool = False) -> None:
+        self._whole = whole
         self._file = file
         self._busy_s = busy_s
         self._opened: Opened | None = None
@@ -158,7 +161,7 @@ class SqliteThread:
             first = self._next()
             if first is None:
                 return
-            if first.writes and self._queue and self._queue[0].writes:
+            if first.writes and (self._whole or (self._queue and self._queue[0].writes)):
                 outcomes = self._outcomes([first])
             else:
                 outcomes = [self._outcome(first)]
@@ -188,7 +191,7 @@ class SqliteThread:
                 return task
         return None
 
-    def _together(self, begun: list[_Task], opened: Opened) -> list[Any]:
+    def _together(self, begun: list[_Task], opened: Opened, *, more: bool = True) -> list[Any]:
         """Returns what comes of those that have begun, and of more that write, which are added to them."""
 
         def execute(sql: str, values: Sequence[Any]) -> list[Any]:
@@ -198,7 +201,7 @@ class SqliteThread:
         try:
             end = time.monotonic() + _TOGETHER_S
             results = [task.work(execute) for task in begun]
-            while self._queue and self._queue[0].writes and time.monotonic() < end:
+            while more and self._queue and self._queue[0].writes and time.monotonic() < end:
                 task = self._next()
                 if task is not None:
                     begun.append(task)
@@ -210,7 +213,9 @@ class SqliteThread:
         return results
 
     def _alone(self, task: _Task) -> Any:
-        """Returns what comes of one, each statement of which is a transaction of its own."""
+        """Returns what comes of one by itself."""
+        if self._whole and task.writes:
+            return self._mended(partial(self._together, [task], more=False))[0]
 
         def work(opened: Opened) -> Any:
             def execute(sql: str, values: Sequence[Any]) -> list[Any]:

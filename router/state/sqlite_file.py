@@ -1,7 +1,7 @@
-"""The file of a cache on one host: made, opened, and set aside when it is corrupt.
+"""A file of SQLite that the processes of one host share: made, opened, and set aside when it is corrupt.
 
-What it holds is disposable, so nothing is mended: a corrupt file is renamed and a new one begun, a file of another
-version is removed. Whoever makes, renames or removes the file holds a lock on `NAME.lock` meanwhile and has looked
+Nothing is mended: a corrupt file is renamed and a new one begun; a file of another version is removed where what it
+holds is disposable. Whoever makes, renames or removes the file holds a lock on `NAME.lock` meanwhile and has looked
 which file now has the name. So of several processes that find the same file corrupt one renames it, and none renames
 what another one has begun. Who still has the old file open sees that the name means another one, and opens that.
 """
@@ -17,9 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from router.cache.sqlite_schema import APPLICATION, SCHEMA, VERSION
 from router.errors import warn
 
 T = TypeVar("T")
@@ -28,15 +27,35 @@ _NOWHERE = (0, 0)
 """The identity of no file."""
 
 _OWNER_ONLY = 0o600
-"""Answers are private."""
+"""Answers are private, and so is what they cost."""
 
 _PAUSE_S = 0.0005
 """Between two tries of what another process holds up; it takes some 0.1 ms for a write."""
 
-
 _PRIMARY = 0xFF
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileKind:
+    """What a file holds, and how safely.
+
+    Attributes:
+        table: of the configuration, that names the file.
+        application, version, schema: what a new file is given; an old one must have the first two.
+        synchronous: whether the disk is waited for, as in `PRAGMA synchronous`. A process that is killed loses nothing
+            by either: what it wrote is in the kernel's hands. A power cut may leave with "OFF" a garbled file, with
+            "NORMAL" one without the last writes.
+        loss: what is said of a corrupt file's loss.
+    """
+
+    table: str
+    application: int
+    version: int
+    schema: str
+    synchronous: Literal["OFF", "NORMAL"]
+    loss: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +78,16 @@ class Opened:
         self.writer.close()
 
 
-class CacheFile:
+class SqliteFile:
     """One file by its name, with those beside it (`-wal`, `-shm`, `.lock`).
 
     Args:
         path: where it is; missing folders are made.
+        kind: what it holds.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], kind: FileKind) -> None:
+        self._kind = kind
         self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow a link that may be changed later
         self._lock = self.path.with_name(f"{self.path.name}.lock")
 
@@ -134,25 +155,25 @@ class CacheFile:
             writer.execute(sql).fetchall()
             for sql in ("PRAGMA application_id", "PRAGMA user_version", "SELECT 1 FROM sqlite_master LIMIT 1")
         )
-        if tables and application != APPLICATION:
-            raise _Foreign(f"{self.path} is a database of another program; [cache] needs a path of its own")
-        if tables and version != VERSION:
+        if tables and application != self._kind.application:
+            raise _Foreign(
+                f"{self.path} is a database of another program; [{self._kind.table}] needs a path of its own"
+            )
+        if tables and version != self._kind.version:
             raise _OtherVersion(f"{self.path} was made by another version of lowfare")
         writer.execute("PRAGMA journal_mode = WAL")
-        # Nothing waits for the disk. A power cut may garble the file, and then a checksum tells; a killed process
-        # garbles nothing, since what it wrote is in the kernel's hands.
-        writer.execute("PRAGMA synchronous = OFF")
+        writer.execute(f"PRAGMA synchronous = {self._kind.synchronous}")
         writer.execute("PRAGMA temp_store = MEMORY")
         if not tables:
-            head = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
-            writer.executescript(f"BEGIN; {head} {SCHEMA} COMMIT;")
+            head = f"PRAGMA application_id = {self._kind.application}; PRAGMA user_version = {self._kind.version};"
+            writer.executescript(f"BEGIN; {head} {self._kind.schema} COMMIT;")
 
     def _rename(self, error: Exception) -> None:
         aside = f"{self.path}.corrupt-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")  # noqa: PTH104 - both names are texts
-        warn(f"{self.path} is corrupt ({error}); it was renamed to {aside}, and the cache starts empty")
+        warn(f"{self.path} is corrupt ({error}); it was renamed to {aside}, and {self._kind.loss}")
 
     def _remove(self) -> None:
         for suffix in ("", "-wal", "-shm"):
@@ -187,7 +208,7 @@ class _Foreign(sqlite3.DatabaseError):
 
 
 def why_not_opened(path: Path, error: sqlite3.Error | OSError) -> str:
-    """Returns why a cache's file could not be opened, and how to mend that."""
+    """Returns why a file could not be opened, and how to mend that."""
     if isinstance(error, _Foreign | _OtherVersion):
         return str(error)
     if path.is_dir():

@@ -1,0 +1,303 @@
+"""What a ledger does in one step inside Redis, as Lua scripts.
+
+    {{prefix}:ledger}:accounts   hash: account -> its limit, then a line for each cell: bucket, spent, reserved, lapsed
+    {{prefix}:ledger}:claims     hash: id -> stage, amount, lapse, then a line for each place: bucket, account
+    {{prefix}:ledger}:due        sorted: id by when it lapses or is forgotten
+    {{prefix}:ledger}:ends       sorted: account by when it may go
+
+The braces make all four live on one node of a cluster, since a claim is in accounts of any kind and all of them change
+together. Accounts are named by `router.state.moves.name_of`, in which no line ends. Times are those of the callers.
+
+Numbers of Lua are exact to 2^53 only, which is nine million dollars in nano-dollars. So an amount is text, and is added
+in two limbs of nine digits and more.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from router.state.redis_calls import script
+
+_HEAD: Final = """
+local ACCOUNTS, CLAIMS, DUE, ENDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local BASE = 1000000000
+local MOST_HIGH = 9 * BASE
+
+local function limbs(text)
+  if #text <= 9 then return 0, tonumber(text) end
+  return tonumber(string.sub(text, 1, -10)), tonumber(string.sub(text, -9))
+end
+local function spelt(high, low)
+  if high == 0 then return string.format('%.0f', low) end
+  return string.format('%.0f%09.0f', high, low)
+end
+local function plus(a, b)
+  local ah, al = limbs(a)
+  local bh, bl = limbs(b)
+  local high, low = ah + bh, al + bl
+  if low >= BASE then high, low = high + 1, low - BASE end
+  return spelt(high, low)
+end
+local function minus(a, b)
+  local ah, al = limbs(a)
+  local bh, bl = limbs(b)
+  local high, low = ah - bh, al - bl
+  if low < 0 then high, low = high - 1, low + BASE end
+  return spelt(high, low)
+end
+local function more(a, b)
+  local ah, al = limbs(a)
+  local bh, bl = limbs(b)
+  return ah > bh or (ah == bh and al > bl)
+end
+local function uncountable(a)
+  local high, low = limbs(a)
+  return high > MOST_HIGH or (high == MOST_HIGH and low > 0)
+end
+
+-- Accounts are read once and written at the end.
+local loaded, changed = {}, {}
+local function load(name)
+  local account = loaded[name]
+  if account == nil then
+    local raw = redis.call('HGET', ACCOUNTS, name)
+    account = false
+    if raw then
+      account = {limit = string.match(raw, '^%d+'), cells = {}}
+      for bucket, spent, reserved, lapsed in string.gmatch(raw, '\\n(%-?%d+) (%d+) (%d+) (%d+)') do
+        account.cells[bucket] = {spent, reserved, lapsed}
+      end
+    end
+    loaded[name] = account
+  end
+  return account
+end
+local function cell(name, bucket)
+  local account = load(name)
+  return account and account.cells[bucket]
+end
+local function begun(name, limit, bucket, kept_from, ends)
+  local account = load(name)
+  if not account then
+    account = {cells = {}}
+    loaded[name] = account
+  end
+  account.limit = limit
+  if not account.cells[bucket] then
+    for other in pairs(account.cells) do
+      if tonumber(other) < tonumber(kept_from) then account.cells[other] = nil end
+    end
+    account.cells[bucket] = {'0', '0', '0'}
+    if ends ~= 'inf' then
+      local before = redis.call('ZSCORE', ENDS, name)
+      if not before or tonumber(before) < tonumber(ends) then redis.call('ZADD', ENDS, ends, name) end
+    end
+  end
+  changed[name] = true
+  return account.cells[bucket]
+end
+local function save()
+  for name in pairs(changed) do
+    local lines = {loaded[name].limit}
+    for bucket, cell in pairs(loaded[name].cells) do
+      lines[#lines + 1] = bucket .. ' ' .. cell[1] .. ' ' .. cell[2] .. ' ' .. cell[3]
+    end
+    redis.call('HSET', ACCOUNTS, name, table.concat(lines, '\\n'))
+  end
+end
+local function standing(name, counted_from)
+  local account, spent, reserved, lapsed = load(name), '0', '0', '0'
+  if account then
+    for bucket, cell in pairs(account.cells) do
+      if tonumber(bucket) >= tonumber(counted_from) then
+        spent, reserved, lapsed = plus(spent, cell[1]), plus(reserved, cell[2]), plus(lapsed, cell[3])
+      end
+    end
+  end
+  return spent, reserved, lapsed
+end
+
+local function read(id)
+  local raw = redis.call('HGET', CLAIMS, id)
+  if not raw then return nil end
+  local stage, amount, lapses, places = string.match(raw, '^(%a+) (%d+) (%S+)(.*)$')
+  return stage, amount, lapses, places
+end
+local function write(id, stage, amount, lapses, places, due)
+  redis.call('HSET', CLAIMS, id, stage .. ' ' .. amount .. ' ' .. lapses .. places)
+  redis.call('ZADD', DUE, due, id)
+end
+local function each(places)
+  return string.gmatch(places, '\\n(%-?%d+) ([^\\n]+)')
+end
+local function clean(now, kept, most)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, most)) do
+    local stage, amount, lapses, places = read(id)
+    if stage == 'reserved' then
+      for bucket, name in each(places) do
+        local cell = cell(name, bucket)
+        if cell then
+          cell[1], cell[2], cell[3] = plus(cell[1], amount), minus(cell[2], amount), plus(cell[3], amount)
+          changed[name] = true
+        end
+      end
+      write(id, 'lapsed', amount, lapses, places, tonumber(lapses) + tonumber(kept))
+    else
+      redis.call('HDEL', CLAIMS, id)
+      redis.call('ZREM', DUE, id)
+    end
+  end
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', ENDS, '-inf', now, 'LIMIT', 0, most)) do
+    redis.call('HDEL', ACCOUNTS, name)
+    redis.call('ZREM', ENDS, name)
+    loaded[name], changed[name] = false, nil
+  end
+end
+local function clean_all(now, kept)
+  while #redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, 1) > 0
+    or #redis.call('ZRANGEBYSCORE', ENDS, '-inf', now, 'LIMIT', 0, 1) > 0 do
+    clean(now, kept, 1000)
+  end
+end
+"""
+
+RESERVE: Final = script(
+    _HEAD
+    + """
+-- ARGV: now, kept, id, amount, lapse, then of each entry: account, limit, strict, bucket, counted from, kept from, end.
+-- Returns what came of it, then of each entry as it stands without the claim: spent, reserved, lapsed.
+local now, kept, id, amount, lapses = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+clean(now, kept, 8)
+local known = redis.call('HEXISTS', CLAIMS, id) == 1
+local answer, fits, places = {''}, true, {}
+for at = 6, #ARGV, 7 do
+  local name, limit, strict, bucket, counted_from = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local spent, reserved, lapsed = standing(name, counted_from)
+  answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = spent, reserved, lapsed
+  if strict == '1' and amount ~= '0' and more(plus(plus(spent, reserved), amount), limit) then fits = false end
+  local cell = cell(name, bucket)
+  if cell and not known and uncountable(plus(plus(cell[1], cell[2]), amount)) then
+    save()
+    return {'uncountable', name}
+  end
+end
+answer[1] = known and 'known' or fits and 'granted' or 'refused'
+if fits and not known then
+  for at = 6, #ARGV, 7 do
+    local name, bucket = ARGV[at], ARGV[at + 3]
+    local cell = begun(name, ARGV[at + 1], bucket, ARGV[at + 5], ARGV[at + 6])
+    cell[2] = plus(cell[2], amount)
+    places[#places + 1] = '\\n' .. bucket .. ' ' .. name
+  end
+  write(id, 'reserved', amount, lapses, table.concat(places), lapses)
+end
+save()
+return answer
+"""
+)
+
+SETTLE: Final = script(
+    _HEAD
+    + """
+-- ARGV: id, cost, lapse, forgotten, then of each entry: account, limit, bucket, kept from, end.
+-- Returns {''}, or {'uncountable', account}.
+local id, cost, new_lapses, forgotten = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local stage, amount, lapses, places = read(id)
+if stage == 'settled' then return {''} end
+local cells = {}
+if stage then
+  for bucket, name in each(places) do
+    local cell = cell(name, bucket)
+    if cell then cells[#cells + 1] = {cell, name} end
+  end
+else
+  lapses, places = new_lapses, ''
+  for at = 5, #ARGV, 5 do
+    local name, bucket = ARGV[at], ARGV[at + 2]
+    local cell = cell(name, bucket)
+    if cell and uncountable(plus(plus(cell[1], cell[2]), cost)) then return {'uncountable', name} end
+    cells[#cells + 1] = {begun(name, ARGV[at + 1], bucket, ARGV[at + 3], ARGV[at + 4]), name}
+    places = places .. '\\n' .. bucket .. ' ' .. name
+  end
+end
+local after = {}
+for number, found in ipairs(cells) do
+  local cell, name = found[1], found[2]
+  local spent, reserved, lapsed = cell[1], cell[2], cell[3]
+  if stage == 'reserved' then reserved = minus(reserved, amount) end
+  if stage == 'lapsed' then spent, lapsed = minus(spent, amount), minus(lapsed, amount) end
+  spent = plus(spent, cost)
+  if uncountable(plus(spent, reserved)) then return {'uncountable', name} end
+  after[number] = {spent, reserved, lapsed}
+end
+for number, found in ipairs(cells) do
+  found[1][1], found[1][2], found[1][3] = after[number][1], after[number][2], after[number][3]
+  changed[found[2]] = true
+end
+write(id, 'settled', cost, lapses, places, forgotten)
+save()
+return {''}
+"""
+)
+
+STANDINGS: Final = script(
+    _HEAD
+    + """
+-- ARGV: now, kept, then of each entry: account, counted from. Returns of each: spent, reserved, lapsed.
+clean_all(ARGV[1], ARGV[2])
+local answer = {}
+for at = 3, #ARGV, 2 do
+  local spent, reserved, lapsed = standing(ARGV[at], ARGV[at + 1])
+  answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = spent, reserved, lapsed
+end
+save()
+return answer
+"""
+)
+
+REBUILD: Final = script(
+    _HEAD
+    + """
+-- ARGV: now, how many ids, accounts and claims follow; ids that the log has; of each account: name, text, end; of each
+-- claim: id, text, forgotten.
+local now, ids, accounts, claims = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local logged, under_way, limits, ends = {}, {}, {}, {}
+for at = 5, 4 + ids do logged[ARGV[at]] = true end
+local all = redis.call('HKEYS', CLAIMS)
+for _, id in ipairs(all) do
+  local stage, amount, lapses, places = read(id)
+  if not logged[id] and tonumber(lapses) > now then
+    under_way[#under_way + 1] = {id, stage, amount, lapses, places, redis.call('ZSCORE', DUE, id)}
+    for _, name in each(places) do
+      local account = load(name)
+      limits[name] = account and account.limit or '0'
+      ends[name] = redis.call('ZSCORE', ENDS, name) or 'inf'
+    end
+  end
+end
+redis.call('DEL', ACCOUNTS, CLAIMS, DUE, ENDS)
+loaded = {}
+local at = 5 + ids
+for _ = 1, accounts do
+  redis.call('HSET', ACCOUNTS, ARGV[at], ARGV[at + 1])
+  if ARGV[at + 2] ~= 'inf' then redis.call('ZADD', ENDS, ARGV[at + 2], ARGV[at]) end
+  at = at + 3
+end
+for _ = 1, claims do
+  redis.call('HSET', CLAIMS, ARGV[at], ARGV[at + 1])
+  redis.call('ZADD', DUE, ARGV[at + 2], ARGV[at])
+  at = at + 3
+end
+for _, held in ipairs(under_way) do
+  local id, stage, amount, lapses, places, due = held[1], held[2], held[3], held[4], held[5], held[6]
+  for bucket, name in each(places) do
+    local account = load(name)
+    local cell = begun(name, account and account.limit or limits[name], bucket, '-1e15', ends[name])
+    if stage == 'reserved' then cell[2] = plus(cell[2], amount) else cell[1] = plus(cell[1], amount) end
+    if stage == 'lapsed' then cell[3] = plus(cell[3], amount) end
+  end
+  write(id, stage, amount, lapses, places, due)
+end
+save()
+"""
+)

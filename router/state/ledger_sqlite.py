@@ -1,0 +1,289 @@
+"""The ledger of one host: SQLite in one file that many processes and threads share.
+
+One thread of each process does all the work (`router.state.sqlite_thread`): one transaction for each call, or one for
+many calls that wait at the same time. What the file holds is not disposable: a corrupt file is set aside, and what it
+held comes back by `lowfare budget rebuild`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from router.core.budget import (
+    KEPT_S,
+    MOST_NANO,
+    Account,
+    Claim,
+    Entry,
+    Refused,
+    Reserved,
+    Standing,
+    refused,
+)
+from router.errors import ConfigError, StoreError
+from router.state.ledger_schema import LEDGER_FILE
+from router.state.moves import (
+    Move,
+    account_named,
+    checked,
+    lapsing,
+    name_of,
+    place,
+    remembered_until_s,
+    settling,
+    standing,
+    standing_as,
+    too_much,
+)
+from router.state.process import PerProcess
+from router.state.sqlite_file import SqliteFile, why_not_opened
+from router.state.sqlite_thread import Execute, SqliteThread
+
+T = TypeVar("T")
+
+BUSY_S: Final = 1.0
+"""How long a call waits for other processes' transactions; one takes some 0.1 ms."""
+
+_DUE_AT_ONCE: Final = 8
+_ALL: Final = -1
+
+_CLAIM = "SELECT stage, amount, places FROM claims WHERE id = ?"
+_HOLD = "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?)"
+_CHANGE = "UPDATE claims SET stage = ?, amount = ?, due = ? WHERE id = ?"
+_DUE = "SELECT id, stage, amount, due, places FROM claims WHERE due <= ? ORDER BY due LIMIT ?"
+_FORGET = "DELETE FROM claims WHERE id = ?"
+_OVER = "DELETE FROM accounts WHERE id IN (SELECT id FROM accounts WHERE until <= ? ORDER BY until LIMIT ?)"
+_ACCOUNT = "SELECT id, limit_nano, until FROM accounts WHERE name = ?"
+_OPEN = "INSERT INTO accounts (name, limit_nano, until) VALUES (?, ?, ?) RETURNING id"
+_TERMS = "UPDATE accounts SET limit_nano = ?, until = ? WHERE id = ?"
+_CELLS = "SELECT bucket, spent, reserved, lapsed FROM cells WHERE account = ?"
+_DROP = "DELETE FROM cells WHERE account = ? AND bucket < ?"
+_CELL = "SELECT spent, reserved FROM cells WHERE account = ? AND bucket = ?"
+_ADD = """
+UPDATE cells SET spent = spent + ?1, reserved = reserved + ?2, lapsed = lapsed + ?3 WHERE account = ?4 AND bucket = ?5
+"""
+_BEGIN = """
+INSERT INTO cells VALUES (?4, ?5, ?1, ?2, ?3)
+ON CONFLICT (account, bucket) DO UPDATE SET spent = spent + ?1, reserved = reserved + ?2, lapsed = lapsed + ?3
+"""
+_EVERY = "SELECT id, name, limit_nano FROM accounts WHERE id > ? ORDER BY id LIMIT 200"
+_UNDER_WAY = """
+SELECT c.id, stage, amount, c.lapses, due, a.name, a.limit_nano, json_extract(p.value, '$[1]'), a.until
+FROM claims c, json_each(c.places) p JOIN accounts a ON a.id = json_extract(p.value, '$[0]') WHERE c.lapses > ?
+"""
+
+
+class SqliteLedger:
+    """A `router.state.ledger.Ledger` in a file.
+
+    Only its owner can read the file. Beside it stand `-wal`, `-shm` and `.lock`; it must be on a disk of this host.
+
+    Args:
+        path: where the file is; missing folders are made.
+        busy_s: how long a call waits for those of other processes, unless its caller gives up before.
+        kept_s: how long an account is kept after its window.
+
+    Raises:
+        ConfigError: an option is of no use, or the file cannot be opened or is another program's; says which and why.
+    """
+
+    def __init__(self, path: str, *, busy_s: float = BUSY_S, kept_s: float = KEPT_S) -> None:
+        file = SqliteFile(path, LEDGER_FILE)
+        first = SqliteThread(file, busy_s=busy_s, whole=True)
+        try:
+            first.open(replace=False)
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigError(f"state: {why_not_opened(file.path, error)}") from error
+        self._own = PerProcess(first, lambda _: SqliteThread(file, busy_s=busy_s, whole=True))
+        self._path = file.path
+        self._kept_s = kept_s
+
+    def __repr__(self) -> str:
+        return f"SqliteLedger({os.fspath(self._path)!r})"
+
+    async def reserve(self, claim: Claim, /) -> Reserved | Refused:
+        """Reserves a claim in all of its accounts, or in none; one that is known is granted, and counts once."""
+        checked(claim)
+        return await self._work(lambda execute: _Books(execute, self._kept_s).reserve(claim))
+
+    async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
+        """Puts what an attempt cost in the place of its reservation; None, where nobody knows, spends all of it."""
+        cost = checked(claim, cost_nano)
+        await self._work(lambda execute: _Books(execute, self._kept_s).settle(claim, cost, now_s))
+
+    async def spend(self, claim: Claim, /) -> None:
+        """Counts what was spent without a reservation: once by id, whatever the limits say."""
+        await self.settle(claim, None, now_s=claim.now_s)
+
+    async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
+        """Returns how accounts stand, in the order given; reservations whose time has come have lapsed."""
+
+        def work(execute: Execute) -> tuple[Standing, ...]:
+            books = _Books(execute, self._kept_s)
+            books.clean(now_s)
+            return tuple(books.standing(entry, now_s) for entry in entries)
+
+        return await self._work(work)
+
+    async def accounts(self, *, now_s: float) -> AsyncIterator[tuple[Account, Standing]]:
+        """Yields all accounts that are kept, those that are over as well, in no order; a page at a time."""
+        last = 0
+
+        def work(execute: Execute) -> list[tuple[int, Account, Standing]]:
+            books = _Books(execute, self._kept_s)
+            books.clean(now_s)
+            return books.page(last, now_s)
+
+        while page := await self._work(work):
+            for _, account, stands in page:
+                yield account, stands
+            last = page[-1][0]
+
+    async def rebuild(self, spent: Sequence[Claim], /, *, now_s: float) -> None:
+        """Puts what the log says was spent in the place of all that was counted."""
+        for claim in spent:
+            checked(claim)
+        await self._work(lambda execute: _Books(execute, self._kept_s).rebuild(spent, now_s))
+
+    async def aclose(self) -> None:
+        """Closes this process's connections; whoever uses the ledger later opens them again."""
+        await self._own.get().close()
+
+    async def _work(self, work: Callable[[Execute], T]) -> T:
+        try:
+            return await self._own.get().work(work)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"the ledger {self._path} cannot be used: {error}") from error
+
+
+class _Books:
+    """What one transaction does."""
+
+    def __init__(self, execute: Execute, kept_s: float) -> None:
+        self._execute = execute
+        self._kept_s = kept_s
+
+    def reserve(self, claim: Claim) -> Reserved | Refused:
+        self.clean(claim.now_s, most=_DUE_AT_ONCE)
+        standings = tuple(self.standing(entry, claim.now_s) for entry in claim.entries)
+        if self._execute(_CLAIM, (claim.id,)):
+            return Reserved(claim=claim, standings=standings)
+        refusal = refused(claim, standings)
+        if refusal is not None:
+            return refusal
+        self.add(claim, "reserved", claim.amount_nano, claim.lapses_s)
+        after = (
+            Standing(
+                limit_nano=s.limit_nano,
+                spent_nano=s.spent_nano,
+                reserved_nano=s.reserved_nano + claim.amount_nano,
+                lapsed_nano=s.lapsed_nano,
+            )
+            for s in standings
+        )
+        return Reserved(claim=claim, standings=tuple(after))
+
+    def settle(self, claim: Claim, cost_nano: int, now_s: float) -> None:
+        until_s = remembered_until_s(claim.lapses_s, now_s)
+        found = self._execute(_CLAIM, (claim.id,))
+        if not found:
+            self.add(claim, "settled", cost_nano, until_s)
+            return
+        [[stage, amount, places]] = found
+        move = settling(stage, amount, cost_nano)
+        if move is not None:
+            accounts = [entry.account for entry in claim.entries]
+            self._move(json.loads(places), move, accounts)
+            self._execute(_CHANGE, ("settled", cost_nano, until_s, claim.id))
+
+    def add(self, claim: Claim, stage: Any, amount_nano: int, due_s: float) -> None:
+        """Counts a claim that is not known."""
+        places = [[self._opened(entry, claim.now_s), bucket] for entry, bucket in self._buckets(claim)]
+        self._move(places, standing_as(stage, amount_nano), [entry.account for entry in claim.entries], sql=_BEGIN)
+        self._execute(_HOLD, (claim.id, stage, amount_nano, claim.lapses_s, due_s, json.dumps(places)))
+
+    def standing(self, entry: Entry, now_s: float) -> Standing:
+        counted_from = place(entry.account, now_s, self._kept_s).counted_from
+        found = self._execute(_ACCOUNT, (name_of(entry.account),))
+        return self._standing(found[0][0] if found else None, entry.limit_nano, counted_from)
+
+    def page(self, last: int, now_s: float) -> list[tuple[int, Account, Standing]]:
+        """Returns the accounts after one, by id, as many as one transaction should read."""
+        page = []
+        for number, name, limit_nano in self._execute(_EVERY, (last,)):
+            account = account_named(name)
+            counted_from = place(account, now_s, self._kept_s).counted_from
+            page.append((number, account, self._standing(number, limit_nano, counted_from)))
+        return page
+
+    def clean(self, now_s: float, *, most: int = _ALL) -> None:
+        """Lets lapse, or go, what is due: all of it, or so much."""
+        while due := self._execute(_DUE, (now_s, most)):
+            for claim_id, stage, amount, due_s, places in due:
+                if stage == "reserved":
+                    self._move(json.loads(places), lapsing(amount), None)
+                    self._execute(_CHANGE, ("lapsed", amount, due_s + self._kept_s, claim_id))
+                else:
+                    self._execute(_FORGET, (claim_id,))
+            if most != _ALL:
+                break
+        self._execute(_OVER, (now_s, most))
+
+    def rebuild(self, spent: Sequence[Claim], now_s: float) -> None:
+        logged = {claim.id: claim for claim in spent}
+        under_way = [row for row in self._execute(_UNDER_WAY, (now_s,)) if row[0] not in logged]
+        for table in ("claims", "accounts"):
+            self._execute(f"DELETE FROM {table}", ())  # noqa: S608 - two names of our own
+        for claim in logged.values():
+            until_s = remembered_until_s(claim.lapses_s, claim.now_s)
+            self.add(claim, "settled", claim.amount_nano, until_s)
+            if until_s <= now_s:
+                self._execute(_FORGET, (claim.id,))
+        self._keep(under_way)
+
+    def _keep(self, rows: Sequence[Any]) -> None:
+        """Counts claims again as they stood; there is a row for each place of each."""
+        places: dict[str, list[list[int]]] = {}
+        for claim_id, stage, amount, lapses, due, name, limit_nano, bucket, until in rows:
+            found = self._execute(_ACCOUNT, (name,)) or self._execute(_OPEN, (name, limit_nano, until))
+            self._move([[found[0][0], bucket]], standing_as(stage, amount), None, sql=_BEGIN)
+            if claim_id not in places:
+                self._execute(_HOLD, (claim_id, stage, amount, lapses, due, "[]"))
+            places.setdefault(claim_id, []).append([found[0][0], bucket])
+        for claim_id, found in places.items():
+            self._execute("UPDATE claims SET places = ? WHERE id = ?", (json.dumps(found), claim_id))
+
+    def _buckets(self, claim: Claim) -> list[tuple[Entry, int]]:
+        return [(entry, place(entry.account, claim.now_s, self._kept_s).bucket) for entry in claim.entries]
+
+    def _opened(self, entry: Entry, now_s: float) -> int:
+        """Returns the id of an account, which is made where there is none."""
+        where = place(entry.account, now_s, self._kept_s)
+        name = name_of(entry.account)
+        found = self._execute(_ACCOUNT, (name,))
+        if not found:
+            return int(self._execute(_OPEN, (name, entry.limit_nano, where.kept_until_s))[0][0])
+        [[number, limit_nano, until]] = found
+        if limit_nano != entry.limit_nano or where.kept_until_s > until:
+            self._execute(_TERMS, (entry.limit_nano, max(until, where.kept_until_s), number))
+            self._execute(_DROP, (number, where.kept_from))
+        return int(number)
+
+    def _standing(self, number: int | None, limit_nano: int, counted_from: int) -> Standing:
+        cells = [] if number is None else self._execute(_CELLS, (number,))
+        return standing(limit_nano, [cell[1:] for cell in cells if cell[0] >= counted_from])
+
+    def _move(
+        self, places: Sequence[Sequence[int]], move: Move, accounts: Sequence[Account] | None, *, sql: str = _ADD
+    ) -> None:
+        """Adds a step to cells; `accounts` are theirs, where a sum may become more than can be counted."""
+        for number, (account, bucket) in enumerate(places):
+            if accounts is not None and move.spent + move.reserved > 0:
+                cell = self._execute(_CELL, (account, bucket))
+                if cell and cell[0][0] + cell[0][1] + move.spent + move.reserved > MOST_NANO:
+                    raise too_much(accounts[number])
+            self._execute(sql, (*move, account, bucket))

@@ -1,0 +1,143 @@
+"""What every ledger does alike: where in an account a claim counts, what each step adds, and what is refused.
+
+An account is made of cells: one, or one for each bucket of a rolling window. A claim counts in one cell of each of its
+accounts, and each step of it adds something to `spent`, `reserved` and `lapsed` there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from router.core.budget import MOST_NANO, REMEMBERED_S, Account, Claim, Standing
+from router.core.window import bucket_s
+
+Stage = Literal["reserved", "lapsed", "settled"]
+
+_NEVER: Final = float("inf")
+
+
+class Move(NamedTuple):
+    """What a step adds to a cell."""
+
+    spent: int
+    reserved: int
+    lapsed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its account a claim counts.
+
+    Attributes:
+        bucket: number of the cell.
+        counted_from: number of the first bucket that is not wholly outside the window at the claim's time.
+        kept_from: number of the first one that is kept.
+        kept_until_s: when the account may go, unless something later counts in it.
+    """
+
+    bucket: int
+    counted_from: int
+    kept_from: int
+    kept_until_s: float
+
+
+_ONLY: Final = 0
+
+
+def place(account: Account, now_s: float, kept_s: float, /) -> Place:
+    """Returns where what happens at `now_s` counts in an account."""
+    if account.rolling_s is None:
+        end_s = _NEVER if account.end_s is None else account.end_s + kept_s
+        return Place(_ONLY, _ONLY, _ONLY, end_s)
+    long_s = bucket_s(account.rolling_s)
+    bucket = int(now_s // long_s)
+    # The first bucket whose end is inside: what reaches into the window counts as a whole.
+    outside = int((now_s - account.rolling_s) // long_s)
+    kept = int((now_s - 2 * account.rolling_s) // long_s)
+    return Place(bucket, outside, kept, (bucket + 1) * long_s + 2 * account.rolling_s)
+
+
+def settling(stage: Stage | None, amount_nano: int, cost_nano: int, /) -> Move | None:
+    """Returns what it adds to settle a claim of this amount; None where it adds nothing.
+
+    Args:
+        stage: of the claim; None for one that is not known.
+        amount_nano: what was reserved.
+        cost_nano: what it cost.
+    """
+    match stage:
+        case "reserved":
+            return Move(cost_nano, -amount_nano, 0)
+        case "lapsed":
+            return Move(cost_nano - amount_nano, 0, -amount_nano)
+        case "settled":
+            return None
+        case None:
+            return Move(cost_nano, 0, 0)
+
+
+def standing_as(stage: Stage, amount_nano: int, /) -> Move:
+    """Returns what a claim of this amount adds to an account that has nothing of it."""
+    if stage == "reserved":
+        return Move(0, amount_nano, 0)
+    return Move(amount_nano, 0, amount_nano if stage == "lapsed" else 0)
+
+
+def lapsing(amount_nano: int, /) -> Move:
+    """Returns what it adds when a reservation lapses."""
+    return Move(amount_nano, -amount_nano, amount_nano)
+
+
+def remembered_until_s(lapses_s: float, now_s: float, /) -> float:
+    """Returns until when a claim is remembered that is settled now."""
+    return max(lapses_s, now_s) + REMEMBERED_S
+
+
+def standing(limit_nano: int, cells: Iterable[tuple[int, int, int]], /) -> Standing:
+    """Returns how an account stands whose cells that count are these: `spent`, `reserved`, `lapsed` of each."""
+    spent = reserved = lapsed = 0
+    for cell in cells:
+        spent += cell[0]
+        reserved += cell[1]
+        lapsed += cell[2]
+    return Standing(limit_nano=limit_nano, spent_nano=spent, reserved_nano=reserved, lapsed_nano=lapsed)
+
+
+def checked(claim: Claim, cost_nano: int | None = None, /) -> int:
+    """Returns what a claim cost: its whole amount where nobody knows.
+
+    Raises:
+        ValueError: the amount, the cost or a limit is no number of nano-dollars that every ledger counts exactly.
+    """
+    cost_nano = claim.amount_nano if cost_nano is None else cost_nano
+    if not (0 <= claim.amount_nano <= MOST_NANO and 0 <= cost_nano <= MOST_NANO):
+        raise ValueError(f"the claim {claim.id!r} is of {claim.amount_nano} or {cost_nano} nano-dollars; {_ALLOWED}")
+    for entry in claim.entries:
+        if not 0 <= entry.limit_nano <= MOST_NANO:
+            name = entry.account.budget
+            raise ValueError(f"the limit of the budget {name!r} is {entry.limit_nano} nano-dollars; {_ALLOWED}")
+    return cost_nano
+
+
+def too_much(account: Account, /) -> ValueError:
+    """Returns what to raise where a sum is beyond what every ledger counts exactly."""
+    return ValueError(f"an account of the budget {account.budget!r} would have more than can be counted; {_ALLOWED}")
+
+
+_ALLOWED: Final = f"allowed: whole numbers from 0 to {MOST_NANO}"
+
+
+def name_of(account: Account, /) -> str:
+    """Returns an account as one line of ASCII; `account_named` reads it."""
+    return json.dumps(
+        [account.budget, account.value, account.start_s, account.end_s, account.rolling_s], separators=(",", ":")
+    )
+
+
+def account_named(name: str | bytes, /) -> Account:
+    """Returns the account that `name_of` wrote."""
+    budget, value, start_s, end_s, rolling_s = json.loads(name)
+    return Account(budget=budget, value=value, start_s=start_s, end_s=end_s, rolling_s=rolling_s)
