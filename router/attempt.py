@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import orjson
@@ -20,20 +21,23 @@ from router.clients.real import RealCallRefused, refuse_if_forbidden
 from router.clock import Clock
 from router.core.answer import Answer, Chunk
 from router.core.bounds import least_useful_s
+from router.core.budget import Claim, Reserved
 from router.core.caching import Source
 from router.core.course import Course, Given
 from router.core.decision import Attempt
 from router.core.failure import Failure
-from router.core.machine import Hedge, NeedCall
+from router.core.machine import NeedCall
 from router.core.place import Held, Place
 from router.core.request import Request
 from router.core.schema_check import SchemaCheck, schema_check
 from router.core.settle import Seen, settle
 from router.core.tokens import tokens_at
+from router.core.turn import Hedge
 from router.core.usable import schema_of, unusable
 from router.errors import ConfigError, warn
 from router.race import raced
 from router.state.gate import Gate
+from router.state.treasury import Treasury
 
 if TYPE_CHECKING:
     from router.setup import Setup
@@ -71,15 +75,18 @@ class Flow:
     Attributes:
         began_s: when the first of them began, in seconds from the request's arrival.
         taps: one for each attempt that began, in order.
+        claims: what was reserved for them.
     """
 
     watch: Watch
     began_s: float = 0.0
     taps: list[Tap] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
 
-    def begin(self) -> None:
-        """Forgets the attempts of the state before."""
+    def begin(self, claim: Claim | None = None) -> None:
+        """Forgets the attempts of the state before; `claim` is what was reserved for the first of this one."""
         self.began_s, self.taps = self.watch.now_s(), []
+        self.claims = [] if claim is None else [claim]
 
     def elapsed_s(self) -> float:
         """Returns the seconds since the state's first attempt began."""
@@ -89,6 +96,12 @@ class Flow:
     def attempts(self) -> tuple[Attempt, ...]:
         """Those that ended."""
         return tuple(tap.attempt for tap in self.taps if tap.attempt is not None)
+
+    def settlements(self) -> Iterator[tuple[Claim, Decimal | None]]:
+        """Yields each reservation with what its attempt cost: nothing where it was not made, None where unknown."""
+        costs = {attempt.span_id: attempt.cost_usd for attempt in self.attempts}
+        for claim in self.claims:
+            yield claim, costs.get(claim.id, Decimal(0))
 
     @property
     def answered(self) -> bool:
@@ -186,12 +199,14 @@ class Attempts:
         setup: what the router runs with.
         gate: what every attempt passes.
         clients: who speaks to providers.
+        treasury: where a hedge's worst case is reserved; None where there are no budgets.
     """
 
-    def __init__(self, setup: Setup, gate: Gate, clients: Clients) -> None:
+    def __init__(self, setup: Setup, gate: Gate, clients: Clients, treasury: Treasury | None = None) -> None:
         self._setup = setup
         self._gate = gate
         self._clients = clients
+        self._treasury = treasury
         self._schemas: dict[bytes, SchemaCheck | None] = {}
 
     def run(self, state: NeedCall, request: Request, flow: Flow) -> AsyncGenerator[Chunk]:
@@ -219,6 +234,8 @@ class Attempts:
     async def _one(
         self, state: NeedCall, asked: NeedCall | Hedge, request: Request, flow: Flow
     ) -> AsyncGenerator[Chunk]:
+        if asked is not state and not await self._affords(asked, flow):
+            return
         tap, course = flow.open(), state.course
         try:
             leave = await self._gate.enter(
@@ -248,6 +265,13 @@ class Attempts:
         finally:
             # Whatever happened, the attempt is priced and its place is free. No result: the caller gave up.
             self._settle(asked, request, course, tap)
+
+    async def _affords(self, hedge: NeedCall | Hedge, flow: Flow) -> bool:
+        """Returns whether the worst case of a hedge could be reserved: nobody needs one that there is no money for."""
+        if self._treasury is None or hedge.claim is None:
+            return True
+        flow.claims.append(hedge.claim)
+        return isinstance(await self._treasury.reserve(hedge.claim), Reserved)
 
     def _settle(self, asked: NeedCall | Hedge, request: Request, course: Course, tap: Tap) -> None:
         answer = tap.result if isinstance(tap.result, Answer) else None

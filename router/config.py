@@ -35,6 +35,7 @@ from router.config_attempts import (
     PerPolicyTable,
     RetryQuotaTable,
 )
+from router.config_budgets import BudgetTable
 from router.config_cache import CacheTable
 from router.config_destinations import DestinationTable, OutboxTable
 from router.config_errors import Fault, config_error, faults_of
@@ -73,6 +74,7 @@ class Settings(BaseModel):
     concurrency: ConcurrencyTable = ConcurrencyTable()
     hedge: HedgeTable = HedgeTable()
     cache: CacheTable | None = None
+    budgets: Mapping[Annotated[str, MinLen(1)], BudgetTable] = Field(default_factory=dict)
     log: LogSettings = LogSettings()
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from router.clock import Clock
 from router.core.adequacy import slate_of
 from router.core.bounds import Bounds
+from router.core.budgeting import Purse
 from router.core.caching import NOT_CACHED, Caching
 from router.core.course import Given
 from router.core.decision import Ids
@@ -21,6 +22,7 @@ from router.core.slate import Slate
 from router.errors import RequestError
 from router.state.gate import Gate
 from router.state.statistics import Statistics
+from router.state.treasury import Treasury, known_models
 from router.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -40,13 +42,23 @@ class Intake:
         clock: what time it is.
         gate: how the models stand.
         statistics: how they did lately.
+        treasury: how the budgets stand; None where there are none.
     """
 
-    def __init__(self, setup: Setup, clock: Clock, gate: Gate, statistics: Statistics) -> None:
+    def __init__(
+        self, setup: Setup, clock: Clock, gate: Gate, statistics: Statistics, treasury: Treasury | None = None
+    ) -> None:
         self._setup = setup
         self._clock = clock
         self._gate = gate
         self._statistics = statistics
+        self._treasury = treasury
+        instead = {
+            budget.policy: setup.policies[budget.policy] for budget in setup.budgets if budget.policy is not None
+        }
+        self._instead = instead
+        # A policy that a budget may put in the place of any other reads what it reads of every request.
+        self._always_stats = not setup.reads_stats.isdisjoint(instead)
         self._seed = setup.seed or os.urandom(8).hex()
         self._tokenizer = Tokenizer()
         self._lately = _Lately()
@@ -58,10 +70,8 @@ class Intake:
             RequestError: it names a policy or a model that is not configured, or holds what is no JSON.
         """
         setup, hints = self._setup, request.hints
-        policy_name = hints.policy or setup.default_policy
-        policy = known("policy", policy_name, setup.policies)
-        if hints.model is not None and hints.policy is None:
-            policy_name = NO_POLICY
+        policy = known("policy", hints.policy or setup.default_policy, setup.policies)
+        policy_name = self._policy_name(hints)
         for name in (hints.model, hints.baseline):
             if name is not None:
                 known("model", name, setup.catalog)
@@ -76,6 +86,10 @@ class Intake:
             features, able = self._features(request), None
         drawn = os.urandom(40).hex()
         request_id = hints.request_id or drawn[:32]
+        now = self._clock.now()
+        budgets: tuple[Purse, ...] = ()
+        if self._treasury is not None:
+            budgets = self._treasury.purses(hints, policy_name, known_models(setup.catalog, hints.model), now)
         return Given(
             ids=Ids(request_id=request_id, trace_id=hints.trace_id or drawn[32:64], span_id=drawn[64:]),
             key=key,
@@ -90,15 +104,35 @@ class Intake:
             bounds=bounds,
             prefer_wait_s=terms.prefer_wait_s,
             hedging=terms.hedging,
-            now=self._clock.now(),
+            now=now,
             started_s=started_s,
             draw=_draw(self._seed, request_id),
             stats=self._statistics.snapshot(self._gate.snapshot())
-            if policy_name in setup.reads_stats or terms.hedging
+            if policy_name in setup.reads_stats or terms.hedging or self._always_stats
             else {},
             expected_output_tokens=setup.expected_output_tokens,
             unpriced=setup.unpriced,
+            budgets=budgets,
+            policies=self._instead,
         )
+
+    def stale(self, hints: Hints, /) -> tuple[Purse, ...]:
+        """Returns the budgets of a request that are to be read anew before its decision, where they are shared."""
+        if self._treasury is None:
+            return ()
+        models = known_models(self._setup.catalog, hints.model)
+        return self._treasury.stale(hints, self._policy_name(hints), models, self._clock.now())
+
+    async def read_budgets(self, hints: Hints, /) -> None:
+        """Reads how the budgets of a request stand, where they are shared and nobody did lately."""
+        stale = self.stale(hints)
+        if stale and self._treasury is not None:
+            await self._treasury.refresh(stale)
+
+    def _policy_name(self, hints: Hints) -> str:
+        if hints.policy is None:
+            return self._setup.default_policy if hints.model is None else NO_POLICY
+        return hints.policy
 
     def _features(self, request: Request) -> Features:
         setup = self._setup

@@ -11,10 +11,10 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
-from router.cache.cache import CacheStats, Purged, Selector, told
 from router.cache.store import Store
 from router.cache.visit import Visit
 from router.clients.client import Client
@@ -24,8 +24,18 @@ from router.core.caching import Entry, own_copy
 from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.keeping import answer_kept, refusal_kept
-from router.core.label import USER, checked_label
-from router.core.machine import NO_POLICY, Done, Exhausted, NeedCall, NeedLookup, NeedSleep, Served, State, plan
+from router.core.machine import (
+    NO_POLICY,
+    Done,
+    Exhausted,
+    NeedCall,
+    NeedLookup,
+    NeedReserve,
+    NeedSleep,
+    Served,
+    State,
+    plan,
+)
 from router.core.parse import parse_request
 from router.core.place import ModelState
 from router.core.replay import Unobserved, replay
@@ -36,10 +46,12 @@ from router.intake import Intake, known
 from router.loop import LoopThread
 from router.pump import pumped
 from router.reply import AsyncStream, Reply, Stream
-from router.sinks.labels import give
 from router.sinks.sink import Sink
 from router.state.gate import Gate
+from router.state.ledger import Ledger
 from router.state.statistics import Statistics
+from router.state.treasury import Treasury
+from router.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from router.config import Settings
@@ -60,7 +72,7 @@ class _Drive:
     state: State
 
 
-class Router:
+class Router(Upkeep):
     """Answers chat requests from the cheapest adequate model.
 
     A router may be shared by threads and event loops. Close it when the program is done with it (`with Router(...)`,
@@ -72,6 +84,7 @@ class Router:
         sinks: where decisions go; None takes those of the settings.
         checks: that an answer must pass besides those that ship; see `check`.
         store: what keeps answers on the terms of `[cache]`; None takes the backend that the table names.
+        ledger: what keeps the accounts of `[budgets]`; None takes what `[state]` names.
         clock: what time it is, and how to wait.
     """
 
@@ -83,9 +96,11 @@ class Router:
         sinks: Iterable[Sink] | None = None,
         checks: Iterable[NamedCheck] = (),
         store: Store | None = None,
+        ledger: Ledger | None = None,
         clock: Clock | None = None,
     ) -> None:
         from router.setup import alerts_of, setup_of, sinks_of, watches_of
+        from router.setup_budgets import made_treasury
         from router.setup_cache import made_cache
 
         self._setup = setup = setup_of(settings, checks=checks)
@@ -94,15 +109,16 @@ class Router:
         self._clients = Clients(self._setup.client_classes(given), given)
         breaker, quota, concurrency = setup.breaker, setup.retry_quota, setup.concurrency
         self._gate = Gate(breaker=breaker, quota=quota, concurrency=concurrency, monotonic=self._clock.monotonic)
-        self._attempts = Attempts(self._setup, self._gate, self._clients)
+        self._treasury = made_treasury(setup, self._clock, ledger=ledger)
+        self._attempts = Attempts(self._setup, self._gate, self._clients, self._treasury)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
         own = sinks_of(setup) if sinks is None else tuple(sinks)
         self._statistics = Statistics()
-        self._intake = Intake(setup, self._clock, self._gate, self._statistics)
+        self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._treasury)
         self._thread = LoopThread()
         self.alerts = alerts_of(setup)
         """Takes alerts and delivers them to the destinations of the settings."""
-        self._sinks = (*own, *watches_of(setup, self.alerts, self._clock.now))
+        self._sinks = (*own, *watches_of(setup, self.alerts, self._treasury, self._clock.now))
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -133,13 +149,19 @@ class Router:
             NoCandidate: no model is adequate.
             ProviderError: the only attempt failed, or failed in a way that nothing may follow.
             BoundsExceeded: attempts, deadline or waste were used up.
+            BudgetExceeded: a budget has no room for it.
         """
-        drive = self._begin(*self._parsed(prompt, request, stream=False))
+        parsed = self._parsed(prompt, request, stream=False)
+        await self._intake.read_budgets(parsed[0].hints)
+        drive = self._begin(*parsed)
         return self._recalled(drive) or await self._replied(drive)
 
     def complete(self, prompt: Any = None, /, **request: Any) -> Reply:
         """`acomplete` for code without an event loop; works from any thread, also from inside a running loop."""
-        drive = self._begin(*self._parsed(prompt, request, stream=False))
+        parsed = self._parsed(prompt, request, stream=False)
+        if self._intake.stale(parsed[0].hints):
+            self._thread.run(self._intake.read_budgets(parsed[0].hints))
+        drive = self._begin(*parsed)
         return self._recalled(drive) or self._thread.run(self._replied(drive))
 
     def astream(self, prompt: Any = None, /, **request: Any) -> AsyncStream:
@@ -156,7 +178,10 @@ class Router:
 
     def plan(self, prompt: Any = None, /, **request: Any) -> Decision:
         """Returns what would be decided, without calling anyone: the slate, the worst case, no attempts."""
-        state = plan(self._intake.given(parse_request(prompt, **request), 0.0))
+        parsed = parse_request(prompt, **request)
+        if self._intake.stale(parsed.hints):
+            self._thread.run(self._intake.read_budgets(parsed.hints))
+        state = plan(self._intake.given(parsed, 0.0))
         return state.decision if isinstance(state, Exhausted) else state.planned
 
     def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
@@ -173,56 +198,11 @@ class Router:
         policy = self._setup.policies[self._setup.default_policy]
         if name != NO_POLICY:
             policy = known("policy", name, self._setup.policies)
-        return replay(record, catalog=self._setup.catalog, policy=policy)
-
-    def feedback(
-        self, trace_id: str, /, *, adequate: bool | None = None, score: float | None = None, source: str = USER
-    ) -> None:
-        """Keeps beside the log whether an answer did; reports join it to the decision.
-
-        Args:
-            trace_id: the reply's.
-            adequate: None where there is only a score.
-            score: on a scale of the source's own.
-            source: who says so; of one source the latest label of a trace counts.
-
-        Raises:
-            RequestError: a value is not allowed, or there is neither `adequate` nor `score`.
-            ConfigError: there is no log.
-            RouterError: the label cannot be written.
-        """
-        give(
-            checked_label(trace_id, adequate=adequate, score=score, source=source, time=self._clock.now()), self._sinks
-        )
+        return replay(record, catalog=self._setup.catalog, policy=policy, policies=self._setup.policies)
 
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
         return self._gate.snapshot()
-
-    async def apurge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
-        """Takes out the stored answers that a selector means; on a dry run, which is the default, only counts them.
-
-        Raises:
-            RequestError: nothing is selected, and it is no dry run.
-            RouterError: the store is down.
-        """
-        return await told(self._cache.purge(selector, dry_run=dry_run))
-
-    def purge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
-        """`apurge` for code without an event loop."""
-        return self._thread.run(self.apurge(selector, dry_run=dry_run))
-
-    async def acache_stats(self) -> CacheStats:
-        """Returns how full the cache is.
-
-        Raises:
-            RouterError: the store is down.
-        """
-        return await told(self._cache.stats())
-
-    def cache_stats(self) -> CacheStats:
-        """`acache_stats` for code without an event loop."""
-        return self._thread.run(self.acache_stats())
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
@@ -232,7 +212,8 @@ class Router:
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
-        if self._setup.cache is not None:  # a store has something open also where no call was made
+        # A store has something open also where no call was made.
+        if self._setup.cache is not None or self._treasury is not None:
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
         self._close_sinks()  # which may raise what came last
@@ -241,6 +222,8 @@ class Router:
     async def _close_connections(self) -> None:
         await self._clients.close()
         await self._cache.aclose()
+        if self._treasury is not None:
+            await self._treasury.aclose()
 
     def _close_sinks(self) -> None:
         for sink in self._sinks:
@@ -308,6 +291,7 @@ class Router:
         self, request: Request, flow: Flow, response_format: type[Any] | None
     ) -> AsyncGenerator[Chunk | Reply]:
         # Decided when the first piece is asked for: what is sent then must be what the key was made of.
+        await self._intake.read_budgets(request.hints)
         drive = self._begin(request, flow, response_format)
         events = self._drive(drive)
         # Equal requests may follow this one, and must not wait until its caller has read what there is.
@@ -324,6 +308,9 @@ class Router:
                         effect = self._look(drive, state)
                     case NeedCall() as state:
                         effect = self._call(drive, state)
+                    case NeedReserve() as state:
+                        await self._reserve(drive, state)
+                        continue
                     case NeedSleep() as state:
                         await self._sleep(drive, state)
                         continue
@@ -360,7 +347,7 @@ class Router:
 
     async def _call(self, drive: _Drive, state: NeedCall) -> AsyncGenerator[Chunk]:
         flow, visit = drive.flow, drive.visit
-        flow.begin()
+        flow.begin(state.claim)
         try:
             async with aclosing(self._attempts.run(state, drive.request, flow)) as chunks:
                 async for chunk in chunks:
@@ -373,10 +360,23 @@ class Router:
         except BaseException:
             self._finish(state.abandon(flow.watch.now_s(), *flow.attempts), drive.request, None)
             raise
+        finally:
+            if self._treasury is not None:
+                await self._treasury.settle(flow.settlements())
         if visit.parted:
             drive.state = state.part(flow.watch.now_s(), *flow.attempts)
         else:
             drive.state = state.next(*flow.attempts)
+
+    async def _reserve(self, drive: _Drive, state: NeedReserve) -> None:
+        treasury, watch = cast("Treasury", self._treasury), drive.flow.watch
+        try:
+            told = await treasury.reserve(state.claim)
+        except BaseException:
+            self._finish(state.abandon(watch.now_s()), drive.request, None)
+            await treasury.settle([(state.claim, Decimal(0))])  # it may stand
+            raise
+        drive.state = state.next(told, watch.now_s())
 
     async def _sleep(self, drive: _Drive, state: NeedSleep) -> None:
         watch = drive.flow.watch
@@ -423,7 +423,7 @@ class Router:
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
 
-    def _start(self, request: Request, flow: Flow) -> NeedLookup | NeedCall | Exhausted:
+    def _start(self, request: Request, flow: Flow) -> NeedLookup | NeedReserve | NeedCall | Exhausted:
         try:
             return plan(self._intake.given(request, flow.watch.now_s()))
         except PolicyError as error:

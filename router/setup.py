@@ -18,6 +18,7 @@ from router.config_sources import Path
 from router.config_tables import ModelSettings
 from router.core import statics
 from router.core.breaker import BreakerSettings
+from router.core.budget import Budget
 from router.core.catalog import Catalog, Model
 from router.core.machine import NO_POLICY
 from router.core.naming import allowed
@@ -32,11 +33,13 @@ from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
 from router.setup_alerts import PlannedWatch, made_watch, planned_watch
+from router.setup_budgets import budgets_of
 from router.setup_cache import PlannedCache, planned_cache
 from router.setup_destinations import PlannedAlerts, made_alerts, planned_alerts
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_terms import terms_of
 from router.sinks.sink import Sink
+from router.state.treasury import Treasury
 
 DEFAULT = "default"
 """The policy of requests that name none."""
@@ -68,6 +71,7 @@ class Setup:
         terms: bounds, checks and hedging, by policy.
         breaker, retry_quota, concurrency: of the gate.
         clients: what is installed under `lowfare.clients`.
+        budgets: in the order of the configuration.
     """
 
     catalog: Catalog
@@ -90,6 +94,7 @@ class Setup:
     total_token_limits: tuple[int, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
     reads_stats: frozenset[str] = frozenset()
+    budgets: tuple[Budget, ...] = ()
     clients: Registry = field(default=Registry("lowfare.clients"), repr=False)
 
     def client_classes(self, given: Collection[str], /) -> dict[str, type[Client]]:
@@ -137,6 +142,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     faults += watch_faults
     terms, term_faults = terms_of(settings, policies, checks)
     faults += term_faults
+    budgets, budget_faults = budgets_of(settings, policies, catalog)
+    faults += budget_faults
     if faults:
         raise config_error(faults, settings.origin)
     windows = {m.context_window_tokens for m in catalog.values() if m.context_window_tokens is not None}
@@ -162,6 +169,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         retry_quota=settings.retry_quota.value(),
         concurrency=settings.concurrency.value(),
         clients=clients,
+        budgets=budgets,
     )
 
 
@@ -185,13 +193,20 @@ def alerts_of(setup: Setup) -> Alerts:
     return alerts
 
 
-def watches_of(setup: Setup, alerts: Alerts, now: Callable[[], datetime]) -> tuple[Watch, ...]:
-    """Returns what raises the alerts of the rules; nothing where there is no rule.
+def watches_of(
+    setup: Setup, alerts: Alerts, treasury: Treasury | None, now: Callable[[], datetime]
+) -> tuple[Watch, ...]:
+    """Returns what raises the alerts of the rules, and is told of every settlement; nothing where there is no rule.
 
     Raises:
         ConfigError: its counters cannot be made.
     """
-    return () if setup.watch is None else (made_watch(setup.watch, alerts, now=now),)
+    if setup.watch is None:
+        return ()
+    watch = made_watch(setup.watch, alerts, now=now)
+    if treasury is not None:
+        treasury.observe(watch.observe)
+    return (watch,)
 
 
 def _catalog(settings: Settings, prices: PriceMap, clients: Registry) -> tuple[dict[str, Model], list[Fault]]:

@@ -7,7 +7,7 @@ same options. Of a backend with a `path` the counters are in a file beside it, `
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -44,14 +44,11 @@ class PlannedWatch:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def planned_watch(
-    settings: Settings, *, budgets: Collection[str] = (), counters: Registry | None = None
-) -> tuple[PlannedWatch | None, list[Fault]]:
+def planned_watch(settings: Settings, *, counters: Registry | None = None) -> tuple[PlannedWatch | None, list[Fault]]:
     """Returns what watches, None where there is no rule; and what is wrong with the rules.
 
     Args:
         settings: as `router.config` made them.
-        budgets: names of the budgets there are.
         counters: the kinds of counters there are; None takes what is installed.
     """
     if not settings.alerts:
@@ -59,7 +56,7 @@ def planned_watch(
     faults = [
         Fault(("alerts", number, *path), message)
         for number, table in enumerate(settings.alerts)
-        for path, message in _unknown(table, settings, budgets)
+        for path, message in _unknown(table, settings)
     ]
     if settings.outbox is None:  # of which the destinations say what it needs, where there are any
         return None, faults
@@ -89,15 +86,16 @@ def made_watch(planned: PlannedWatch, alerts: Alerts, *, now: Callable[[], datet
     return Watch(planned.rules, counters, alerts, now=now)
 
 
-def _unknown(table: AlertTable, settings: Settings, budgets: Collection[str]) -> list[tuple[Path, str]]:
+def _unknown(table: AlertTable, settings: Settings) -> list[tuple[Path, str]]:
     """Returns what a rule names and nobody knows."""
     faults: list[tuple[Path, str]] = [
         (("to", number), f"no destination is named {name!r}; {allowed(name, settings.destinations)}")
         for number, name in enumerate(table.to)
         if name not in settings.destinations
     ]
-    if isinstance(table, BudgetAlert) and table.budget not in budgets:
-        faults.append((("budget",), f"no budget is named {table.budget!r}; {allowed(table.budget, budgets)}"))
+    if isinstance(table, BudgetAlert) and table.budget not in settings.budgets:
+        told = f"no budget is named {table.budget!r}; {allowed(table.budget, settings.budgets)}"
+        faults.append((("budget",), told))
     if isinstance(table, ErrorsAlert) and table.model is not None and table.model not in settings.models:
         faults.append((("model",), f"no model is named {table.model!r}; {allowed(table.model, settings.models)}"))
     return faults

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from router.alerts.counters import KEPT_S, REMEMBERED_S
-from router.cache.redis_link import Link
-from router.cache.redis_scripts import script
 from router.core.alert_counts import Range
 from router.core.counting import QUARTER_S, Counts, Of
 from router.errors import ConfigError
+from router.state.redis_calls import RedisCalls, script
 
 _AT_ONCE: Final = 96
 """Quarters that are read in one call: a day."""
@@ -64,11 +63,11 @@ class RedisCounters:
     def __init__(self, url: str, *, prefix: str = "lowfare", cluster: bool = False, answer_s: float = 3.0) -> None:
         if "{" in prefix or "}" in prefix:
             raise ConfigError(f"prefix = {prefix!r} has a brace: braces mark what a cluster keeps on one node")
-        self._link = Link(url, cluster=cluster, answer_s=answer_s)
+        self._calls = RedisCalls(url, cluster=cluster, answer_s=answer_s)
         self._prefix = f"{prefix}:{{counters}}"
 
     def __repr__(self) -> str:
-        return f"RedisCounters({self._link.place}, prefix={self._prefix.removesuffix(':{counters}')!r})"
+        return f"RedisCounters({self._calls.place}, prefix={self._prefix.removesuffix(':{counters}')!r})"
 
     async def add(self, batch: str, counts: Counts, /, *, now_s: float) -> None:
         """Adds counts to what is kept; a batch that was added before changes nothing.
@@ -83,7 +82,7 @@ class RedisCounters:
             for (counter, model), more in sums.items()
             for part in (number, f"{counter} {model}", more)
         ]
-        await self._link.run(ADD, keys, int(REMEMBERED_S), KEPT_S, *rows)
+        await self._calls.run(ADD, keys, int(REMEMBERED_S), KEPT_S, *rows)
 
     async def read(self, ranges: Sequence[Range], /) -> Sequence[dict[Of, int]]:
         """Returns the sums over the quarters of each range."""
@@ -91,13 +90,13 @@ class RedisCounters:
 
     async def aclose(self) -> None:
         """Closes the connections that belong to the running event loop, and those of loops that are closed."""
-        await self._link.aclose()
+        await self._calls.aclose()
 
     async def _sum(self, quarters: range) -> dict[Of, int]:
         sums: dict[Of, int] = {}
         for first in range(0, len(quarters), _AT_ONCE):
             keys = [self._quarter(start_s) for start_s in quarters[first : first + _AT_ONCE]]
-            for fields in await self._link.run(READ, keys):
+            for fields in await self._calls.run(READ, keys):
                 for field, number in zip(fields[::2], fields[1::2], strict=True):
                     counter, _, model = field.decode().partition(" ")
                     sums[counter, model] = sums.get((counter, model), 0) + int(number)

@@ -1,7 +1,7 @@
 """Watches decisions and budgets, and raises the alerts of `[[alerts]]`: off a request's way, on a thread of its own.
 
 decision ──emit──> pending ──each second──> counters (shared) ──> rules on what is counted ──> Alerts.fire
-standing ──settled──> rules on budgets, at once ─────────────────────────────────────────────────^
+standing ──observe──> rules on budgets, at once ─────────────────────────────────────────────────^
 
 To take a decision is to append it to a list. What was not added to the counters when a process is killed is lost: at
 most what came in the last second, or while the store could not be reached. No fault of the watch reaches a request; the
@@ -29,6 +29,7 @@ from router.core.alert_budget import budget_alerts, next_nano
 from router.core.alert_counts import Looked, Range, count_alerts, looked_at
 from router.core.alert_rules import BudgetRule, CountRule, Rule
 from router.core.budget import Account, Standing
+from router.core.budgeting import Purse
 from router.core.counting import Of, added, counts_of
 from router.core.decision import Decision
 from router.errors import warn
@@ -121,17 +122,12 @@ class Watch:
             if running.following is None:
                 self._start(running)
 
-    def settled(self, account: Account, standing: Standing, /) -> None:
-        """Takes how an account of a budget stands, after something was settled in it; raises what that calls for."""
-        rules = self._budgets.get(account.budget)
-        if rules is None:
-            return
-        try:
-            running = self._own.get()
-            for rule in rules:
-                self._look(running, rule, account, standing)
-        except Exception as error:  # noqa: BLE001 - a fault of the watch must not cost the caller an answer
-            warn(f"an account of the budget {account.budget!r} is not watched: {type(error).__name__}: {error}")
+    def observe(self, purses: Iterable[Purse], /) -> None:
+        """Takes how accounts of budgets stand, after something was settled in them; raises what that calls for."""
+        running = self._own.get()
+        for purse in purses:
+            for rule in self._budgets.get(purse.account.budget, ()):
+                self._look(running, rule, purse.account, purse.standing)
 
     def flush(self) -> None:
         """Adds and judges what came so far, and waits for it."""
