@@ -4,7 +4,7 @@ Sums are kept by quarter of an hour (`router.core.counting`) for `KEPT_S`, and a
 asked of a store on a request's way. What a process had not yet added when it died is missing for good: budgets, which
 must be exact, are counted elsewhere.
 
-Times are Unix seconds, told by the caller. `router.testing.check_counters` is the conformance suite.
+Times are Unix seconds, told by the caller. `tests/alerts/test_counters.py` holds all counters to this.
 """
 
 from __future__ import annotations
