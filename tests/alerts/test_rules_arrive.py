@@ -24,9 +24,9 @@ MODEL: Mapping[str, Any] = {
     "input_usd_per_mtok": "0",
     "output_usd_per_mtok": "1000",
     "max_output_tokens": 10,
-    "options": {"output_tokens": 10},
+    "options": {"text": "yes, that is it"},
 }
-"""Whose answers cost 0.7 cents each, and may cost a whole one."""
+"""Whose answers cost 0.3 cents each, and may cost a whole one."""
 
 
 def settings(url: str, *alerts: Mapping[str, Any], **more: Any) -> Settings:
@@ -65,8 +65,8 @@ def secret() -> Iterator[None]:
 
 async def test_a_budget_that_is_spent_is_told() -> None:
     """Each threshold arrives once, signed, while the requests go on; the last request finds no money left."""
-    team = {"limit_usd": "0.0311", "window": "total", "scope": "tenant"}
-    rule = {"name": "team", "kind": "budget", "budget": "team", "shares": [0.5], "amounts_usd": ["0.028"]}
+    team = {"limit_usd": "0.02", "window": "total", "scope": "tenant"}
+    rule = {"name": "team", "kind": "budget", "budget": "team", "shares": [0.4], "amounts_usd": ["0.012"]}
     async with Receiver() as receiver:
         async with Router(settings(receiver.url, rule, budgets={"team": team}), clock=VirtualClock()) as router:
             for number in range(4):
@@ -78,8 +78,8 @@ async def test_a_budget_that_is_spent_is_told() -> None:
         assert len(receiver.received) == 2
     assert [event.type for event in events] == ["budget.threshold"] * 2
     assert sorted((e.data["threshold_usd"], e.data["value"], e.data["spent_usd"]) for e in events) == [
-        ("0.01555", "acme", "0.021"),
-        ("0.028", "acme", "0.028"),
+        ("0.008", "acme", "0.009"),
+        ("0.012", "acme", "0.012"),
     ]
     assert len({event.id for event in events}) == 2
 
