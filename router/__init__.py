@@ -25,7 +25,7 @@ from router.core.slate import Candidate, Dropped, Slate
 from router.core.stats import ModelStats, Stats
 from router.core.usable import Check, NamedCheck, check
 from router.core.window import Window
-from router.default import acomplete, astream, complete, default_router, feedback, stream
+from router.default import acomplete, arecord_usage, astream, complete, default_router, feedback, record_usage, stream
 from router.errors import (
     BoundsExceeded,
     BudgetExceeded,
@@ -132,11 +132,13 @@ __all__ = [
     "WebhookError",
     "Window",
     "acomplete",
+    "arecord_usage",
     "astream",
     "check",
     "complete",
     "default_router",
     "feedback",
+    "record_usage",
     "replay",
     "statics",
     "stream",

@@ -37,10 +37,10 @@ from router.core.usable import schema_of, unusable
 from router.errors import ConfigError, warn
 from router.race import raced
 from router.state.gate import Gate
-from router.state.treasury import Treasury
 
 if TYPE_CHECKING:
     from router.setup import Setup
+    from router.state.treasury import Treasury
 
 GUARD_S = 0.25
 """How long past its time-out a client may still be at work before the router ends the attempt itself."""

@@ -44,6 +44,7 @@ from router.config_policies import build_policies
 from router.config_secrets import checked_seed
 from router.config_sinks import SinkTable
 from router.config_sources import Origin, overlay
+from router.config_state import StateTable
 from router.config_tables import BoundsSettings, LogSettings, ModelSettings, TraceSettings
 from router.config_values import STRICT, Whole
 from router.core.policy import Policy
@@ -75,6 +76,7 @@ class Settings(BaseModel):
     hedge: HedgeTable = HedgeTable()
     cache: CacheTable | None = None
     budgets: Mapping[Annotated[str, MinLen(1)], BudgetTable] = Field(default_factory=dict)
+    state: StateTable = StateTable()
     log: LogSettings = LogSettings()
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()

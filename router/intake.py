@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from router.clock import Clock
@@ -12,6 +12,7 @@ from router.core.adequacy import slate_of
 from router.core.bounds import Bounds
 from router.core.budgeting import Purse
 from router.core.caching import NOT_CACHED, Caching
+from router.core.catalog import Catalog, Model
 from router.core.course import Given
 from router.core.decision import Ids
 from router.core.features import features_of
@@ -22,11 +23,11 @@ from router.core.slate import Slate
 from router.errors import RequestError
 from router.state.gate import Gate
 from router.state.statistics import Statistics
-from router.state.treasury import Treasury, known_models
 from router.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from router.setup import Setup
+    from router.state.treasury import Treasury
 
 T = TypeVar("T")
 
@@ -89,7 +90,7 @@ class Intake:
         now = self._clock.now()
         budgets: tuple[Purse, ...] = ()
         if self._treasury is not None:
-            budgets = self._treasury.purses(hints, policy_name, known_models(setup.catalog, hints.model), now)
+            budgets = self._treasury.purses(hints, policy_name, _asked(setup.catalog, hints.model), now)
         return Given(
             ids=Ids(request_id=request_id, trace_id=hints.trace_id or drawn[32:64], span_id=drawn[64:]),
             key=key,
@@ -120,7 +121,7 @@ class Intake:
         """Returns the budgets of a request that are to be read anew before its decision, where they are shared."""
         if self._treasury is None:
             return ()
-        models = known_models(self._setup.catalog, hints.model)
+        models = _asked(self._setup.catalog, hints.model)
         return self._treasury.stale(hints, self._policy_name(hints), models, self._clock.now())
 
     async def read_budgets(self, hints: Hints, /) -> None:
@@ -163,6 +164,13 @@ class Intake:
             )
             facts = self._lately[name] = features, able
         return facts
+
+
+def _asked(catalog: Catalog, only: str | None) -> Collection[Model]:
+    """Returns the models that a request may ask: all, or the one that it names."""
+    if only is None:
+        return catalog.values()
+    return (catalog[only],) if only in catalog else ()
 
 
 class _Lately(dict[tuple[Any, ...], tuple[Features, Slate]]):

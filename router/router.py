@@ -45,16 +45,17 @@ from router.errors import PolicyError, RouterError, warn
 from router.intake import Intake, known
 from router.loop import LoopThread
 from router.pump import pumped
+from router.recorded import Told
 from router.reply import AsyncStream, Reply, Stream
 from router.sinks.sink import Sink
 from router.state.gate import Gate
 from router.state.ledger import Ledger
 from router.state.statistics import Statistics
-from router.state.treasury import Treasury
 from router.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from router.config import Settings
+    from router.state.treasury import Treasury
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,6 +120,7 @@ class Router(Upkeep):
         self.alerts = alerts_of(setup)
         """Takes alerts and delivers them to the destinations of the settings."""
         self._sinks = (*own, *watches_of(setup, self.alerts, self._treasury, self._clock.now))
+        self._told = Told()
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: Any) -> Self:

@@ -37,6 +37,7 @@ from router.setup_budgets import budgets_of
 from router.setup_cache import PlannedCache, planned_cache
 from router.setup_destinations import PlannedAlerts, made_alerts, planned_alerts
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
+from router.setup_state import PlannedState, planned_state
 from router.setup_terms import terms_of
 from router.sinks.sink import Sink
 from router.state.treasury import Treasury
@@ -72,6 +73,7 @@ class Setup:
         breaker, retry_quota, concurrency: of the gate.
         clients: what is installed under `lowfare.clients`.
         budgets: in the order of the configuration.
+        state: what keeps their accounts; made by `router.setup_budgets.made_treasury`.
     """
 
     catalog: Catalog
@@ -95,6 +97,7 @@ class Setup:
     patterns: tuple[re.Pattern[str], ...] = ()
     reads_stats: frozenset[str] = frozenset()
     budgets: tuple[Budget, ...] = ()
+    state: PlannedState = field(default_factory=PlannedState)
     clients: Registry = field(default=Registry("lowfare.clients"), repr=False)
 
     def client_classes(self, given: Collection[str], /) -> dict[str, type[Client]]:
@@ -144,6 +147,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     faults += term_faults
     budgets, budget_faults = budgets_of(settings, policies, catalog)
     faults += budget_faults
+    state, state_faults = planned_state(settings)
+    faults += state_faults
     if faults:
         raise config_error(faults, settings.origin)
     windows = {m.context_window_tokens for m in catalog.values() if m.context_window_tokens is not None}
@@ -170,6 +175,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         concurrency=settings.concurrency.value(),
         clients=clients,
         budgets=budgets,
+        state=state,
     )
 
 

@@ -1,7 +1,8 @@
 """Settings -> the rules of `[[alerts]]`, checked against what they name, and the watch that raises them.
 
-What is counted is kept by the backend of the outbox: that of the same kind in the group `lowfare.counters`, with the
-same options. Of a backend with a `path` the counters are in a file beside it, `PATH.counters`.
+What is counted is kept by the backend of `[state]`, where the configuration has that table, else by that of the outbox:
+by what is of the same kind in the group `lowfare.counters`, with the same options. Of a backend with a `path` the
+counters are in a file beside it, `PATH.counters`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from inspect import signature
 from typing import Any, Final
 
 from router.alerts.alerts import Alerts
@@ -60,15 +62,16 @@ def planned_watch(settings: Settings, *, counters: Registry | None = None) -> tu
     ]
     if settings.outbox is None:  # of which the destinations say what it needs, where there are any
         return None, faults
-    kinds, backend = installed(COUNTERS) if counters is None else counters, settings.outbox.backend
+    place = "state" if "state" in settings.model_fields_set else "outbox"
+    table = settings.state if place == "state" else settings.outbox
     try:
-        make = kinds.load(backend)
+        make = (installed(COUNTERS) if counters is None else counters).load(table.backend)
     except ConfigError as error:
-        return None, [*faults, Fault(("outbox", "backend"), f"keeps no counters, which alerts need: {error}")]
-    options = dict(settings.outbox.options)
-    if isinstance(options.get("path"), str | os.PathLike):
-        options["path"] = f"{os.fspath(options['path'])}.counters"
-    return PlannedWatch(rules=rules_of(settings.alerts), backend=backend, make=make, options=options), faults
+        return None, [*faults, Fault((place, "backend"), f"keeps no counters, which alerts need: {error}")]
+    planned = PlannedWatch(
+        rules=rules_of(settings.alerts), backend=table.backend, make=make, options=_options(make, table.options)
+    )
+    return planned, faults
 
 
 def made_watch(planned: PlannedWatch, alerts: Alerts, *, now: Callable[[], datetime]) -> Watch:
@@ -84,6 +87,14 @@ def made_watch(planned: PlannedWatch, alerts: Alerts, *, now: Callable[[], datet
     except Exception as error:  # noqa: BLE001 - its text may hold the address, and that a password
         raise ConfigError(f"counters: the kind {planned.backend!r} cannot be made ({type(error).__name__})") from None
     return Watch(planned.rules, counters, alerts, now=now)
+
+
+def _options(make: Callable[..., Counters], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns those options of another class's that counters take as well."""
+    taken = {name: value for name, value in options.items() if name in signature(make).parameters}
+    if isinstance(taken.get("path"), str | os.PathLike):
+        taken["path"] = f"{os.fspath(taken['path'])}.counters"
+    return taken
 
 
 def _unknown(table: AlertTable, settings: Settings) -> list[tuple[Path, str]]:

@@ -14,6 +14,7 @@ from router.core.catalog import Model
 from router.core.machine import NO_POLICY
 from router.core.naming import allowed
 from router.core.policy import Policy
+from router.setup_state import made_ledger
 from router.state.ledger import Ledger
 from router.state.ledger_memory import MemoryLedger
 from router.state.treasury import Treasury
@@ -60,13 +61,12 @@ def made_treasury(setup: Setup, clock: Clock, *, ledger: Ledger | None = None) -
     """
     if not setup.budgets:
         return None
-    return Treasury(
-        setup.budgets,
-        MemoryLedger() if ledger is None else ledger,
-        now_s=lambda: clock.now().timestamp(),
-        monotonic=clock.monotonic,
-        sleep=clock.sleep,
-    )
+    own = isinstance(ledger, MemoryLedger) or (ledger is None and setup.state.make is MemoryLedger)
+    if own:  # which is never down: it needs no guard
+        kept: Ledger = ledger if ledger is not None else setup.state.make(**setup.state.options)
+    else:
+        kept = made_ledger(setup.state, ledger=ledger, clock=clock.monotonic)
+    return Treasury(setup.budgets, kept, now_s=lambda: clock.now().timestamp(), monotonic=clock.monotonic)
 
 
 def _faults(

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
 from router.cache.cache import Cache, CacheStats, Purged, Selector, told
 from router.clock import Clock
+from router.core.budget import nano_of
+from router.core.decision import Decision
 from router.core.label import USER, checked_label
 from router.loop import LoopThread
+from router.recorded import Told, outside
 from router.sinks.labels import give
 from router.sinks.sink import Sink
+
+if TYPE_CHECKING:
+    from router.setup import Setup
+    from router.state.treasury import Treasury
 
 
 class Upkeep:
@@ -15,8 +26,59 @@ class Upkeep:
 
     _cache: Cache
     _clock: Clock
+    _setup: Setup
     _sinks: tuple[Sink, ...]
     _thread: LoopThread
+    _treasury: Treasury | None
+    _told: Told
+
+    def _emit(self, decision: Decision) -> None:
+        raise NotImplementedError
+
+    async def arecord_usage(
+        self,
+        *,
+        model: str,
+        usage: Any,
+        tags: Mapping[str, str] | None = None,
+        tenant: str | None = None,
+        policy: str | None = None,
+        time: datetime | None = None,
+        request_id: str | None = None,
+    ) -> Decision:
+        """Records what a call cost that the program made without the router; returns the record.
+
+        It is priced by the same rows, counts in the budgets that apply, whatever their limits say, and stands in the
+        log with the ending `recorded`.
+
+        Args:
+            model: a model's name in the catalog, or its id.
+            usage: a `Usage`, or what OpenAI's, Anthropic's or Google's client has of it, an object or a mapping.
+            tags, tenant, policy: as of a request; budgets and reports go by them.
+            time: when the call was, with a time zone: it counts in the windows of then. None is now.
+            request_id: names the call: what is recorded under one name within a day counts once in budgets, and once
+                in what this process logs. None counts each time.
+
+        Raises:
+            RequestError: the model or the policy is not configured, or a value is not allowed.
+        """
+        given = {"tags": tags, "tenant": tenant, "policy": policy, "request_id": request_id}
+        told = outside(self._setup, self._clock.now(), model=model, usage=usage, time=time, **given)
+        treasury = self._treasury
+        purses = () if treasury is None else treasury.purses(told.hints, told.policy, (told.model,), told.at)
+        decision = told.decision(purses)
+        if treasury is not None:
+            cost = decision.cost_usd
+            claim = told.claim(purses, 0 if cost is None else nano_of(cost))
+            if claim is not None:
+                await treasury.spend(claim)
+        if self._told.first(request_id):
+            self._emit(decision)
+        return decision
+
+    def record_usage(self, *, model: str, usage: Any, **given: Any) -> Decision:
+        """`arecord_usage` for code without an event loop; takes the same arguments."""
+        return self._thread.run(self.arecord_usage(model=model, usage=usage, **given))
 
     def feedback(
         self, trace_id: str, /, *, adequate: bool | None = None, score: float | None = None, source: str = USER

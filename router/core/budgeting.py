@@ -21,7 +21,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
-from router.core.budget import Account, Budget, Claim, Entry, Standing, nano_of, usd_of
+from router.core.budget import MOST_NANO, Account, Budget, Claim, Entry, Standing, nano_of, usd_of
 from router.core.catalog import Model
 from router.core.money import usd
 from router.core.quick import quick
@@ -156,13 +156,15 @@ def claim_of(given: Given, candidate: Candidate, span_id: str, /) -> Claim | Non
         id=span_id,
         entries=entries,
         # Where nobody knows the worst case, only budgets that hold nothing back are left: they count the true cost.
-        amount_nano=0 if candidate.worst_usd is None else nano_of(candidate.worst_usd),
+        amount_nano=0 if candidate.worst_usd is None else min(MOST_NANO, nano_of(candidate.worst_usd)),
         now_s=arrived_s,
         lapses_s=arrived_s + given.bounds.deadline_s + LAPSE_S,
     )
 
 
-def value_of(budget: Budget, hints: Hints, policy: str, model: Model | None = None, /) -> str | None:
+def value_of(
+    budget: Budget, hints: Hints, policy: str | None, /, *, model: str | None = None, provider: str | None = None
+) -> str | None:
     """Returns for which value of a budget's scope a request counts; None where it does not count at all.
 
     A request without a tenant, or without the tag, counts for the value "": nobody leaves a budget by leaving it out.
@@ -171,7 +173,7 @@ def value_of(budget: Budget, hints: Hints, policy: str, model: Model | None = No
         budget: whose.
         hints: of the request.
         policy: that it used.
-        model: that it asks; a budget per model or provider does not count without one.
+        model, provider: that it asks; a budget per model or provider does not count without one.
     """
     scope = budget.scope
     match scope.kind:
@@ -182,11 +184,11 @@ def value_of(budget: Budget, hints: Hints, policy: str, model: Model | None = No
         case "tag":
             value = hints.tags.get(scope.tag or "", "")
         case "policy":
-            value = policy
+            value = policy or ""
         case "model":
-            value = None if model is None else model.name
+            value = model
         case "provider":
-            value = None if model is None else model.provider
+            value = provider
     return value if scope.value is None or scope.value == value else None
 
 

@@ -56,11 +56,16 @@ def replay(
         policies: those that a budget may put in its place, by name.
 
     Raises:
-        ValueError: the record is of a schema that this version does not read, or a budget's policy is not there.
+        ValueError: the record is of a schema that this version does not read, of a call that was made outside the
+            router, or a budget's policy is not there.
         PolicyError: the policy broke its contract.
     """
     if record["schema"] != SCHEMA:
         raise ValueError(f"decision {record['trace_id']} has schema {record['schema']!r}; this version reads {SCHEMA}")
+    if record["ending"] == "recorded":
+        raise ValueError(
+            f"decision {record['trace_id']} is of a call that the program made itself: nothing was decided"
+        )
     given = given_from(record, catalog=catalog, policy=policy, policies=policies or {})
     for name in (purse.budget.policy for purse in given.budgets):
         if name is not None and name not in given.policies:

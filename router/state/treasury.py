@@ -8,7 +8,7 @@ not worth asking. Whether the money is there is said by the reservation alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,9 +28,6 @@ T = TypeVar("T")
 
 READING_S: Final = 1.0
 """How old a reading of a shared ledger may be, in seconds."""
-
-AGAIN_S: Final = (0.2, 1.0, 5.0)
-"""How long to wait before a settlement is tried again that did not reach the store; after that it lapses there."""
 
 _ACCOUNTS_MOST: Final = 10_000
 """Accounts whose reading is kept; tenants may be many."""
@@ -56,7 +53,6 @@ class Treasury:
         ledger: what keeps their accounts.
         now_s: tells the time, in seconds since 1970.
         monotonic: tells the seconds since some moment.
-        sleep: waits so many seconds.
     """
 
     def __init__(
@@ -66,14 +62,12 @@ class Treasury:
         *,
         now_s: Callable[[], float],
         monotonic: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._budgets = {budget.name: budget for budget in budgets}
         self._ledger = ledger
         self._own = isinstance(ledger, MemoryLedger)
         self._now_s = now_s
         self._monotonic = monotonic
-        self._sleep = sleep
         self._readings: dict[Account, _Reading] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._observers: list[Observer] = []
@@ -123,10 +117,10 @@ class Treasury:
             self._took(purses, await self._ledger.standings(entries_of(purses), now_s=self._now_s()))
 
     async def reserve(self, claim: Claim, /) -> Reserved | Refused:
-        """Reserves a claim; a store that cannot be reached refuses it."""
+        """Reserves a claim; a store that cannot be reached, or cannot count as much, refuses it."""
         try:
             told = await self._ledger.reserve(claim)
-        except StoreError as error:
+        except (StoreError, ValueError) as error:
             return Refused(claim=claim, account=None, standing=None, why=f"the store of budgets: {error}")
         if not self._own:
             if isinstance(told, Reserved):
@@ -162,15 +156,17 @@ class Treasury:
         """Returns the purses of a request, full: nothing is known yet of what is spent."""
         purses: list[Purse] = []
         for budget in self._budgets.values():
-            asked: Iterable[Model | None] = models if budget.scope.kind in {"model", "provider"} else (None,)
-            values = dict.fromkeys(value_of(budget, hints, policy, model) for model in asked)
+            if budget.scope.kind in {"model", "provider"}:
+                values = [value_of(budget, hints, policy, model=m.name, provider=m.provider) for m in models]
+            else:
+                values = [value_of(budget, hints, policy)]
             purses += [
                 Purse(
                     budget=budget,
                     account=account_of(budget, value, at),
                     standing=Standing(limit_nano=budget.limit_nano),
                 )
-                for value in values
+                for value in dict.fromkeys(values)
                 if value is not None
             ]
         return tuple(purses)
@@ -204,35 +200,22 @@ class Treasury:
                 await act()  # never waits, so that nobody can be cancelled meanwhile
                 self._tell(claim, _at_once(self._ledger.standings(claim.entries, now_s=self._now_s())))
             return
-        told: list[asyncio.Event] = []
-        for claim, act in acts:
-            told.append(asyncio.Event())
-            task = asyncio.create_task(self._insist(claim, act, told[-1]))
+        tasks = [asyncio.create_task(self._act(claim, act)) for claim, act in acts]
+        for task in tasks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        for event in told:
-            await event.wait()
+        if tasks:
+            await asyncio.wait(tasks)  # does not stop them where it is cancelled itself
 
-    async def _insist(self, claim: Claim, act: Callable[[], Coroutine[Any, Any, None]], told: asyncio.Event) -> None:
-        """Carries out what concerns a claim, again where the store was not reached; `told` after the first time."""
-        for wait_s in (*AGAIN_S, None):
-            try:
-                await act()
-                break
-            except StoreError as error:
-                told.set()
-                if wait_s is None:
-                    warn(f"the cost of attempt {claim.id} did not reach the store of budgets: {error}")
-                    return
-                await self._sleep(wait_s)
-            finally:
-                told.set()
-        if self._observers:
-            with suppress(StoreError):
+    async def _act(self, claim: Claim, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await act()
+            if self._observers:
                 self._tell(claim, await self._ledger.standings(claim.entries, now_s=self._now_s()))
+        except (StoreError, ValueError) as error:
+            warn(f"what attempt {claim.id} cost did not reach the store of budgets: {error}")
 
     def _tell(self, claim: Claim, standings: tuple[Standing, ...]) -> None:
-        now_s = self._now_s()
         for entry, standing in zip(claim.entries, standings, strict=True):
             self._note(entry.account, standing)
         if not self._observers:
@@ -245,7 +228,7 @@ class Treasury:
             try:
                 observer(purses)
             except Exception as error:  # noqa: BLE001 - an observer that fails must not cost the caller an answer
-                warn(f"an observer of budgets raised {type(error).__name__} at {now_s:.0f}: {error}")
+                warn(f"an observer of budgets raised {type(error).__name__}: {error}")
 
 
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -257,10 +240,3 @@ def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
         return value
     coroutine.close()
     raise AssertionError("the memory ledger waits for nothing")
-
-
-def known_models(catalog: Mapping[str, Model], only: str | None, /) -> Collection[Model]:
-    """Returns the models that a request may ask: all, or the one that it names."""
-    if only is None:
-        return catalog.values()
-    return (catalog[only],) if only in catalog else ()
