@@ -117,7 +117,7 @@ class Router(Upkeep):
         self._statistics = Statistics()
         self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._treasury)
         self._thread = LoopThread()
-        self.alerts = alerts_of(setup)
+        self.alerts = alerts_of(setup, self._clock)
         """Takes alerts and delivers them to the destinations of the settings."""
         self._sinks = (*own, *watches_of(setup, self.alerts, self._treasury, self._clock.now))
         self._told = Told()

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from router.alerts.alerts import Alerts
 from router.alerts.watch import Watch
 from router.clients.client import Client
+from router.clock import Clock
 from router.config import Settings
 from router.config_errors import Fault, config_error
 from router.config_policies import TOO_DEEP
@@ -188,13 +189,13 @@ def sinks_of(setup: Setup) -> tuple[Sink, ...]:
     return made_sinks(setup.sinks)
 
 
-def alerts_of(setup: Setup) -> Alerts:
+def alerts_of(setup: Setup, clock: Clock) -> Alerts:
     """Returns what takes alerts, at work; without destinations it takes none.
 
     Raises:
         ConfigError: the outbox or a destination cannot be made.
     """
-    alerts = made_alerts(setup.alerts)
+    alerts = made_alerts(setup.alerts, clock=clock)
     alerts.start()
     return alerts
 

@@ -18,6 +18,7 @@ from router.alerts.called import CalledSink
 from router.alerts.outbox import Outbox
 from router.alerts.outbox_memory import MemoryOutbox
 from router.alerts.sink import AlertSink
+from router.clock import Clock
 from router.config import Settings
 from router.config_destinations import DestinationTable, OutboxTable
 from router.config_errors import Fault
@@ -106,11 +107,12 @@ _NO_OUTBOX: Final = (
 )
 
 
-def made_alerts(planned: PlannedAlerts | None) -> Alerts:
+def made_alerts(planned: PlannedAlerts | None, *, clock: Clock | None = None) -> Alerts:
     """Returns what takes alerts; its destinations are made when it begins to deliver.
 
     Args:
         planned: as `planned_alerts` returns it; None has no destination.
+        clock: what time it is when an alert is raised; None is the machine's own.
 
     Raises:
         ConfigError: the outbox cannot be made.
@@ -118,7 +120,8 @@ def made_alerts(planned: PlannedAlerts | None) -> Alerts:
     if planned is None:
         return Alerts(MemoryOutbox(), (), dict)
     names = tuple(planned.destinations)
-    return Alerts(made_outbox(planned), names, partial(made_sinks, planned), deliver=planned.deliver)
+    make = partial(made_sinks, planned)
+    return Alerts(made_outbox(planned), names, make, clock=clock, deliver=planned.deliver)
 
 
 def made_outbox(planned: PlannedAlerts) -> Outbox:
@@ -235,7 +238,7 @@ def _sorted(
         elif several and isinstance(value, list | tuple) and value and all(map(_is_variable, value)):
             variables[option] = tuple(value)
         elif not several and _is_variable(value):
-            variables[option] = value
+            variables[option] = str(value)
         else:
             what = "a list of names of environment variables" if several else "the name of an environment variable"
             faults.append(((key,), f"allowed: {what} (what was found is not shown, as it may be secret)"))

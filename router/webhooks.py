@@ -16,12 +16,15 @@ import re
 import secrets as randomness
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, cast
 
 from router.core.alert import Event, event_of
 from router.errors import ConfigError, WebhookError
 
 __all__ = ["Event", "WebhookError", "new_secret", "sign", "verify"]
+
+Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+"""What frameworks have for the headers of a request; the pairs of bytes are ASGI's."""
 
 ID: Final = "webhook-id"
 TIMESTAMP: Final = "webhook-timestamp"
@@ -60,7 +63,7 @@ def sign(message_id: str, body: bytes | str, secrets: str | Iterable[str], /, *,
 
 
 def verify(
-    headers: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]],
+    headers: Headers,
     body: bytes | str,
     secrets: str | Iterable[str],
     /,
@@ -152,9 +155,9 @@ def _split(signature: str) -> tuple[str, str]:
     return version, value
 
 
-def _lowered(headers: Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]) -> dict[str, str]:
+def _lowered(headers: Headers) -> dict[str, str]:
     """Returns headers by name in small letters; of one that comes twice, the first, as nobody signs twice."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs = cast("Iterable[tuple[Any, Any]]", headers.items() if isinstance(headers, Mapping) else headers)
     found: dict[str, str] = {}
     for name, value in pairs:
         found.setdefault(_text(name).lower(), _text(value).strip())

@@ -51,7 +51,7 @@ class Alerts:
         outbox: what keeps alerts until they have arrived.
         destinations: the names that alerts may be sent to.
         make: returns the sink of each; called when deliveries begin.
-        clock: what time it is, and how to wait.
+        clock: what time it is when an alert is raised; deliveries go by the machine's own clock.
         deliver: whether this process delivers; otherwise alerts are only kept, for others to deliver.
     """
 
@@ -109,7 +109,7 @@ class Alerts:
         running = self._running.get()
         with running.lock:
             if self._deliver and self.destinations and running.courier is None:
-                courier = Courier(self.outbox, self._make(), clock=self._clock)
+                courier = Courier(self.outbox, self._make(), clock=SystemClock())
                 running.courier = courier, self._thread.submit(courier.follow())
 
     async def aclose(self) -> None:

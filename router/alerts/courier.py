@@ -87,13 +87,13 @@ class Courier:
 
     async def sent(self, delivery: Delivery, /) -> Outcome:
         """Sends a message once, wherever it stands; returns what came of it."""
+        limit = asyncio.timeout(SEND_S)
         try:
-            async with asyncio.timeout(SEND_S):
+            async with limit:
                 return await self._sinks[delivery.destination].send(delivery.message, time=self._clock.now())
-        except TimeoutError:
-            return Failed(note=f"no end within {SEND_S:g} s")
         except Exception as error:  # noqa: BLE001 - a sink may be anyone's; its text may hold anything, an address too
-            return Failed(note=f"{type(error).__name__} in the sink")
+            late = f"no end within {SEND_S:g} s"
+            return Failed(note=late if limit.expired() else f"{type(error).__name__} in the sink")
 
     async def drain(self) -> Delivered:
         """Delivers all that is due; returns what came of it.

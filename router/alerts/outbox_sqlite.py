@@ -2,7 +2,7 @@
 
 What stands in it has not arrived and stands nowhere else, so it is treated otherwise than the cache's file:
 
-- A rollback journal, not WAL: SQLite before 3.51.3 can lose what a WAL holds when two connections write at once
+- A rollback journal, not WAL: a bug of SQLite before 3.51.3 can garble a WAL file that several processes write
   (https://sqlite.org/wal.html#walresetbug). There are few alerts; that a writer holds up readers does no harm.
 - `synchronous = EXTRA`: what `put` has taken is on the disk when it returns, and survives a power cut.
 - Each call opens the file and closes it again, so that nothing is inherited by a fork or kept of a file that is gone.
@@ -32,6 +32,7 @@ import orjson
 from router.alerts.outbox import GRACE_S, NOTE_LONGEST, Delivery, Disabled
 from router.core.alert import Message
 from router.errors import ConfigError, warn
+from router.state.sqlite_file import is_corrupt
 
 T = TypeVar("T")
 
@@ -42,8 +43,6 @@ _APPLICATION: Final = 0x6C_6F_77_6F
 """Tells our files from other programs' (`PRAGMA application_id`): "lowo"."""
 _VERSION: Final = 1
 _OWNER_ONLY: Final = 0o600
-_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_PRIMARY: Final = 0xFF
 
 _SCHEMA: Final = f"""
 BEGIN IMMEDIATE;
@@ -195,7 +194,7 @@ class SqliteOutbox:
             try:
                 return self._worked(work)
             except sqlite3.DatabaseError as error:
-                if not _is_corrupt(error):
+                if not is_corrupt(error):
                     raise
             self._set_aside()
             return self._worked(work)
@@ -300,8 +299,3 @@ def _delivery(row: Sequence[Any]) -> Delivery:
         dead=bool(dead),
         claim=claim,
     )
-
-
-def _is_corrupt(error: sqlite3.Error) -> bool:
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
-    return code == sqlite3.SQLITE_IOERR_SHORT_READ or code & _PRIMARY in _CORRUPT

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from router.alerts import courier as module
 from router.alerts.courier import Courier, Delivered
 from router.alerts.outbox import Delivery
 from router.alerts.outbox_memory import MemoryOutbox
@@ -17,6 +16,7 @@ from router.core.alert import DELAYS_S, Message
 from router.errors import RouterWarning
 from router.testing import VirtualClock
 from tests.alerts.receiver import NOW, message
+from tests.cache.test_stores import HastyLoop
 
 NOW_S = NOW.timestamp()
 
@@ -132,7 +132,24 @@ async def test_a_sink_that_times_out_is_a_failure() -> None:
     courier, outbox, _ = couriered(Scripted(answers=[TimeoutError()]))
     await outbox.put(message("a"), ["ops"], now_s=NOW_S)
     assert await courier.drain() == Delivered(failed=1)
-    assert (await outbox.deliveries())[0].note == f"no end within {module.SEND_S:g} s"
+    assert (await outbox.deliveries())[0].note == "TimeoutError in the sink"
+
+
+def test_a_sink_that_never_ends_is_given_up() -> None:
+    """Whatever the sink, an attempt has an end."""
+
+    async def wait() -> Outcome:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def drained() -> str:
+        courier, outbox, _ = couriered(Scripted(answers=[wait]))
+        await outbox.put(message("a"), ["ops"], now_s=NOW_S)
+        assert await courier.drain() == Delivered(failed=1)
+        return (await outbox.deliveries())[0].note
+
+    with asyncio.Runner(loop_factory=HastyLoop) as runner:
+        assert runner.run(drained()) == "no end within 60 s"
 
 
 async def test_following_waits_for_what_is_due() -> None:

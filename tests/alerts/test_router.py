@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from router import Alert, ConfigError, Router
 from router.alerts.outbox_memory import MemoryOutbox
 from router.alerts.outbox_sqlite import SqliteOutbox
 from router.config import Settings
-from router.testing import simulated_router
+from router.testing import VirtualClock, simulated_router
 from tests.alerts.receiver import NOW, Receiver, alert, message
 from tests.cli.command import lowfare, write_config
 
@@ -100,3 +101,15 @@ def test_a_simulated_router_sends_nothing(tmp_path: Path) -> None:
         assert isinstance(router.alerts.outbox, MemoryOutbox)
         assert len(asyncio.run(router.alerts.outbox.deliveries())) == 2
     assert not (tmp_path / "outbox.db").exists()
+
+
+def test_alerts_go_by_the_time_of_the_router(tmp_path: Path) -> None:
+    """In a time of its own, however long ago, a window's alert fires once, until the window is over."""
+    clock = VirtualClock(NOW - timedelta(days=4_000))
+    tables = TABLES.format(path=tmp_path / "outbox.db", url="https://example.com/", more="")
+    with simulated_router(write_config(tmp_path, tables), clock=clock) as router:
+        one = alert("a", time=clock.now(), until=clock.now() + timedelta(hours=1))
+        new = [router.alerts.fire(one, to=["ops"]).result() for _ in range(2)]
+        clock.advance(2 * 86_400)
+        new.append(router.alerts.fire(one, to=["ops"]).result())
+    assert new == [True, False, True]
