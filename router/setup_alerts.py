@@ -18,9 +18,8 @@ from router.alerts.alerts import Alerts
 from router.alerts.counters import Counters
 from router.alerts.watch import Watch
 from router.config import Settings
-from router.config_alerts import AlertTable, BudgetAlert, ErrorsAlert, rules_of
+from router.config_alerts import BudgetAlert, ErrorsAlert, rules_of
 from router.config_errors import Fault
-from router.config_sources import Path
 from router.core.alert_rules import Rule
 from router.core.naming import allowed
 from router.errors import ConfigError
@@ -55,10 +54,12 @@ def planned_watch(settings: Settings, *, counters: Registry | None = None) -> tu
     """
     if not settings.alerts:
         return None, []
-    faults = [
-        Fault(("alerts", number, *path), message)
+    faults = rule_faults(settings)
+    faults += [
+        Fault(("alerts", number, "to", which), f"no destination is named {name!r}; {_allowed(name, settings)}")
         for number, table in enumerate(settings.alerts)
-        for path, message in _unknown(table, settings)
+        for which, name in enumerate(table.to)
+        if name not in settings.destinations
     ]
     if settings.outbox is None:  # of which the destinations say what it needs, where there are any
         return None, faults
@@ -97,16 +98,19 @@ def _options(make: Callable[..., Counters], options: Mapping[str, Any]) -> dict[
     return taken
 
 
-def _unknown(table: AlertTable, settings: Settings) -> list[tuple[Path, str]]:
-    """Returns what a rule names and nobody knows."""
-    faults: list[tuple[Path, str]] = [
-        (("to", number), f"no destination is named {name!r}; {allowed(name, settings.destinations)}")
-        for number, name in enumerate(table.to)
-        if name not in settings.destinations
-    ]
-    if isinstance(table, BudgetAlert) and table.budget not in settings.budgets:
-        told = f"no budget is named {table.budget!r}; {allowed(table.budget, settings.budgets)}"
-        faults.append((("budget",), told))
-    if isinstance(table, ErrorsAlert) and table.model is not None and table.model not in settings.models:
-        faults.append((("model",), f"no model is named {table.model!r}; {allowed(table.model, settings.models)}"))
+def rule_faults(settings: Settings) -> list[Fault]:
+    """Returns what rules look at and nobody knows: budgets and models."""
+    faults: list[Fault] = []
+    for number, table in enumerate(settings.alerts):
+        if isinstance(table, BudgetAlert) and table.budget not in settings.budgets:
+            told = f"no budget is named {table.budget!r}; {allowed(table.budget, settings.budgets)}"
+            faults.append(Fault(("alerts", number, "budget"), told))
+        if isinstance(table, ErrorsAlert) and table.model is not None and table.model not in settings.models:
+            told = f"no model is named {table.model!r}; {allowed(table.model, settings.models)}"
+            faults.append(Fault(("alerts", number, "model"), told))
     return faults
+
+
+def _allowed(name: str, settings: Settings) -> str:
+    none = 'there is none; this makes one: [destinations.ops], kind = "webhook", url = "https://..."'
+    return allowed(name, settings.destinations, none=none)
