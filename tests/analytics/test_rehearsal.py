@@ -92,10 +92,8 @@ def test_a_log_is_rehearsed_in_order(tmp_path: Path) -> None:
     ]
     log = written(tmp_path / "log.jsonl", failures[::-1], b"no decision\n", line(1, time=MORNING.isoformat()))
     found = rehearsed(log, [ERRORS, TEAM], ())
-    assert [alert.data["window"]["start"] for _, alert in found.told] == [
-        "2026-11-28T08:00:00Z",
-        "2026-11-28T10:00:00Z",
-    ]
+    starts = [alert.data["window"]["start"] for _, alert in found.told]
+    assert starts == ["2026-11-28T08:00:00Z", "2026-11-28T10:00:00Z"]
     assert (found.requests, found.aside) == (6, 2)
     assert (found.first, found.last) == (MORNING, failures[-1].time)
     assert by_rule([ERRORS, TEAM], found) == {"errors": 2, "team": 0}
