@@ -75,7 +75,7 @@ class _Found:
 
     Attributes:
         of: what is looked at apart.
-        text: for people, without the window.
+        text: for people, what follows the window's name.
     """
 
     type: str
@@ -104,7 +104,7 @@ def _found(rule: CountRule, sums: Sums, before: Sequence[Sums]) -> Iterator[_Fou
 def _alert(rule: CountRule, window: Range, found: _Found, at: datetime) -> Alert:
     start, end = (_EPOCH + timedelta(seconds=edge_s) for edge_s in window)
     data = {
-        "text": f"{found.text} in the {rule.window.period} from {stamp(start)}",
+        "text": f"in the {rule.window.period} from {stamp(start)}, {found.text}",
         "rule": rule.name,
         "window": {"start": stamp(start), "end": stamp(end)},
         "threshold": spelt(found.threshold),
@@ -121,7 +121,7 @@ def _spend(rule: SpendRateRule, sums: Sums, before: Sequence[Sums]) -> Iterator[
         return
     usual = Fraction(sum(days), len(days))
     data = {"spent_usd": usd_of(spent), "usual_usd": usd_of(int(usual)), "days": len(days)}
-    text = f"${_round(spent)} was spent, and on the last days at this hour ${_round(int(usual))}"
+    text = f"${_round(spent)} was spent; at that time of day ${_round(int(usual))} is usual"
     for factor in sorted(rule.factors):
         if spent >= Fraction(factor) * usual:
             yield _Found(type="spend.rate", threshold=factor, text=text, data=data)
@@ -161,7 +161,7 @@ def _hits(rule: CacheHitsRule, sums: Sums, before: Sequence[Sums]) -> Iterator[_
         return
     data = {"requests": lookups, "hits": hits, "share": _share(hits, lookups)}
     data["usual_share"] = _share(usual_hits, usual_lookups)
-    text = f"the cache answered {percent(hits, lookups)} of requests, and {percent(usual_hits, usual_lookups)} before,"
+    text = f"the cache answered {percent(hits, lookups)} of requests; {percent(usual_hits, usual_lookups)} is usual"
     for part in sorted(rule.falls_to, reverse=True):
         if Fraction(hits, lookups) <= Fraction(part) * usual:
             yield _Found(type="cache.hits", threshold=part, text=text, data=data)

@@ -191,7 +191,7 @@ def test_what_an_alert_says() -> None:
     event = event_of("msg_1", message_of(alert, message_id="msg_1").body)
     assert (event.type, event.time) == ("errors.share", NOW)
     assert event.data == {
-        "text": "32.5 % of 40 attempts at small failed in the hour from 2026-11-28T12:00:00Z",
+        "text": "in the hour from 2026-11-28T12:00:00Z, 32.5 % of 40 attempts at small failed",
         "rule": "rule",
         "window": {"start": "2026-11-28T12:00:00Z", "end": "2026-11-28T13:00:00Z"},
         "threshold": "0.3",
