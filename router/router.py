@@ -209,8 +209,8 @@ class Router(Upkeep):
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
-        await asyncio.to_thread(self._close_sinks)
         await self.alerts.aclose()
+        self._close_sinks()
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
@@ -218,8 +218,8 @@ class Router(Upkeep):
         if self._setup.cache is not None or self._treasury is not None:
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
-        self._close_sinks()  # which may raise what came last
         self.alerts.close()
+        self._close_sinks()
 
     async def _close_connections(self) -> None:
         await self._clients.close()

@@ -135,21 +135,15 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         except RecursionError:
             faults.append(Fault(("policies",), TOO_DEEP))
     content, content_faults = _content(settings)
-    faults += content_faults
     sinks, sink_faults = planned_sinks(settings)
-    faults += sink_faults
     cache, cache_faults = planned_cache(settings)
-    faults += cache_faults
     alerts, alert_faults = planned_alerts(settings)
-    faults += alert_faults
     watch, watch_faults = planned_watch(settings)
-    faults += watch_faults
     terms, term_faults = terms_of(settings, policies, checks)
-    faults += term_faults
     budgets, budget_faults = budgets_of(settings, policies, catalog)
-    faults += budget_faults
     state, state_faults = planned_state(settings)
-    faults += state_faults
+    faults += [*content_faults, *sink_faults, *cache_faults, *alert_faults, *watch_faults]
+    faults += [*term_faults, *budget_faults, *state_faults]
     if faults:
         raise config_error(faults, settings.origin)
     windows = {m.context_window_tokens for m in catalog.values() if m.context_window_tokens is not None}

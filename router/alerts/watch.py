@@ -113,6 +113,7 @@ class Watch:
         self._every_s = every_s
         self._thread = LoopThread()
         self._own = PerProcess(_Running(), lambda _: _Running())
+        alerts.before_close(self.close)
 
     def emit(self, decision: Decision, /) -> None:
         """Takes one decision."""
