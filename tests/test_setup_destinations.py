@@ -20,7 +20,7 @@ from router.registry import Registry
 from router.setup_destinations import made_alerts, made_sinks, planned_alerts
 from router.webhooks import new_secret
 
-SECRET, OTHER = new_secret(), new_secret()
+SECRET, OTHER = f"whsec_{'a/+' * 16}", new_secret()
 MODEL = {"id": "simulated/m", "input_usd_per_mtok": "1", "output_usd_per_mtok": "1"}
 MEMORY = {"backend": "memory"}
 HERE = __name__

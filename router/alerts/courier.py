@@ -55,6 +55,7 @@ class Courier:
         sinks: by the name of the destination; what is for others is left alone.
         clock: what time it is, and how to wait.
         draw: returns a number from 0 up to 1, at random.
+        send_s: how long one attempt may take.
         told: is given every delivery and what came of it.
     """
 
@@ -65,12 +66,14 @@ class Courier:
         *,
         clock: Clock,
         draw: Callable[[], float] = random.random,
+        send_s: float = SEND_S,
         told: Callable[[Delivery, Outcome], None] = lambda _delivery, _outcome: None,
     ) -> None:
         self._outbox = outbox
         self._sinks = sinks
         self._clock = clock
         self._draw = draw
+        self._send_s = send_s
         self._told = told
         self._woken = {name: asyncio.Event() for name in sinks}
         self._stopping = False
@@ -87,12 +90,12 @@ class Courier:
 
     async def sent(self, delivery: Delivery, /) -> Outcome:
         """Sends a message once, wherever it stands; returns what came of it."""
-        limit = asyncio.timeout(SEND_S)
+        limit = asyncio.timeout(self._send_s)
         try:
             async with limit:
                 return await self._sinks[delivery.destination].send(delivery.message, time=self._clock.now())
         except Exception as error:  # noqa: BLE001 - a sink may be anyone's; its text may hold anything, an address too
-            late = f"no end within {SEND_S:g} s"
+            late = f"no end within {self._send_s:g} s"
             return Failed(note=late if limit.expired() else f"{type(error).__name__} in the sink")
 
     async def drain(self) -> Delivered:

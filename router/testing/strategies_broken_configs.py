@@ -109,6 +109,7 @@ FAULTS: Final = (
         ("log",), {"redact": [{"pattern": "(a+)+b"}]}, "repeats what can match in several ways", ".redact[0].pattern"
     ),
     Fault(("sinks",), {"audit": {"kind": "jsnl"}}, "did you mean 'jsonl'?", ".audit.kind"),
+    Fault(("outbox",), {"backend": "sqlit"}, "did you mean 'sqlite'?", ".backend"),
     Fault(("trace",), {"headers": "maybe"}, "true or false", ".headers"),
     _policy({}, "is missing", ".kind"),
     _policy({"kind": "cheapst"}, "did you mean 'cheapest'?", ".kind"),
