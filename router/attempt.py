@@ -76,12 +76,14 @@ class Flow:
         began_s: when the first of them began, in seconds from the request's arrival.
         taps: one for each attempt that began, in order.
         claims: what was reserved for them.
+        settling: what tells the budgets what the attempts of all states cost, as far as that takes time.
     """
 
     watch: Watch
     began_s: float = 0.0
     taps: list[Tap] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+    settling: list[asyncio.Task[None]] = field(default_factory=list)
 
     def begin(self, claim: Claim | None = None) -> None:
         """Forgets the attempts of the state before; `claim` is what was reserved for the first of this one."""
@@ -119,9 +121,9 @@ class Flow:
         if number < len(self.taps):
             self.taps[number].lost = True
 
-    def open(self) -> Tap:
-        """Returns the tap of an attempt that begins now."""
-        tap = Tap(self.watch)
+    def open(self, turn_s: float | None = None) -> Tap:
+        """Returns the tap of an attempt that begins now, or began when its turn came."""
+        tap = Tap(self.watch, turn_s)
         self.taps.append(tap)
         return tap
 
@@ -137,9 +139,9 @@ class Tap:
         lost: whether it lost a race, so that nothing of it reached the caller.
     """
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, turn_s: float | None = None) -> None:
         self._watch = watch
-        self._started_s = watch.now_s()
+        self._started_s = watch.now_s() if turn_s is None else turn_s
         self._first_token_s: float | None = None
         self._text: list[str] = []
         self._held: str | None = None
@@ -234,9 +236,9 @@ class Attempts:
     async def _one(
         self, state: NeedCall, asked: NeedCall | Hedge, request: Request, flow: Flow
     ) -> AsyncGenerator[Chunk]:
-        if asked is not state and not await self._affords(asked, flow):
+        if asked is not state and not await self._affords(asked, flow, state.timeout_s):
             return
-        tap, course = flow.open(), state.course
+        tap, course = flow.open(state.turn_s if asked is state else None), state.course
         try:
             leave = await self._gate.enter(
                 asked.candidate.model,
@@ -266,12 +268,13 @@ class Attempts:
             # Whatever happened, the attempt is priced and its place is free. No result: the caller gave up.
             self._settle(asked, request, course, tap)
 
-    async def _affords(self, hedge: NeedCall | Hedge, flow: Flow) -> bool:
+    async def _affords(self, hedge: NeedCall | Hedge, flow: Flow, timeout_s: float) -> bool:
         """Returns whether the worst case of a hedge could be reserved: nobody needs one that there is no money for."""
         if self._treasury is None or hedge.claim is None:
             return True
         flow.claims.append(hedge.claim)
-        return isinstance(await self._treasury.reserve(hedge.claim), Reserved)
+        wait_s = max(0.0, timeout_s - flow.elapsed_s())
+        return isinstance(await self._treasury.reserve(hedge.claim, wait_s=wait_s), Reserved)
 
     def _settle(self, asked: NeedCall | Hedge, request: Request, course: Course, tap: Tap) -> None:
         answer = tap.result if isinstance(tap.result, Answer) else None

@@ -11,7 +11,6 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
@@ -25,7 +24,6 @@ from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.keeping import answer_kept, refusal_kept
 from router.core.machine import (
-    NO_POLICY,
     Done,
     Exhausted,
     NeedCall,
@@ -38,11 +36,10 @@ from router.core.machine import (
 )
 from router.core.parse import parse_request
 from router.core.place import ModelState
-from router.core.replay import Unobserved, replay
 from router.core.request import Request
 from router.core.usable import NamedCheck
 from router.errors import PolicyError, RouterError, warn
-from router.intake import Intake, known
+from router.intake import Intake
 from router.loop import LoopThread
 from router.pump import pumped
 from router.recorded import Told
@@ -185,22 +182,6 @@ class Router(Upkeep):
             self._thread.run(self._intake.read_budgets(parsed.hints))
         state = plan(self._intake.given(parsed, 0.0))
         return state.decision if isinstance(state, Exhausted) else state.planned
-
-    def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
-        """Returns what this configuration decides for a logged request; calls nobody.
-
-        Args:
-            record: a decision's JSON, as the log has it.
-
-        Raises:
-            RequestError: the record's policy is not configured.
-            ValueError: the record is of a schema that this version does not read.
-        """
-        name = record["policy"]
-        policy = self._setup.policies[self._setup.default_policy]
-        if name != NO_POLICY:
-            policy = known("policy", name, self._setup.policies)
-        return replay(record, catalog=self._setup.catalog, policy=policy, policies=self._setup.policies)
 
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
@@ -364,7 +345,7 @@ class Router(Upkeep):
             raise
         finally:
             if self._treasury is not None:
-                await self._treasury.settle(flow.settlements())
+                flow.settling += self._treasury.settle(flow.settlements())
         if visit.parted:
             drive.state = state.part(flow.watch.now_s(), *flow.attempts)
         else:
@@ -373,12 +354,19 @@ class Router(Upkeep):
     async def _reserve(self, drive: _Drive, state: NeedReserve) -> None:
         treasury, watch = cast("Treasury", self._treasury), drive.flow.watch
         try:
-            told = await treasury.reserve(state.claim)
+            # What the attempt before left over may be all there is.
+            await treasury.settled(drive.flow.settling, wait_s=state.call.left_s(watch.now_s()))
+            told = await treasury.reserve(state.claim, wait_s=state.call.left_s(watch.now_s()))
         except BaseException:
             self._finish(state.abandon(watch.now_s()), drive.request, None)
-            await treasury.settle([(state.claim, Decimal(0))])  # it may stand
             raise
         drive.state = state.next(told, watch.now_s())
+
+    async def _settled(self, drive: _Drive) -> None:
+        """Waits until the budgets know what the request cost, if its deadline leaves time for that."""
+        if drive.flow.settling and self._treasury is not None:
+            left_s = drive.state.course.given.bounds.deadline_s - drive.flow.watch.now_s()
+            await self._treasury.settled(drive.flow.settling, wait_s=max(0.0, left_s))
 
     async def _sleep(self, drive: _Drive, state: NeedSleep) -> None:
         watch = drive.flow.watch
@@ -394,6 +382,7 @@ class Router(Upkeep):
         tap = next(tap for tap in drive.flow.taps if tap.attempt is state.answered)
         answer = cast("Answer", tap.result)
         decision = self._finish(state, drive.request, answer)
+        await self._settled(drive)
         source = state.answered.model, state.course.given.catalog[state.answered.model].id
         rest = tuple(piece for chunk in tap.withheld for piece in drive.visit.show(chunk, source))
         caching = state.course.given.caching
@@ -409,6 +398,7 @@ class Router(Upkeep):
     async def _failed(self, drive: _Drive, state: Exhausted) -> RouterError:
         """Records the end of a request without an answer; returns what its caller is told."""
         self._finish(state, drive.request, None)
+        await self._settled(drive)
         refusal = refusal_kept(state, self._now_s())
         if refusal is not None:
             await drive.visit.land(refusal, keep=True)

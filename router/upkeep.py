@@ -1,4 +1,4 @@
-"""What is done with a router besides asking: labels, the cache's upkeep, and usage from elsewhere."""
+"""What is done with a router besides asking: replays, labels, the cache's upkeep, and usage from elsewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from router.clock import Clock
 from router.core.budget import nano_of
 from router.core.decision import Decision
 from router.core.label import USER, checked_label
+from router.core.machine import NO_POLICY
+from router.core.replay import Unobserved, replay
+from router.intake import known
 from router.loop import LoopThread
 from router.recorded import Told, outside
 from router.sinks.labels import give
@@ -34,6 +37,22 @@ class Upkeep:
 
     def _emit(self, decision: Decision) -> None:
         raise NotImplementedError
+
+    def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
+        """Returns what this configuration decides for a logged request; calls nobody.
+
+        Args:
+            record: a decision's JSON, as the log has it.
+
+        Raises:
+            RequestError: the record's policy is not configured.
+            ValueError: the record is of a schema that this version does not read.
+        """
+        name = record["policy"]
+        policy = self._setup.policies[self._setup.default_policy]
+        if name != NO_POLICY:
+            policy = known("policy", name, self._setup.policies)
+        return replay(record, catalog=self._setup.catalog, policy=policy, policies=self._setup.policies)
 
     async def arecord_usage(
         self,

@@ -51,8 +51,9 @@ def _read(stated: Mapping[str, Any], provider: str) -> Usage | None:
         return gemini.usage_from({"usageMetadata": stated})
     if "input_tokens_details" in names or ("input_tokens" in names and "total_tokens" in names):
         return openai_usage.usage_from(_as_chat(stated), provider)
-    if "input_tokens" in names or "output_tokens" in names:
-        return anthropic.usage_from({"usage": stated})
+    if totals := names & {"input_tokens", "output_tokens"}:
+        sound = all(sound_count(stated[name]) is not None for name in totals)
+        return anthropic.usage_from({"usage": stated}) if sound else None
     return openai_usage.usage_from(stated, provider)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
@@ -252,7 +252,7 @@ def _until(purse: Purse) -> str:
     """Returns until when what is left must last, in words."""
     account = purse.account
     if account.rolling_s is not None:
-        return f" of the last {timedelta(seconds=account.rolling_s)}"
+        return f" of the last {account.rolling_s / 3_600:g} h"
     if account.end_s is None:
         return ""
     end = datetime.fromtimestamp(account.end_s, UTC).astimezone(ZoneInfo(purse.budget.window.time_zone))

@@ -113,6 +113,7 @@ class NeedCall:
         again: whether this request asked the model before.
         last: whether nobody else is left to ask: all others failed for good, or were held back themselves.
         claim: what was reserved for it; None where no budget applies.
+        turn_s: when its turn came, in seconds from the request's arrival, where time went by since; else None.
     """
 
     course: Course
@@ -122,11 +123,16 @@ class NeedCall:
     last: bool = False
     hedge: Hedge | None = None
     claim: Claim | None = None
+    turn_s: float | None = None
 
     @property
     def span_id(self) -> str:
         """Of the attempt, 16 hex digits."""
         return self.course.span_id()
+
+    def left_s(self, now_s: float, /) -> float:
+        """Returns what is left of the deadline `now_s` seconds after the request's arrival; never below 0."""
+        return max(0.0, self.course.given.bounds.deadline_s - now_s)
 
     @property
     def planned(self) -> Decision:
@@ -167,10 +173,15 @@ class NeedCall:
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeedReserve:
-    """The worst case of a call is to be reserved in all budgets that apply, before it is made."""
+    """The worst case of a call is to be reserved in all budgets that apply, before it is made.
+
+    Attributes:
+        turn_s: when the candidate's turn came, in seconds from the request's arrival.
+    """
 
     call: NeedCall
     claim: Claim
+    turn_s: float
 
     @property
     def course(self) -> Course:
@@ -187,12 +198,12 @@ class NeedReserve:
         if isinstance(told, Reserved):
             return self.granted(now_s)
         budget = told.account.budget if told.account is not None else None
-        return self.held(turned_away(self.call.candidate, self.call.span_id, budget, told.why, now_s))
+        times = self.turn_s, now_s
+        return self.held(turned_away(self.call.candidate, self.call.span_id, budget, told.why, times))
 
     def granted(self, now_s: float, /) -> NeedCall:
         """Returns the call, for which the money is there."""
-        left_s = max(0.0, self.course.given.bounds.deadline_s - now_s)
-        return replace(self.call, claim=self.claim, timeout_s=left_s)
+        return replace(self.call, claim=self.claim, timeout_s=self.call.left_s(now_s), turn_s=self.turn_s)
 
     def held(self, attempt: Attempt, /) -> NeedCall | NeedReserve | NeedSleep | Exhausted:
         """Returns what follows a candidate whose turn came when the money was gone: `attempt` says so."""
@@ -378,7 +389,7 @@ def _try(course: Course, candidates: Sequence[Candidate], now_s: float) -> NeedC
                 hedge=hedge_of(course, candidate, candidates, now_s),
             )
             claim = claim_of(course.given, candidate, call.span_id) if course.given.budgets else None
-            return call if claim is None else NeedReserve(call=call, claim=claim)
+            return call if claim is None else NeedReserve(call=call, claim=claim, turn_s=now_s)
     return None
 
 

@@ -112,7 +112,9 @@ def noted(course: Course, attempt: Attempt, now_s: float, /) -> Course:
     )
 
 
-def turned_away(candidate: Candidate, span_id: str, budget: str | None, why: str, now_s: float, /) -> Attempt:
+def turned_away(
+    candidate: Candidate, span_id: str, budget: str | None, why: str, times: tuple[float, float], /
+) -> Attempt:
     """Returns what stands in the record of a candidate whose turn came when there was no money for it.
 
     Args:
@@ -120,17 +122,17 @@ def turned_away(candidate: Candidate, span_id: str, budget: str | None, why: str
         span_id: that its attempt would have had.
         budget: name of the one that has no room; None where the store could not be reached.
         why: in words.
-        now_s: seconds from the request's arrival.
+        times: when its turn came, and when that was told, in seconds from the request's arrival.
     """
-    model = candidate.model
+    model, (turn_s, told_s) = candidate.model, times
     return Attempt(
         model=model.name,
         model_id=model.id,
         provider=model.provider,
         window_tokens=model.context_window_tokens,
         span_id=span_id,
-        started_s=now_s,
-        latency_s=0.0,
+        started_s=turn_s,
+        latency_s=round(told_s - turn_s, 6),
         outcome="not_sent",
         code=budget,
         error=why,

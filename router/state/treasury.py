@@ -32,6 +32,9 @@ READING_S: Final = 1.0
 _ACCOUNTS_MOST: Final = 10_000
 """Accounts whose reading is kept; tenants may be many."""
 
+Act = Callable[[], Coroutine[Any, Any, None]]
+"""Tells the ledger something of a claim."""
+
 Observer = Callable[[tuple[Purse, ...]], None]
 """Is told how the accounts of an attempt stand after it was settled."""
 
@@ -116,33 +119,48 @@ class Treasury:
         with suppress(StoreError):
             self._took(purses, await self._ledger.standings(entries_of(purses), now_s=self._now_s()))
 
-    async def reserve(self, claim: Claim, /) -> Reserved | Refused:
-        """Reserves a claim; a store that cannot be reached, or cannot count as much, refuses it."""
+    async def reserve(self, claim: Claim, /, *, wait_s: float | None = None) -> Reserved | Refused:
+        """Reserves a claim; a store that cannot be reached in time, or cannot count as much, refuses it.
+
+        Args:
+            claim: what is to be reserved.
+            wait_s: how long to wait for a ledger that others share; None is as long as it takes.
+        """
+        if self._own:
+            return await self._reserved(claim)
         try:
-            told = await self._ledger.reserve(claim)
-        except (StoreError, ValueError) as error:
-            return Refused(claim=claim, account=None, standing=None, why=f"the store of budgets: {error}")
-        if not self._own:
-            if isinstance(told, Reserved):
-                for entry, standing in zip(claim.entries, told.standings, strict=False):
-                    self._note(entry.account, standing)
-            elif told.account is not None and told.standing is not None:
+            async with asyncio.timeout(wait_s):
+                told = await self._reserved(claim)
+        except BaseException as error:
+            self._begin(claim, partial(self._ledger.settle, claim, 0, now_s=self._now_s()))  # it may stand
+            if not isinstance(error, TimeoutError):
+                raise
+            return Refused(claim=claim, account=None, standing=None, why="the store of budgets is too slow")
+        if isinstance(told, Refused):
+            if told.account is not None and told.standing is not None:
                 self._note(told.account, told.standing)
+        elif not told.local:
+            for entry, standing in zip(claim.entries, told.standings, strict=True):
+                self._note(entry.account, standing)
         return told
 
-    async def settle(self, ended: Iterable[tuple[Claim, Decimal | None]], /) -> None:
+    def settle(self, ended: Iterable[tuple[Claim, Decimal | None]], /) -> list[asyncio.Task[None]]:
         """Puts what attempts cost in the place of their reservations; None, where nobody knows, spends all of one.
 
-        It is carried out also where whoever waits for it is cancelled.
+        Returns what carries it out where the ledger is shared, for `settled`; it goes on whether somebody waits or not.
         """
+        now_s = self._now_s()
         costs = [(claim, None if cost_usd is None else nano_of(cost_usd)) for claim, cost_usd in ended]
-        await self._carried_out(
-            [(claim, partial(self._ledger.settle, claim, nano, now_s=self._now_s())) for claim, nano in costs]
-        )
+        return self._begun([(claim, partial(self._ledger.settle, claim, nano, now_s=now_s)) for claim, nano in costs])
+
+    async def settled(self, tasks: Collection[asyncio.Task[None]], /, *, wait_s: float | None = None) -> None:
+        """Waits for settlements, but not longer than so many seconds."""
+        if tasks:
+            await asyncio.wait(tasks, timeout=wait_s)  # does not stop them where it is cancelled itself
 
     async def spend(self, claim: Claim, /) -> None:
         """Counts what was spent without a reservation."""
-        await self._carried_out([(claim, partial(self._ledger.spend, claim))])
+        await self.settled(self._begun([(claim, partial(self._ledger.spend, claim))]))
 
     async def aclose(self) -> None:
         """Waits for the settlements of the running loop, and lets go of the ledger."""
@@ -194,20 +212,32 @@ class Treasury:
             self._readings.clear()
         self._readings[account] = _Reading(standing, self._monotonic())
 
-    async def _carried_out(self, acts: Iterable[tuple[Claim, Callable[[], Coroutine[Any, Any, None]]]]) -> None:
-        if self._own:
-            for claim, act in acts:
-                await act()  # never waits, so that nobody can be cancelled meanwhile
-                self._tell(claim, _at_once(self._ledger.standings(claim.entries, now_s=self._now_s())))
-            return
-        tasks = [asyncio.create_task(self._act(claim, act)) for claim, act in acts]
-        for task in tasks:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        if tasks:
-            await asyncio.wait(tasks)  # does not stop them where it is cancelled itself
+    def _begun(self, acts: Iterable[tuple[Claim, Act]]) -> list[asyncio.Task[None]]:
+        """Carries out what concerns claims, whatever becomes of the request; returns what is still at it."""
+        if not self._own:
+            return [self._begin(claim, act) for claim, act in acts]
+        for claim, act in acts:
+            try:
+                _at_once(act())
+            except ValueError as error:
+                warn(f"what attempt {claim.id} cost is lost to budgets: {error}")
+                continue
+            self._tell(claim, _at_once(self._ledger.standings(claim.entries, now_s=self._now_s())))
+        return []
 
-    async def _act(self, claim: Claim, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _reserved(self, claim: Claim) -> Reserved | Refused:
+        try:
+            return await self._ledger.reserve(claim)
+        except (StoreError, ValueError) as error:
+            return Refused(claim=claim, account=None, standing=None, why=f"the store of budgets: {error}")
+
+    def _begin(self, claim: Claim, act: Act) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._act(claim, act))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _act(self, claim: Claim, act: Act) -> None:
         try:
             await act()
             if self._observers:
