@@ -18,7 +18,7 @@ from router.alerts.alerts import Alerts
 from router.alerts.counters_memory import MemoryCounters
 from router.alerts.outbox_memory import MemoryOutbox
 from router.alerts.watch import Watch
-from router.core.alert_rules import BudgetRule, ErrorsRule, WasteRule
+from router.core.alert_rules import BudgetRule, ErrorsRule, Rule, WasteRule
 from router.core.budget import Budget, Standing, account_of
 from router.core.budgeting import Purse
 from router.core.counting import counts_of
@@ -44,7 +44,7 @@ def microseconds(call: Callable[[], object]) -> float:
 def main() -> None:
     """Prints the figures."""
     hour, shares = parse_window("hour"), (Decimal("0.5"), Decimal("0.8"), Decimal(1))
-    rules = (
+    rules: tuple[Rule, ...] = (
         ErrorsRule(name="errors", to=("ops",), window=hour, shares=shares, model=None, min_attempts=20),
         WasteRule(name="waste", to=("ops",), window=hour, shares=shares, min_requests=20, min_nano=0),
         *(BudgetRule(name=name, to=("ops",), budget="team", shares=shares) for name in ("one", "two")),

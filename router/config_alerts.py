@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import AfterValidator, BaseModel, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
 from router.config_errors import Fault, faults_of, said
@@ -55,24 +55,30 @@ class _Table(BaseModel):
     to: Names
 
 
-class _Windowed(_Table):
-    """A rule on what is counted in a window."""
+class _Zoned(_Table):
+    """A rule on what is counted by the clock of a time zone."""
+
+    time_zone: str = "UTC"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, zone: str) -> str:
+        try:
+            parse_window("hour", time_zone=zone)
+        except ValueError as error:
+            raise said(f"found {error}") from None
+        return zone
+
+
+class _Windowed(_Zoned):
+    """A rule on what is counted in an hour or a day."""
 
     window: Literal["hour", "day"] = "hour"
-    time_zone: str = "UTC"
 
     @property
     def within(self) -> Window:
         """The window as a value."""
         return parse_window(self.window, time_zone=self.time_zone)
-
-    @model_validator(mode="after")
-    def _zone_is_known(self) -> Self:
-        try:
-            parse_window(self.window, time_zone=self.time_zone)
-        except ValueError as error:
-            raise said(f"time_zone: {error}") from None
-        return self
 
 
 class BudgetAlert(_Table):
@@ -103,7 +109,7 @@ class BudgetAlert(_Table):
         )
 
 
-class SpendRateAlert(_Windowed):
+class SpendRateAlert(_Zoned):
     """`kind = "spend_rate"`: an hour costs many times what the same hour of the last days did."""
 
     kind: Literal["spend_rate"]
@@ -124,7 +130,7 @@ class SpendRateAlert(_Windowed):
         return SpendRateRule(
             name=self.name,
             to=self.to,
-            window=self.within,
+            window=parse_window(self.window, time_zone=self.time_zone),
             factors=_exact(self.factors),
             days=self.days,
             min_days=self.min_days,

@@ -130,10 +130,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     if DEFAULT not in policies:
         policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
     if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
-        try:
-            faults += _policy_faults(policies, catalog)
-        except RecursionError:
-            faults.append(Fault(("policies",), TOO_DEEP))
+        faults += _policy_faults(policies, catalog)
     content, content_faults = _content(settings)
     sinks, sink_faults = planned_sinks(settings)
     cache, cache_faults = planned_cache(settings)
@@ -262,6 +259,13 @@ def _misnamed(policies: Mapping[str, Policy]) -> list[Fault]:
 
 
 def _policy_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:
+    try:
+        return _each_policys_faults(policies, catalog)
+    except RecursionError:
+        return [Fault(("policies",), TOO_DEEP)]
+
+
+def _each_policys_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:
     named = frozenset(map(id, policies.values()))
     parts = [
         part

@@ -127,7 +127,7 @@ def test_rules_may_be_made_in_code() -> None:
         (table("waste", shares=[20]), "alerts[0].shares[0]: found 20; allowed: at most 1"),
         (table("waste", min_usd=0.5), "alerts[0].min_usd: found 0.5; allowed: an amount of US dollars"),
         (table("waste", window="month"), "alerts[0].window: found 'month'; allowed: day, hour"),
-        (table("waste", time_zone="Mars"), "alerts[0]: time_zone: 'Mars' is no time zone"),
+        (table("waste", time_zone="Mars"), "alerts[0].time_zone: found 'Mars' is no time zone"),
         (table("spend_rate", window="day"), "alerts[0].window: found 'day'; allowed: hour"),
         (table("spend_rate", factors=[1]), "alerts[0].factors[0]: found 1; allowed: more than 1"),
         (table("spend_rate", days=29), "alerts[0].days: found 29; allowed: at most 28"),

@@ -21,7 +21,7 @@ from router.alerts.watch import Watch
 from router.analytics.rehearsal import Rehearsal, by_rule, rehearsed
 from router.core.alert_rules import BudgetRule, ErrorsRule, Rule, SpendRateRule, UnpricedRule, WasteRule
 from router.core.budget import Budget, Scope, nano_of
-from router.core.decision import Decision
+from router.core.decision import Decision, Outcome
 from router.core.record import decision_dict
 from router.core.window import parse_window
 from router.testing.records import decision_of
@@ -36,6 +36,7 @@ RULES: tuple[Rule, ...] = (
     UnpricedRule(name="unpriced", to=("ops",), window=HOUR, of="requests", shares=(Decimal("0.5"),), min_unpriced=2),
     SpendRateRule(name="rate", to=("ops",), window=HOUR, factors=(Decimal(2),), days=2, min_days=1, min_nano=1),
 )
+OUTCOMES: tuple[tuple[Outcome, ...], ...] = (("answer",), ("server_error", "answer"), ("server_error",))
 TEAM = BudgetRule(name="team", to=("ops",), budget="team", shares=(Decimal("0.5"), Decimal(1)))
 COST = nano_of(decision_of().cost_usd or Decimal(0))
 """Of an answer."""
@@ -61,7 +62,7 @@ def traffic(draw: st.DrawFn) -> list[Decision]:
     at, found = MORNING, []
     for _ in range(draw(st.integers(0, 12))):
         at += draw(st.sampled_from([timedelta(minutes=2), timedelta(minutes=25), timedelta(days=1)]))
-        outcomes = draw(st.sampled_from([("answer",), ("server_error", "answer"), ("server_error",)]))
+        outcomes: Sequence[Outcome] = draw(st.sampled_from(OUTCOMES))
         found.append(replace(decision_of(outcomes=outcomes, priced=draw(st.booleans())), time=at))
     return found
 
