@@ -90,6 +90,7 @@ class Watch:
         alerts: the way out.
         now: what time it is, with a time zone.
         every_s: how often what came is added and judged.
+        closing_s: how long `close` waits for what came last to be added.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Watch:
         *,
         now: Callable[[], datetime],
         every_s: float = EVERY_S,
+        closing_s: float = CLOSING_S,
     ) -> None:
         every = tuple(rules)
         self._counted: tuple[CountRule, ...] = tuple(rule for rule in every if not isinstance(rule, BudgetRule))
@@ -111,6 +113,7 @@ class Watch:
         self._alerts = alerts
         self._now = now
         self._every_s = every_s
+        self._closing_s = closing_s
         self._thread = LoopThread()
         self._own = PerProcess(_Running(), lambda _: _Running())
         alerts.before_close(self.close)
@@ -141,7 +144,8 @@ class Watch:
             following, running.following = running.following, None
         if following is not None:
             self._thread.submit(self._stop(running))
-            wait([following], timeout=CLOSING_S)
+            if wait([following], timeout=self._closing_s).not_done:
+                warn("what came last is in no rule of alerts: the counters did not take it in time")
         self._thread.stop(self._counters.aclose)
 
     def _look(self, running: _Running, rule: BudgetRule, account: Account, standing: Standing) -> None:

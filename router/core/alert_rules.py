@@ -18,7 +18,7 @@ from typing import Literal
 from router.core.window import Window
 
 Share = Decimal
-"""From 0 to 1, as it was written."""
+"""As it was written; of a budget's limit it may be above 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,13 @@ class Broken(MemoryCounters):
             raise OSError("redis://:hunter2@localhost")
 
 
+class Hanging(MemoryCounters):
+    """Counters that take for ever."""
+
+    async def add(self, batch: str, counts: Any, /, *, now_s: float) -> None:
+        await asyncio.Event().wait()
+
+
 class Full(MemoryOutbox):
     """An outbox that takes nothing until there is room."""
 
@@ -272,6 +279,16 @@ def test_an_outbox_that_takes_nothing_is_tried_again() -> None:
     outbox.full = False
     stage.watch.flush()
     assert sorted(name[0] for name in stage.told()) == ["errors", "team"]
+
+
+def test_counters_that_hang_hold_up_no_end() -> None:
+    """What came last is then lost, and a warning says so."""
+    alerts = Alerts(MemoryOutbox(), ["ops"], dict, deliver=False)
+    watch = Watch([ERRORS], Hanging(), alerts, now=lambda: NOON, closing_s=0.05)
+    watch.emit(decided(NOON, fails=True))
+    with pytest.warns(RouterWarning, match="what came last is in no rule of alerts"):
+        watch.close()
+    alerts.close()
 
 
 def test_a_rule_that_cannot_be_told_warns() -> None:
