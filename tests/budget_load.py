@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
-from router import BudgetExceeded, ProviderError, Router, RouterError, Settings
-from router.testing.scripted import ScriptedClient, failure
+from router import Answer, BudgetExceeded, Call, Failure, ProviderError, Router, RouterError, Settings
+from router.testing.scripted import ScriptedClient, answer, failure
 
 
 def made(tables: dict[str, Any]) -> Router:
@@ -36,12 +38,41 @@ async def ask(router: Router, requests: int, *, at_once: int) -> Counter[str]:
     return ends
 
 
+def restless(tables: dict[str, Any]) -> Router:
+    """Returns a router whose provider answers, fails and dawdles as it likes."""
+    chance = random.Random()
+
+    class Moody(ScriptedClient):
+        async def send(self, call: Call, /) -> Answer | Failure:
+            await asyncio.sleep(chance.choice((0.0, 0.001, 0.01)))
+            kind = chance.choice(("answer", "answer", "timed_out", "refused", "no_such_model"))
+            tokens = chance.randint(0, call.request.params["max_tokens"])  # no provider bills more than it was allowed
+            return answer("ok", input_tokens=1, output_tokens=tokens) if kind == "answer" else failure(kind)  # type: ignore[arg-type]  # a class of failures
+
+    return Router(Settings(**tables), clients={"simulated": Moody()})
+
+
+async def ask_on(router: Router) -> None:
+    """Asks until somebody kills the process."""
+
+    async def one() -> None:
+        while True:
+            with suppress(RouterError):
+                await router.acomplete("hi", max_tokens=random.choice((10, 100)), tenant=random.choice(("a", "b")))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*[one() for _ in range(8)])
+
+
 def main(tables: str, requests: int) -> None:
-    """Waits for a line on standard input, asks, and prints how the requests ended."""
-    router = made(json.loads(tables))
+    """Waits for a line on standard input, asks, and prints how the requests ended; 0 requests are without end."""
+    router = made(json.loads(tables)) if requests else restless(json.loads(tables))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
+
+    if not requests:
+        asyncio.run(ask_on(router))
 
     async def run() -> Counter[str]:
         ends = await ask(router, requests, at_once=50)

@@ -420,27 +420,41 @@ class Away:
             raise StoreError("nobody is there")
 
 
+async def refused_by(ledger: Away) -> BudgetExceeded:
+    """Returns what a request is told under a closed budget."""
+    async with routed(day("1"), ledger=ledger) as router:
+        with pytest.raises(BudgetExceeded) as caught:
+            await router.acomplete("hi", max_tokens=100)
+    return caught.value
+
+
 async def test_a_store_that_is_away_closes_its_budgets() -> None:
-    """Nothing is sent, and the error says why; with a share of its own, a process may spend that."""
+    """Nothing is sent, and the error says why."""
     with pytest.warns(RouterWarning, match="Away does not help"):
-        async with routed(day("1"), ledger=Away()) as router:
-            with pytest.raises(
-                BudgetExceeded, match='is not reachable, and the budget .day. has fail = "closed"'
-            ) as caught:
-                await router.acomplete("hi", max_tokens=100)
-            assert caught.value.budget is None
-    ledger = Away()
+        error = await refused_by(Away())
+    assert error.budget is None
+    assert "is not reachable, and the budget 'day' has fail = \"closed\"" in str(error)
+
+
+async def spent_alone(ledger: Away) -> Reply:
+    """Returns the reply to a request under an open budget, whose store comes back before the router is closed."""
     share = 1.5 * float(worst_usd("large", max_tokens=100))
+    config, clock = settings(day("1", fail="open", open_share=share)), VirtualClock()
+    async with Router(config, clients=_scripted(), sinks=(), ledger=ledger, clock=clock) as router:
+        reply = await router.acomplete("hi", max_tokens=100)
+        ledger.away = False
+        clock.advance(600.0)  # it is asked again when it has rested
+    return reply
+
+
+async def test_a_share_of_an_open_budget_is_spent_while_its_store_is_away() -> None:
+    """The store is told what was spent when it is back."""
+    ledger = Away()
     with pytest.warns(RouterWarning, match="Away does not help"):
-        config, clock = settings(day("1", fail="open", open_share=share)), VirtualClock()
-        async with Router(config, clients=_scripted(), sinks=(), ledger=ledger, clock=clock) as router:
-            first = await router.acomplete("hi", max_tokens=100)
-            assert first.model == "large"
-            ledger.away = False
-            clock.advance(600.0)  # it is asked again when it has rested
+        first = await spent_alone(ledger)
     [(_, found)] = [each async for each in ledger.accounts(now_s=0.0)]
     assert first.cost_usd is not None
-    assert found.spent_nano == nano_of(first.cost_usd)
+    assert (first.model, found.spent_nano) == ("large", nano_of(first.cost_usd))
 
 
 def _scripted() -> dict[str, Any]:

@@ -60,20 +60,23 @@ def spent(
     """
     since = _since(budgets, now_s)
     sums = _Sums(now_s)
-    requests = 0
+    requests, recorded = 0, set[str]()
     with opened(path, progress=progress) as connection:
         [(aside,)] = connection.execute("SELECT coalesce(sum(lines), 0) FROM aside").fetchall()
         rows = connection.execute(
             "SELECT record FROM decisions WHERE trace_id IS NOT NULL AND schema IS NOT NULL AND source IS NULL"
-            " AND time >= coalesce(?::TIMESTAMPTZ, '-infinity'::TIMESTAMPTZ)"
-            # The same usage may have been recorded by two processes.
-            " QUALIFY row_number() OVER (PARTITION BY json_extract_string(record, '$.span_id') ORDER BY time) = 1",
+            " AND time >= coalesce(?::TIMESTAMPTZ, '-infinity'::TIMESTAMPTZ)",
             [since],
         )
         while batch := rows.fetchmany(_ROWS):
             for (line,) in batch:
+                record = orjson.loads(line)
+                if record["ending"] == "recorded":  # two processes may have been told of the same
+                    if record["span_id"] in recorded:
+                        continue
+                    recorded.add(record["span_id"])
                 requests += 1
-                for claim in claims_of(orjson.loads(line), budgets):
+                for claim in claims_of(record, budgets):
                     sums.add(claim)
     return Spent(claims=sums.claims(), requests=requests, since=since, aside=int(aside))
 
