@@ -10,7 +10,8 @@ from router.core import statics
 from router.core.alert import Alert, Event
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.bounds import Bounds
-from router.core.budget import Account, Claim, Entry, Refused, Reserved, Standing
+from router.core.budget import Account, Budget, Claim, Entry, Refused, Reserved, Scope, Standing
+from router.core.budgeting import Purse
 from router.core.caching import CacheHint, Caching, Hit, Lookup
 from router.core.catalog import Capability, Catalog, Model, Price, Rates, Tier, Timeouts
 from router.core.decision import Attempt, Decision
@@ -23,7 +24,8 @@ from router.core.request import Features, Hints, Request, TokenCount
 from router.core.slate import Candidate, Dropped, Slate
 from router.core.stats import ModelStats, Stats
 from router.core.usable import Check, NamedCheck, check
-from router.default import acomplete, astream, complete, default_router, feedback, stream
+from router.core.window import Window
+from router.default import acomplete, arecord_usage, astream, complete, default_router, feedback, record_usage, stream
 from router.errors import (
     BoundsExceeded,
     BudgetExceeded,
@@ -55,6 +57,7 @@ __all__ = [
     "Attempt",
     "Bounds",
     "BoundsExceeded",
+    "Budget",
     "BudgetExceeded",
     "CacheHint",
     "CacheStats",
@@ -97,6 +100,7 @@ __all__ = [
     "Price",
     "ProviderError",
     "Purged",
+    "Purse",
     "Rates",
     "Refused",
     "Reply",
@@ -107,6 +111,7 @@ __all__ = [
     "RouterError",
     "RouterWarning",
     "Row",
+    "Scope",
     "Selector",
     "Settings",
     "Sink",
@@ -127,12 +132,15 @@ __all__ = [
     "Usd",
     "Watched",
     "WebhookError",
+    "Window",
     "acomplete",
+    "arecord_usage",
     "astream",
     "check",
     "complete",
     "default_router",
     "feedback",
+    "record_usage",
     "replay",
     "statics",
     "stream",

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,17 +23,19 @@ from router.clients.real import RealCallRefused, refuse_if_forbidden
 from router.clock import Clock
 from router.core.answer import Answer, Chunk
 from router.core.bounds import least_useful_s
+from router.core.budget import Claim, Reserved
 from router.core.caching import Source
 from router.core.catalog import Model
 from router.core.course import Course, Given
 from router.core.decision import Attempt, Ids
 from router.core.failure import Failure
-from router.core.machine import Hedge, NeedCall
+from router.core.machine import NeedCall
 from router.core.place import Held, Place
 from router.core.request import Request
 from router.core.schema_check import SchemaCheck, schema_check
 from router.core.settle import Seen, settle
 from router.core.tokens import tokens_at
+from router.core.turn import Hedge
 from router.core.usable import schema_of, unusable
 from router.errors import ConfigError, warn
 from router.prices.providers import provider_named
@@ -42,6 +45,7 @@ from router.state.gate import Gate
 
 if TYPE_CHECKING:
     from router.setup import Setup
+    from router.state.treasury import Treasury
 
 GUARD_S = 0.25
 """How long past its time-out a client may still be at work before the router ends the attempt itself."""
@@ -76,15 +80,20 @@ class Flow:
     Attributes:
         began_s: when the first of them began, in seconds from the request's arrival.
         taps: one for each attempt that began, in order.
+        claims: what was reserved for them.
+        settling: what tells the budgets what the attempts of all states cost, as far as that takes time.
     """
 
     watch: Watch
     began_s: float = 0.0
     taps: list[Tap] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    settling: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def begin(self) -> None:
-        """Forgets the attempts of the state before."""
+    def begin(self, claim: Claim | None = None) -> None:
+        """Forgets the attempts of the state before; `claim` is what was reserved for the first of this one."""
         self.began_s, self.taps = self.watch.now_s(), []
+        self.claims = [] if claim is None else [claim]
 
     def elapsed_s(self) -> float:
         """Returns the seconds since the state's first attempt began."""
@@ -94,6 +103,12 @@ class Flow:
     def attempts(self) -> tuple[Attempt, ...]:
         """Those that ended."""
         return tuple(tap.attempt for tap in self.taps if tap.attempt is not None)
+
+    def settlements(self) -> Iterator[tuple[Claim, Decimal | None]]:
+        """Yields each reservation with what its attempt cost: nothing where it was not made, None where unknown."""
+        costs = {attempt.span_id: attempt.cost_usd for attempt in self.attempts}
+        for claim in self.claims:
+            yield claim, costs.get(claim.id, Decimal(0))
 
     @property
     def answered(self) -> bool:
@@ -111,9 +126,9 @@ class Flow:
         if number < len(self.taps):
             self.taps[number].lost = True
 
-    def open(self) -> Tap:
-        """Returns the tap of an attempt that begins now."""
-        tap = Tap(self.watch)
+    def open(self, turn_s: float | None = None) -> Tap:
+        """Returns the tap of an attempt that begins now, or began when its turn came."""
+        tap = Tap(self.watch, turn_s)
         self.taps.append(tap)
         return tap
 
@@ -129,9 +144,9 @@ class Tap:
         lost: whether it lost a race, so that nothing of it reached the caller.
     """
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, turn_s: float | None = None) -> None:
         self._watch = watch
-        self._started_s = watch.now_s()
+        self._started_s = watch.now_s() if turn_s is None else turn_s
         self._first_token_s: float | None = None
         self._text: list[str] = []
         self._held: str | None = None
@@ -192,13 +207,17 @@ class Attempts:
         gate: what every attempt passes.
         clients: who speaks to providers.
         tracing: what names requests, and knows what goes on with them.
+        treasury: where a hedge's worst case is reserved; None where there are no budgets.
     """
 
-    def __init__(self, setup: Setup, gate: Gate, clients: Clients, tracing: Tracing) -> None:
+    def __init__(
+        self, setup: Setup, gate: Gate, clients: Clients, tracing: Tracing, treasury: Treasury | None = None
+    ) -> None:
         self._tracing = tracing
         self._setup = setup
         self._gate = gate
         self._clients = clients
+        self._treasury = treasury
         self._schemas: dict[bytes, SchemaCheck | None] = {}
 
     def run(self, state: NeedCall, request: Request, flow: Flow) -> AsyncGenerator[Chunk]:
@@ -226,7 +245,9 @@ class Attempts:
     async def _one(
         self, state: NeedCall, asked: NeedCall | Hedge, request: Request, flow: Flow
     ) -> AsyncGenerator[Chunk]:
-        tap, course = flow.open(), state.course
+        if asked is not state and not await self._affords(asked, flow, state.timeout_s):
+            return
+        tap, course = flow.open(state.turn_s if asked is state else None), state.course
         try:
             leave = await self._gate.enter(
                 asked.candidate.model,
@@ -255,6 +276,14 @@ class Attempts:
         finally:
             # Whatever happened, the attempt is priced and its place is free. No result: the caller gave up.
             self._settle(asked, request, course, tap)
+
+    async def _affords(self, hedge: NeedCall | Hedge, flow: Flow, timeout_s: float) -> bool:
+        """Returns whether the worst case of a hedge could be reserved: nobody needs one that there is no money for."""
+        if self._treasury is None or hedge.claim is None:
+            return True
+        flow.claims.append(hedge.claim)
+        wait_s = max(0.0, timeout_s - flow.elapsed_s())
+        return isinstance(await self._treasury.reserve(hedge.claim, wait_s=wait_s), Reserved)
 
     def _settle(self, asked: NeedCall | Hedge, request: Request, course: Course, tap: Tap) -> None:
         answer = tap.result if isinstance(tap.result, Answer) else None

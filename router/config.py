@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, TomlConfigSettingsSource
 
+from router.config_alerts import AlertTable, build_alerts
 from router.config_attempts import (
     BreakerTable,
     ConcurrencyTable,
@@ -34,6 +35,7 @@ from router.config_attempts import (
     PerPolicyTable,
     RetryQuotaTable,
 )
+from router.config_budgets import BudgetTable
 from router.config_cache import CacheTable
 from router.config_destinations import DestinationTable, OutboxTable
 from router.config_errors import Fault, config_error, faults_of
@@ -43,6 +45,7 @@ from router.config_policies import build_policies
 from router.config_secrets import checked_seed
 from router.config_sinks import SinkTable
 from router.config_sources import Origin, overlay
+from router.config_state import StateTable
 from router.config_tables import BoundsSettings, LogSettings, ModelSettings, TraceSettings
 from router.config_values import STRICT, Whole
 from router.core.policy import Policy
@@ -73,12 +76,15 @@ class Settings(BaseModel):
     concurrency: ConcurrencyTable = ConcurrencyTable()
     hedge: HedgeTable = HedgeTable()
     cache: CacheTable | None = None
+    budgets: Mapping[Annotated[str, MinLen(1)], BudgetTable] = Field(default_factory=dict)
+    state: StateTable = StateTable()
     log: LogSettings = LogSettings()
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()
     destinations: Mapping[Annotated[str, MinLen(1)], DestinationTable] = Field(default_factory=dict)
     outbox: OutboxTable | None = None
     otel: OtelTable = OtelTable()
+    alerts: tuple[AlertTable, ...] = ()
     expect: tuple[ExpectTable, ...] = ()
     seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
     expected_output_tokens: Annotated[Whole, Ge(1)] = 500
@@ -97,6 +103,11 @@ class Settings(BaseModel):
     @classmethod
     def _build_policies(cls, tables: Any) -> Mapping[str, Policy]:
         return build_policies(tables)
+
+    @field_validator("alerts", mode="plain")
+    @classmethod
+    def _build_alerts(cls, tables: Any) -> tuple[AlertTable, ...]:
+        return build_alerts(tables)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from annotated_types import MinLen
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from router.config_cache import has_password
+from router.config_backend import has_password
 from router.config_errors import said
 from router.config_secrets import ADVICE, SECRET_VALUE, checked_options
 from router.config_values import Spelt, read_spelt

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from router.core.decision import Decision
 from router.core.label import USER
 from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
@@ -73,3 +74,13 @@ def astream(prompt: Any = None, /, **request: Any) -> AsyncStream:
 def feedback(trace_id: str, /, *, adequate: bool | None = None, score: float | None = None, source: str = USER) -> None:
     """`Router.feedback` of the default router."""
     default_router().feedback(trace_id, adequate=adequate, score=score, source=source)
+
+
+def record_usage(*, model: str, usage: Any, **given: Any) -> Decision:
+    """`Router.record_usage` of the default router."""
+    return default_router().record_usage(model=model, usage=usage, **given)
+
+
+async def arecord_usage(*, model: str, usage: Any, **given: Any) -> Decision:
+    """`Router.arecord_usage` of the default router."""
+    return await default_router().arecord_usage(model=model, usage=usage, **given)

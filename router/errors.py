@@ -100,15 +100,23 @@ class BoundsExceeded(RouterError):
 
 
 class BudgetExceeded(RouterError):
-    """A budget that applies to the request has no room for it."""
+    """A budget that applies to the request has no room for it; nothing was sent.
 
+    Attributes:
+        budget: the name of the budget; None where the store of budgets could not be reached.
+    """
 
-class WebhookError(RouterError):
-    """What was received is no webhook that somebody with the secret has just signed."""
+    def __init__(self, message: str, *, budget: str | None = None, decision: Decision | None = None) -> None:
+        super().__init__(message, decision=decision)
+        self.budget = budget
 
 
 class StoreError(RouterError):
     """A store of what several processes share could not be reached, or did not do what it was asked."""
+
+
+class WebhookError(RouterError):
+    """What was received is no webhook that somebody with the secret has just signed."""
 
 
 class RouterWarning(RuntimeWarning):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from router.clock import Clock
 from router.core.adequacy import slate_of
 from router.core.bounds import Bounds
+from router.core.budgeting import Purse
 from router.core.caching import NOT_CACHED, Caching
+from router.core.catalog import Catalog, Model
 from router.core.course import Given
 from router.core.decision import Ids
 from router.core.features import features_of
@@ -27,6 +29,7 @@ from router.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from router.setup import Setup
+    from router.state.treasury import Treasury
 
 T = TypeVar("T")
 
@@ -43,14 +46,30 @@ class Intake:
         gate: how the models stand.
         statistics: how they did lately.
         tracing: what names requests.
+        treasury: how the budgets stand; None where there are none.
     """
 
-    def __init__(self, setup: Setup, clock: Clock, gate: Gate, statistics: Statistics, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        clock: Clock,
+        gate: Gate,
+        statistics: Statistics,
+        tracing: Tracing,
+        treasury: Treasury | None = None,
+    ) -> None:
         self._setup = setup
         self._tracing = tracing
         self._clock = clock
         self._gate = gate
         self._statistics = statistics
+        self._treasury = treasury
+        instead = {
+            budget.policy: setup.policies[budget.policy] for budget in setup.budgets if budget.policy is not None
+        }
+        self._instead = instead
+        # A policy that a budget may put in the place of any other reads what it reads of every request.
+        self._always_stats = not setup.reads_stats.isdisjoint(instead)
         self._seed = setup.seed or os.urandom(8).hex()
         self._tokenizer = Tokenizer()
         self._lately = _Lately()
@@ -67,10 +86,8 @@ class Intake:
             RequestError: it names a policy or a model that is not configured, or holds what is no JSON.
         """
         setup, hints = self._setup, request.hints
-        policy_name = hints.policy or setup.default_policy
-        policy = known("policy", policy_name, setup.policies)
-        if hints.model is not None and hints.policy is None:
-            policy_name = NO_POLICY
+        policy = known("policy", hints.policy or setup.default_policy, setup.policies)
+        policy_name = self._policy_name(hints)
         for name in (hints.model, hints.baseline):
             if name is not None:
                 known("model", name, setup.catalog)
@@ -86,6 +103,9 @@ class Intake:
         now, ids = self._clock.now(), _drawn(hints)
         if begins:
             ids = self._begun(request, policy_name, now, ids)
+        budgets: tuple[Purse, ...] = ()
+        if self._treasury is not None:
+            budgets = self._treasury.purses(hints, policy_name, _asked(setup.catalog, hints.model), now)
         return Given(
             ids=ids,
             key=key,
@@ -104,10 +124,12 @@ class Intake:
             started_s=started_s,
             draw=_draw(self._seed, ids.request_id),
             stats=self._statistics.snapshot(self._gate.snapshot())
-            if policy_name in setup.reads_stats or terms.hedging
+            if policy_name in setup.reads_stats or terms.hedging or self._always_stats
             else {},
             expected_output_tokens=setup.expected_output_tokens,
             unpriced=setup.unpriced,
+            budgets=budgets,
+            policies=self._instead,
         )
 
     def _begun(self, request: Request, policy: str, now: datetime, drawn: Ids) -> Ids:
@@ -116,6 +138,24 @@ class Intake:
         except Exception as error:  # noqa: BLE001 - a sampler or a span processor that fails must not cost an answer
             warn(f"no span begins, as {type(self._tracing).__name__} raised {type(error).__name__}")
             return drawn
+
+    def stale(self, hints: Hints, /) -> tuple[Purse, ...]:
+        """Returns the budgets of a request that are to be read anew before its decision, where they are shared."""
+        if self._treasury is None:
+            return ()
+        models = _asked(self._setup.catalog, hints.model)
+        return self._treasury.stale(hints, self._policy_name(hints), models, self._clock.now())
+
+    async def read_budgets(self, hints: Hints, /) -> None:
+        """Reads how the budgets of a request stand, where they are shared and nobody did lately."""
+        stale = self.stale(hints)
+        if stale and self._treasury is not None:
+            await self._treasury.refresh(stale)
+
+    def _policy_name(self, hints: Hints) -> str:
+        if hints.policy is None:
+            return self._setup.default_policy if hints.model is None else NO_POLICY
+        return hints.policy
 
     def _features(self, request: Request) -> Features:
         setup = self._setup
@@ -146,6 +186,13 @@ class Intake:
             )
             facts = self._lately[name] = features, able
         return facts
+
+
+def _asked(catalog: Catalog, only: str | None) -> Collection[Model]:
+    """Returns the models that a request may ask: all, or the one that it names."""
+    if only is None:
+        return catalog.values()
+    return (catalog[only],) if only in catalog else ()
 
 
 class _Lately(dict[tuple[Any, ...], tuple[Features, Slate]]):

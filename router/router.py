@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
 from router.attempt import Attempts, Clients, Flow, Watch
-from router.cache.cache import CacheStats, Purged, Selector, told
 from router.cache.store import Store
 from router.cache.visit import Visit
 from router.clients.client import Client
@@ -24,27 +23,38 @@ from router.core.caching import Entry, own_copy
 from router.core.decision import Decision
 from router.core.ending import error_of
 from router.core.keeping import answer_kept, refusal_kept
-from router.core.label import USER, checked_label
-from router.core.machine import NO_POLICY, Done, Exhausted, NeedCall, NeedLookup, NeedSleep, Served, State, plan
+from router.core.machine import (
+    Done,
+    Exhausted,
+    NeedCall,
+    NeedLookup,
+    NeedReserve,
+    NeedSleep,
+    Served,
+    State,
+    plan,
+)
 from router.core.parse import parse_request
 from router.core.place import ModelState
-from router.core.replay import Unobserved, replay
 from router.core.request import Request
 from router.core.usable import NamedCheck
 from router.errors import PolicyError, RouterError
-from router.intake import Intake, known
+from router.intake import Intake
 from router.loop import LoopThread
 from router.pump import pumped
+from router.recorded import Told
 from router.reply import AsyncStream, Reply, Stream
-from router.sinks.labels import give
 from router.sinks.sink import Sink, close_all, give_to
 from router.sinks.states import AsgiApp, States, app_of, show
 from router.sinks.tracing import TraceStats
 from router.state.gate import Gate
+from router.state.ledger import Ledger
 from router.state.statistics import Statistics
+from router.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from router.config import Settings
+    from router.state.treasury import Treasury
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +72,7 @@ class _Drive:
     state: State
 
 
-class Router:
+class Router(Upkeep):
     """Answers chat requests from the cheapest adequate model.
 
     A router may be shared by threads and event loops. Close it when the program is done with it (`with Router(...)`,
@@ -74,6 +84,7 @@ class Router:
         sinks: where decisions go; None takes those of the settings.
         checks: that an answer must pass besides those that ship; see `check`.
         store: what keeps answers on the terms of `[cache]`; None takes the backend that the table names.
+        ledger: what keeps the accounts of `[budgets]`; None takes what `[state]` names.
         clock: what time it is, and how to wait.
     """
 
@@ -85,9 +96,11 @@ class Router:
         sinks: Iterable[Sink] | None = None,
         checks: Iterable[NamedCheck] = (),
         store: Store | None = None,
+        ledger: Ledger | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from router.setup import alerts_of, setup_of, sinks_of
+        from router.setup import alerts_of, setup_of, sinks_of, watches_of
+        from router.setup_budgets import made_treasury
         from router.setup_cache import made_cache
         from router.setup_metrics import metered
         from router.setup_traces import traced
@@ -97,16 +110,19 @@ class Router:
         self._clients = Clients(setup.client_classes(clients or {}), dict(clients or {}))
         breaker, quota, concurrency = setup.breaker, setup.retry_quota, setup.concurrency
         self._gate = Gate(breaker=breaker, quota=quota, concurrency=concurrency, monotonic=self._clock.monotonic)
+        self._treasury = made_treasury(setup, self._clock, ledger=ledger)
         own = metered(sinks_of(setup), setup.late_metrics) if sinks is None else tuple(sinks)
-        self._sinks, self._tracing = traced(own, setup.late_traces if sinks is None else None)
-        show(States(health=self.health), self._sinks)
-        self._attempts = Attempts(self._setup, self._gate, self._clients, self._tracing)
+        own, self._tracing = traced(own, setup.late_traces if sinks is None else None)
+        show(States(health=self.health), own)
+        self._attempts = Attempts(setup, self._gate, self._clients, self._tracing, self._treasury)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
         self._statistics = Statistics()
-        self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._tracing)
+        self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._tracing, self._treasury)
         self._thread = LoopThread()
         self.alerts = alerts_of(setup, self._clock)
         """Takes alerts and delivers them to the destinations of the settings."""
+        self._sinks = (*own, *watches_of(setup, self.alerts, self._treasury, self._clock.now))
+        self._told = Told()
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str], **options: Any) -> Self:
@@ -137,13 +153,19 @@ class Router:
             NoCandidate: no model is adequate.
             ProviderError: the only attempt failed, or failed in a way that nothing may follow.
             BoundsExceeded: attempts, deadline or waste were used up.
+            BudgetExceeded: a budget has no room for it.
         """
-        drive = self._begin(*self._parsed(prompt, request, stream=False))
+        parsed = self._parsed(prompt, request, stream=False)
+        await self._intake.read_budgets(parsed[0].hints)
+        drive = self._begin(*parsed)
         return self._recalled(drive) or await self._replied(drive)
 
     def complete(self, prompt: Any = None, /, **request: Any) -> Reply:
         """`acomplete` for code without an event loop; works from any thread, also from inside a running loop."""
-        drive = self._begin(*self._parsed(prompt, request, stream=False))
+        parsed = self._parsed(prompt, request, stream=False)
+        if self._intake.stale(parsed[0].hints):
+            self._thread.run(self._intake.read_budgets(parsed[0].hints))
+        drive = self._begin(*parsed)
         return self._recalled(drive) or self._thread.run(self._replied(drive))
 
     def astream(self, prompt: Any = None, /, **request: Any) -> AsyncStream:
@@ -160,44 +182,11 @@ class Router:
 
     def plan(self, prompt: Any = None, /, **request: Any) -> Decision:
         """Returns what would be decided, without calling anyone: the slate, the worst case, no attempts."""
-        state = plan(self._intake.given(parse_request(prompt, **request), 0.0, begins=False))
+        parsed = parse_request(prompt, **request)
+        if self._intake.stale(parsed.hints):
+            self._thread.run(self._intake.read_budgets(parsed.hints))
+        state = plan(self._intake.given(parsed, 0.0, begins=False))
         return state.decision if isinstance(state, Exhausted) else state.planned
-
-    def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
-        """Returns what this configuration decides for a logged request; calls nobody.
-
-        Args:
-            record: a decision's JSON, as the log has it.
-
-        Raises:
-            RequestError: the record's policy is not configured.
-            ValueError: the record is of a schema that this version does not read.
-        """
-        name = record["policy"]
-        policy = self._setup.policies[self._setup.default_policy]
-        if name != NO_POLICY:
-            policy = known("policy", name, self._setup.policies)
-        return replay(record, catalog=self._setup.catalog, policy=policy)
-
-    def feedback(
-        self, trace_id: str, /, *, adequate: bool | None = None, score: float | None = None, source: str = USER
-    ) -> None:
-        """Keeps beside the log whether an answer did; reports join it to the decision.
-
-        Args:
-            trace_id: the reply's.
-            adequate: None where there is only a score.
-            score: on a scale of the source's own.
-            source: who says so; of one source the latest label of a trace counts.
-
-        Raises:
-            RequestError: a value is not allowed, or there is neither `adequate` nor `score`.
-            ConfigError: there is no log.
-            RouterError: the label cannot be written.
-        """
-        give(
-            checked_label(trace_id, adequate=adequate, score=score, source=source, time=self._clock.now()), self._sinks
-        )
 
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
@@ -206,31 +195,6 @@ class Router:
     def metrics_app(self) -> AsgiApp:
         """Returns an ASGI application that serves what the sink `prometheus` counts; `ConfigError` without one."""
         return app_of(self._sinks)
-
-    async def apurge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
-        """Takes out the stored answers that a selector means; on a dry run, which is the default, only counts them.
-
-        Raises:
-            RequestError: nothing is selected, and it is no dry run.
-            RouterError: the store is down.
-        """
-        return await told(self._cache.purge(selector, dry_run=dry_run))
-
-    def purge(self, selector: Selector, /, *, dry_run: bool = True) -> Purged:
-        """`apurge` for code without an event loop."""
-        return self._thread.run(self.apurge(selector, dry_run=dry_run))
-
-    async def acache_stats(self) -> CacheStats:
-        """Returns how full the cache is.
-
-        Raises:
-            RouterError: the store is down.
-        """
-        return await told(self._cache.stats())
-
-    def cache_stats(self) -> CacheStats:
-        """`acache_stats` for code without an event loop."""
-        return self._thread.run(self.acache_stats())
 
     def trace_stats(self) -> TraceStats:
         """Returns how many spans this process exported itself, and how many it lost."""
@@ -244,7 +208,8 @@ class Router:
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
-        if self._setup.cache is not None:  # a store has something open also where no call was made
+        # A store has something open also where no call was made.
+        if self._setup.cache is not None or self._treasury is not None:
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
         self.alerts.close()
@@ -253,6 +218,8 @@ class Router:
     async def _close_connections(self) -> None:
         await self._clients.close()
         await self._cache.aclose()
+        if self._treasury is not None:
+            await self._treasury.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -313,6 +280,7 @@ class Router:
         self, request: Request, flow: Flow, response_format: type[Any] | None
     ) -> AsyncGenerator[Chunk | Reply]:
         # Decided when the first piece is asked for: what is sent then must be what the key was made of.
+        await self._intake.read_budgets(request.hints)
         drive = self._begin(request, flow, response_format)
         events = self._drive(drive)
         # Equal requests may follow this one, and must not wait until its caller has read what there is.
@@ -329,6 +297,9 @@ class Router:
                         effect = self._look(drive, state)
                     case NeedCall() as state:
                         effect = self._call(drive, state)
+                    case NeedReserve() as state:
+                        await self._reserve(drive, state)
+                        continue
                     case NeedSleep() as state:
                         await self._sleep(drive, state)
                         continue
@@ -365,7 +336,7 @@ class Router:
 
     async def _call(self, drive: _Drive, state: NeedCall) -> AsyncGenerator[Chunk]:
         flow, visit = drive.flow, drive.visit
-        flow.begin()
+        flow.begin(state.claim)
         try:
             async with aclosing(self._attempts.run(state, drive.request, flow)) as chunks:
                 async for chunk in chunks:
@@ -378,10 +349,30 @@ class Router:
         except BaseException:
             self._finish(state.abandon(flow.watch.now_s(), *flow.attempts), drive.request, None)
             raise
+        finally:
+            if self._treasury is not None:
+                flow.settling += self._treasury.settle(flow.settlements())
         if visit.parted:
             drive.state = state.part(flow.watch.now_s(), *flow.attempts)
         else:
             drive.state = state.next(*flow.attempts)
+
+    async def _reserve(self, drive: _Drive, state: NeedReserve) -> None:
+        treasury, watch = cast("Treasury", self._treasury), drive.flow.watch
+        try:
+            # What the attempt before left over may be all there is.
+            await treasury.settled(drive.flow.settling, wait_s=state.call.left_s(watch.now_s()))
+            told = await treasury.reserve(state.claim, wait_s=state.call.left_s(watch.now_s()))
+        except BaseException:
+            self._finish(state.abandon(watch.now_s()), drive.request, None)
+            raise
+        drive.state = state.next(told, watch.now_s())
+
+    async def _settled(self, drive: _Drive) -> None:
+        """Waits until the budgets know what the request cost, if its deadline leaves time for that."""
+        if drive.flow.settling and self._treasury is not None:
+            left_s = drive.state.course.given.bounds.deadline_s - drive.flow.watch.now_s()
+            await self._treasury.settled(drive.flow.settling, wait_s=max(0.0, left_s))
 
     async def _sleep(self, drive: _Drive, state: NeedSleep) -> None:
         watch = drive.flow.watch
@@ -397,6 +388,7 @@ class Router:
         tap = next(tap for tap in drive.flow.taps if tap.attempt is state.answered)
         answer = cast("Answer", tap.result)
         decision = self._finish(state, drive.request, answer)
+        await self._settled(drive)
         source = state.answered.model, state.course.given.catalog[state.answered.model].id
         rest = tuple(piece for chunk in tap.withheld for piece in drive.visit.show(chunk, source))
         caching = state.course.given.caching
@@ -412,6 +404,7 @@ class Router:
     async def _failed(self, drive: _Drive, state: Exhausted) -> RouterError:
         """Records the end of a request without an answer; returns what its caller is told."""
         self._finish(state, drive.request, None)
+        await self._settled(drive)
         refusal = refusal_kept(state, self._now_s())
         if refusal is not None:
             await drive.visit.land(refusal, keep=True)
@@ -424,7 +417,7 @@ class Router:
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
 
-    def _start(self, request: Request, flow: Flow) -> NeedLookup | NeedCall | Exhausted:
+    def _start(self, request: Request, flow: Flow) -> NeedLookup | NeedReserve | NeedCall | Exhausted:
         try:
             return plan(self._intake.given(request, flow.watch.now_s()))
         except PolicyError as error:

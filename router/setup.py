@@ -6,9 +6,11 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
 
 from router.alerts.alerts import Alerts
+from router.alerts.watch import Watch
 from router.clients.client import Client
 from router.clock import Clock
 from router.config import Settings
@@ -18,6 +20,7 @@ from router.config_sources import Path
 from router.config_tables import ModelSettings
 from router.core import statics
 from router.core.breaker import BreakerSettings
+from router.core.budget import Budget
 from router.core.catalog import Catalog, Model
 from router.core.machine import NO_POLICY
 from router.core.naming import allowed
@@ -31,14 +34,18 @@ from router.logged import Logged, Redactor, Replace
 from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
+from router.setup_alerts import PlannedWatch, made_watch, planned_watch
+from router.setup_budgets import budgets_of
 from router.setup_cache import PlannedCache, planned_cache
 from router.setup_destinations import PlannedAlerts, made_alerts, planned_alerts
 from router.setup_metrics import late_metrics
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
+from router.setup_state import PlannedState, planned_state
 from router.setup_terms import terms_of
 from router.setup_traces import late_traces
 from router.sinks.sink import Sink
 from router.sinks.tracing import Tracing
+from router.state.treasury import Treasury
 
 DEFAULT = "default"
 """The policy of requests that name none."""
@@ -64,6 +71,7 @@ class Setup:
         sinks: where decisions go; made by `sinks_of`.
         cache: what keeps answers; made by `router.setup_cache.made_cache`. None keeps none.
         alerts: what brings alerts out; made by `router.setup_destinations.made_alerts`. None where nobody is told.
+        watch: what raises them; made by `watches_of`. None where there is no rule.
         content: what of a request and its answer is logged; None logs neither.
         redacted: the same for traces, should these ask for it.
         token_limits: input-token counts at which a policy's choice or a model's fitness changes, ascending.
@@ -73,6 +81,8 @@ class Setup:
         terms: bounds, checks and hedging, by policy.
         breaker, retry_quota, concurrency: of the gate.
         clients: what is installed under `lowfare.clients`.
+        budgets: in the order of the configuration.
+        state: what keeps their accounts; made by `router.setup_budgets.made_treasury`.
     """
 
     catalog: Catalog
@@ -92,12 +102,15 @@ class Setup:
     sinks: tuple[PlannedSink, ...] = ()
     cache: PlannedCache | None = None
     alerts: PlannedAlerts | None = None
+    watch: PlannedWatch | None = None
     content: Logged | None = None
     redacted: Logged = field(default_factory=Logged)
     token_limits: tuple[int, ...] = ()
     total_token_limits: tuple[int, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
     reads_stats: frozenset[str] = frozenset()
+    budgets: tuple[Budget, ...] = ()
+    state: PlannedState = field(default_factory=PlannedState)
     clients: Registry = field(default=Registry("lowfare.clients"), repr=False)
 
     def client_classes(self, given: Collection[str], /) -> dict[str, type[Client]]:
@@ -129,20 +142,17 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     if DEFAULT not in policies:
         policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
     if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
-        try:
-            faults += _policy_faults(policies, catalog)
-        except RecursionError:
-            faults.append(Fault(("policies",), TOO_DEEP))
+        faults += _policy_faults(policies, catalog)
     redacted, content_faults = _redacted(settings)
-    faults += content_faults
     sinks, sink_faults = planned_sinks(settings)
-    faults += sink_faults
     cache, cache_faults = planned_cache(settings)
-    faults += cache_faults
     alerts, alert_faults = planned_alerts(settings)
-    faults += alert_faults
+    watch, watch_faults = planned_watch(settings)
     terms, term_faults = terms_of(settings, policies, checks)
-    faults += term_faults
+    budgets, budget_faults = budgets_of(settings, policies, catalog)
+    state, state_faults = planned_state(settings)
+    faults += [*content_faults, *sink_faults, *cache_faults, *alert_faults, *watch_faults]
+    faults += [*term_faults, *budget_faults, *state_faults]
     if faults:
         raise config_error(faults, settings.origin)
     windows = {m.context_window_tokens for m in catalog.values() if m.context_window_tokens is not None}
@@ -160,6 +170,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         sinks=sinks,
         cache=cache,
         alerts=alerts,
+        watch=watch,
         content=redacted if settings.log.content == "full" else None,
         redacted=redacted,
         token_limits=tuple(sorted(windows.union(*map(statics.token_limits, every)))),
@@ -171,6 +182,8 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         retry_quota=settings.retry_quota.value(),
         concurrency=settings.concurrency.value(),
         clients=clients,
+        budgets=budgets,
+        state=state,
     )
 
 
@@ -192,6 +205,22 @@ def alerts_of(setup: Setup, clock: Clock) -> Alerts:
     alerts = made_alerts(setup.alerts, clock=clock)
     alerts.start()
     return alerts
+
+
+def watches_of(
+    setup: Setup, alerts: Alerts, treasury: Treasury | None, now: Callable[[], datetime]
+) -> tuple[Watch, ...]:
+    """Returns what raises the alerts of the rules, and is told of every settlement; nothing where there is no rule.
+
+    Raises:
+        ConfigError: its counters cannot be made.
+    """
+    if setup.watch is None:
+        return ()
+    watch = made_watch(setup.watch, alerts, now=now)
+    if treasury is not None:
+        treasury.observe(watch.observe)
+    return (watch,)
 
 
 def _catalog(settings: Settings, prices: PriceMap, clients: Registry) -> tuple[dict[str, Model], list[Fault]]:
@@ -246,6 +275,13 @@ def _misnamed(policies: Mapping[str, Policy]) -> list[Fault]:
 
 
 def _policy_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:
+    try:
+        return _each_policys_faults(policies, catalog)
+    except RecursionError:
+        return [Fault(("policies",), TOO_DEEP)]
+
+
+def _each_policys_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:
     named = frozenset(map(id, policies.values()))
     parts = [
         part

@@ -71,6 +71,7 @@ class Alerts:
         self._deliver = deliver
         self._thread = LoopThread()
         self._running = PerProcess(_Running(), lambda _: _Running())
+        self._before_close: list[Callable[[], None]] = []
 
     def fire(self, alert: Alert, /, *, to: Collection[str]) -> Future[bool]:
         """Raises an alert; returns at once.
@@ -112,6 +113,10 @@ class Alerts:
                 courier = Courier(self.outbox, self._make(), clock=SystemClock())
                 running.courier = courier, self._thread.submit(courier.follow())
 
+    def before_close(self, call: Callable[[], None], /) -> None:
+        """Adds what `close` calls first: whoever raises alerts may have some left."""
+        self._before_close.append(call)
+
     async def aclose(self) -> None:
         """`close` for a running event loop, which is not held up."""
         if self.destinations:
@@ -122,6 +127,8 @@ class Alerts:
 
         What has not arrived stays in the outbox, for other processes and later ones. A later alert begins anew.
         """
+        for call in self._before_close:
+            call()
         running = self._running.get()
         with running.lock:
             at_work, running.courier = running.courier, None

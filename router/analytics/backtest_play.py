@@ -4,20 +4,24 @@ What the log has of it is *observed*: the model asked is the one that was asked 
 time are the logged ones. Where the machine comes to ask a model whose outcome the log does not have, that model is
 taken to answer at once, its cost is *estimated* from the logged tokens at its price, and whether its answer would have
 done stays unknown. Of the new configuration count models, prices, policies, bounds and the length of answers that is
-expected; the cache, hedges and the gate are taken as they were.
+expected; the cache, hedges and the gate are taken as they were. So are budgets: of those that the new configuration
+has under the logged name, the limit and what happens beyond it count, held against what was spent then, not against
+what would have been spent.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from router.core.answer import Usage
 from router.core.bounds import Bounds
+from router.core.budget_record import purses_from
+from router.core.budgeting import Purse
 from router.core.catalog import Price
 from router.core.cost import cost_usd
 from router.core.course import Course, Given
@@ -150,6 +154,21 @@ class Machine:
             expected_output_tokens=setup.expected_output_tokens,
             unpriced=setup.unpriced,
             prefer_wait_s=terms.prefer_wait_s,
+            budgets=self._purses(record) if record.get("budgets") else (),
+            policies=setup.policies,
+        )
+
+    def _purses(self, record: Record) -> tuple[Purse, ...]:
+        """Returns the budgets of a request that are there now, as they stood then."""
+        there = {budget.name: budget for budget in self._setup.budgets}
+        return tuple(
+            replace(
+                purse,
+                budget=there[purse.budget.name],
+                standing=replace(purse.standing, limit_nano=there[purse.budget.name].limit_nano),
+            )
+            for purse in purses_from(record)
+            if purse.budget.name in there
         )
 
     def _bounds(self, logged: Mapping[str, Any], name: str) -> Bounds:
@@ -381,6 +400,8 @@ def readable(record: object, /) -> Record:
         raise Aside("it is no decision")
     if record.get("schema", SCHEMA) != SCHEMA:
         raise Aside(f"its schema is {record['schema']!r}, this version reads {SCHEMA}")
+    if record.get("ending") == "recorded":
+        raise Aside("it was made outside the router")
     if record.get("source") is None and "bounds" in record:
         return record
     if not isinstance(record.get("time"), str):

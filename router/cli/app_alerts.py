@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from router.cli.ending import ending
-from router.cli.options import Config, Json
+from router.cli.options import Config, Json, LogArgument
 
 alerts_app = typer.Typer()
 
@@ -88,3 +88,23 @@ def alerts_retry(
         from router.cli import alerts as command
 
         command.run_retry(message_id, to=to, config=config, as_json=as_json)
+
+
+@alerts_app.command("check")
+def alerts_check(
+    log: LogArgument = None,
+    *,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only alerts from then on, ISO 8601.", show_default=False)
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only requests before, ISO 8601.", show_default=False)
+    ] = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Print what the rules of [[alerts]] would have told of a decision log; nothing is sent."""
+    with ending(as_json=as_json):
+        from router.cli import alerts_check as command
+
+        command.run(log, since=since, until=until, config=config, as_json=as_json)

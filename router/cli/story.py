@@ -15,7 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from router.cli.lookup import kept, lookup, planned, source, would
+from router.cli.purses import purses
 from router.cli.terminal import dollars, seconds, shown, times, tokens
+from router.core.budgeting import SPENT
 
 Record = Mapping[str, Any]
 
@@ -41,7 +43,7 @@ def story(record: Record) -> Group:
     parts: list[RenderableType] = [_title(record), _indented(_when(record)), _indented(_facts(record))]
     if not record.get("source"):  # who logs for others knows no slate
         parts += [Text(""), Text("Slate", style="bold"), _indented(slate(record))]
-    parts += _cache(lookup(record))
+    parts += _cache(lookup(record)) + _budgets(record)
     if record["attempts"]:
         parts += [Text(""), Text("Attempts", style="bold"), _indented(attempts(record))]
     parts += [Text(""), Text("Cost", style="bold"), _indented(_totals(record))]
@@ -60,7 +62,7 @@ def preview(record: Record, *, cached: bool = False) -> Group:
     parts: list[RenderableType] = [_title(record), _indented(_facts(record)), Text(""), Text("Slate", style="bold")]
     parts.append(_indented(slate(record)))
     if record["slate"]["live"]:
-        parts += _cache(planned(record, cached=cached))
+        parts += _cache(planned(record, cached=cached)) + _budgets(record)
         worst = Table.grid(padding=(0, 2))
         worst.add_row("at most", Text(dollars(record["worst_case_usd"]), style="bold"), _bounds(record))
         parts += [Text(""), Text("Cost", style="bold"), _indented(worst)]
@@ -69,6 +71,11 @@ def preview(record: Record, *, cached: bool = False) -> Group:
 
 def _cache(told: Table | None) -> list[RenderableType]:
     return [] if told is None else [Text(""), Text("Cache", style="bold"), _indented(told)]
+
+
+def _budgets(record: Record) -> list[RenderableType]:
+    grid = purses(record)
+    return [] if grid is None else [Text(""), Text("Budgets", style="bold"), _indented(grid)]
 
 
 def slate(record: Record) -> RenderableType:
@@ -98,7 +105,8 @@ def attempts(record: Record) -> RenderableType:
     for attempt in record["attempts"]:
         if attempt.get("held"):
             waits = f", {seconds(attempt['retry_after_s'])} more" if attempt["retry_after_s"] else ""
-            told = Text(f"held back: {attempt['held']}{waits}, nothing was sent", style="dim")
+            why = f": {shown(attempt['error'])}" if attempt["held"] == SPENT and attempt["error"] else ""
+            told = Text(f"held back: {attempt['held']}{waits}, nothing was sent{why}", style="dim")
             grid.add_row(Text("-", style="dim"), Text(_name(attempt), style="dim"), told)
             continue
         number += 1
@@ -113,6 +121,8 @@ def attempts(record: Record) -> RenderableType:
                 (dollars(attempt["cost_usd"], exact=True), "bold"), f" {attempt['billing']}: {attempt['price_rule']}"
             ),
         ]
+        if attempt.get("reserved_usd") is not None:
+            lines.append(Text(f"{dollars(attempt['reserved_usd'])} of the budgets was reserved before", style="dim"))
         if attempt["usage"] is not None:
             lines.insert(1, Text(usage(attempt["usage"])))
         if attempt.get("model_id"):
@@ -188,6 +198,8 @@ def _title(record: Record) -> Text:
         head, style = f"{record['model']} answered{', ' + source(stored) if stored else ''}", "green"
     elif record["ending"] == "answer":
         head, style = "A model answered", "green"
+    elif record["ending"] == "recorded":
+        head, style = f"{record['attempts'][0]['model']} was used outside the router", "green"
     elif record["ending"] == "no_candidate":
         head, style = "No model is adequate", "red"
     else:

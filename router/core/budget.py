@@ -37,10 +37,12 @@ class Scope:
 
     Attributes:
         tag: name of the tag, where `kind` is "tag".
+        value: the only value that counts, as one tenant's name; None counts each apart.
     """
 
     kind: ScopeKind = "all"
     tag: str | None = None
+    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from router.core.bounds import Bound, Bounds, Spent, crossed, worst_case_usd
+from router.core.budgeting import Purse
 from router.core.caching import NOT_CACHED, Caching, Hit, Lookup
 from router.core.catalog import Catalog
 from router.core.cost import cost_usd
@@ -42,6 +43,8 @@ class Given:
         unpriced: whether models without a known price may be asked.
         prefer_wait_s: a model that may be asked again within so many seconds is waited for, before others are asked.
         hedging: when to ask a second model before the first has answered; None is never.
+        budgets: those that apply, and how they stand.
+        policies: those that a budget may put in the place of `policy`, by name.
     """
 
     ids: Ids
@@ -63,6 +66,8 @@ class Given:
     able: Slate | None = None
     caching: Caching = NOT_CACHED
     key_without: tuple[str, ...] = ()
+    budgets: tuple[Purse, ...] = ()
+    policies: Mapping[str, Policy] = field(default_factory=dict)
 
 
 @quick
@@ -71,7 +76,7 @@ class Course:
     """One request's way so far.
 
     Attributes:
-        slate: as the policy left it.
+        slate: as the policy and the budgets left it.
         able: the slate before the policy: all models that can serve the request.
         broken: whether the policy left no slate, so that nothing can be said of what the request can cost.
         attempts: those that ended, in order.
@@ -79,6 +84,9 @@ class Course:
         barred: models that may not be asked again, whichever of their deployments.
         lookup: what the look into the cache came to; None where there was none.
         window_above: only models whose context window is larger may still be asked.
+        free: candidates that are live, or would be but for a budget: their stored answers count.
+        instead: name of the policy that decided in the place of the request's own, as a budget wanted.
+        budget: name of the budget because of which nobody is live; None where somebody is.
     """
 
     given: Given
@@ -90,6 +98,9 @@ class Course:
     barred: frozenset[str] = frozenset()
     window_above: int = 0
     lookup: Lookup | None = None
+    free: tuple[Candidate, ...] = ()
+    instead: str | None = None
+    budget: str | None = None
 
     @property
     def worst_case_usd(self) -> Decimal | None:
@@ -121,6 +132,8 @@ class Course:
             barred=self.barred,
             window_above=self.window_above,
             lookup=self.lookup,
+            free=self.free,
+            instead=self.instead,
         )
 
     def looked(self, lookup: Lookup) -> Course:
@@ -131,6 +144,9 @@ class Course:
             able=self.able,
             broken=self.broken,
             lookup=lookup,
+            free=self.free,
+            instead=self.instead,
+            budget=self.budget,
         )
 
     def asked(self, name: str) -> int:
@@ -224,6 +240,8 @@ class Course:
             unpriced=given.unpriced,
             draw=given.draw,
             latency_s=now_s,
+            budgets=given.budgets,
+            budget_policy=self.instead,
         )
 
     def _baseline(self) -> Candidate | None:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from router.core.answer import Usage
 from router.core.bounds import Bounds
+from router.core.budgeting import Purse
 from router.core.caching import NOT_CACHED, CacheKind, Caching, Lookup
 from router.core.failure import FailureClass
 from router.core.hedging import Hedging
@@ -29,11 +30,22 @@ Billing = Literal["billed", "estimated", "unknown"]
 Outcome = Literal["answer", "cancelled"] | FailureClass
 
 Ending = Literal[
-    "answer", "no_candidate", "final", "bounds", "committed", "cancelled", "policy_error", "not_cached", "planned"
+    "answer",
+    "no_candidate",
+    "final",
+    "bounds",
+    "budget",
+    "committed",
+    "cancelled",
+    "policy_error",
+    "not_cached",
+    "recorded",
+    "planned",
 ]
-"""How a request ended: with an answer; with nobody adequate; with a failure that nothing may follow; at a bound;
-with a failure after the caller had seen part of the stream; given up by the caller; with a policy that broke its
-contract; without a stored answer where no other was wanted; or not yet, in the preview that `Router.plan` returns."""
+"""How a request ended: with an answer; with nobody adequate; with a failure that nothing may follow; at a bound; with
+a budget that had no room for it; with a failure after the caller had seen part of the stream; given up by the caller;
+with a policy that broke its contract; without a stored answer where no other was wanted; outside the router, which was
+told of it (`Router.record_usage`); or not yet, in the preview that `Router.plan` returns."""
 
 
 @quick
@@ -72,8 +84,9 @@ class Attempt:
         deployment: which of the model's deployments was asked; None where it has none.
         key_env: name of the variable that holds the key that was used.
         held: why the gate sent nothing though it was the model's turn ("breaker_open", "queue_full", "quota_spent",
-            "rate_limited"); None for a call that was made.
+            "rate_limited"), or a budget ("budget_spent"); None for a call that was made.
         hedge: whether it was asked beside another that took long.
+        reserved_usd: what was reserved for it in the budgets that apply; None where none does.
     """
 
     model: str
@@ -102,6 +115,7 @@ class Attempt:
     billing: Billing
     price_rule: str
     worst_usd: Decimal | None = None
+    reserved_usd: Decimal | None = None
 
     @property
     def waste_usd(self) -> Decimal | None:
@@ -136,6 +150,8 @@ class Decision:
         unpriced: whether models without a known price might be asked.
         draw: what the policy and the back-off drew from.
         latency_s: seconds from the request's arrival to its end.
+        budgets: those that applied, and how they stood before the first attempt.
+        budget_policy: name of the policy that decided in the place of `policy`, as a budget that was spent wanted.
         content: prompts and answer, only where the configuration asks for them.
     """
 
@@ -165,6 +181,8 @@ class Decision:
     latency_s: float
     caching: Caching = NOT_CACHED
     lookup: Lookup | None = None
+    budgets: tuple[Purse, ...] = ()
+    budget_policy: str | None = None
     content: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property

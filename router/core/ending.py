@@ -5,7 +5,15 @@ from __future__ import annotations
 from router.core.decision import Attempt
 from router.core.failure import Failure
 from router.core.machine import Exhausted
-from router.errors import BoundsExceeded, NoCandidate, NotCached, ProviderError, RouterError
+from router.errors import (
+    BoundsExceeded,
+    BudgetExceeded,
+    NoCandidate,
+    NotCached,
+    PolicyError,
+    ProviderError,
+    RouterError,
+)
 
 
 def error_of(end: Exhausted, /) -> RouterError:
@@ -17,6 +25,10 @@ def error_of(end: Exhausted, /) -> RouterError:
     decision = end.decision
     attempts = decision.attempts
     message = f"{end.why} (trace {decision.trace_id})"
+    if end.ending == "budget":
+        return BudgetExceeded(message, budget=end.budget, decision=decision)
+    if end.ending == "policy_error":
+        return PolicyError(message, decision=decision)
     if not attempts:
         hit = decision.lookup.hit if decision.lookup is not None else None
         if hit is not None and hit.failure is not None and end.ending == "final":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from router.core.budgeting import Purse
 from router.core.quick import quick
 from router.core.request import Features
 from router.core.slate import Slate
@@ -21,6 +22,7 @@ class Context:
     Attributes:
         now: when the request arrived, with a time zone.
         draw: in [0, 1), derived from the router's seed and the request's id, so that a weighted split replays.
+        budgets: those that apply to the request, in the order of the configuration, and how they stand.
     """
 
     features: Features
@@ -29,6 +31,7 @@ class Context:
     tags: Mapping[str, str] = field(default_factory=dict)
     tenant: str | None = None
     stats: Stats = field(default_factory=dict)
+    budgets: tuple[Purse, ...] = ()
 
 
 class Policy(Protocol):
@@ -52,6 +55,7 @@ class Policy(Protocol):
       stand in `context.features.matches`;
     - `reads_stats() -> bool`: whether it reads `context.stats` itself; without it, yes. Statistics that no policy
       reads are neither computed for a request nor kept in its record;
+    - `reads_budgets() -> Iterable[str]`: names of the budgets that it looks at, which must be configured;
     - `may_leave(catalog) -> Iterable[str]`: names of the models that can be live after it, for some request; without
       it, all;
     - `never_empties() -> bool`: whether it is sure to leave a live candidate of a slate that has one; without it, no.

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from router.core.answer import Usage
 from router.core.bounds import Bounds
+from router.core.budget_record import purse_dict
 from router.core.caching import NOT_CACHED, Caching, Hit, Lookup
 from router.core.decision import Attempt, Decision
 from router.core.failure import Failure
@@ -85,6 +86,8 @@ def decision_dict(decision: Decision, /, *, parts: Parts = _anew) -> dict[str, A
         "expected_output_tokens": decision.expected_output_tokens,
         "prefer_wait_s": decision.prefer_wait_s,
         "hedge_after_s": hedge_after(decision.hedging),
+        "budgets": [purse_dict(purse) for purse in decision.budgets],
+        "budget_policy": decision.budget_policy,
         "slate": _slate_dict(decision.slate),
         "attempts": [attempt_dict(a) for a in decision.attempts],
     }
@@ -133,6 +136,7 @@ def attempt_dict(attempt: Attempt, /) -> dict[str, Any]:
         "billing": attempt.billing,
         "price_rule": attempt.price_rule,
         "worst_usd": usd(attempt.worst_usd),
+        "reserved_usd": usd(attempt.reserved_usd),
     }
 
 
@@ -300,7 +304,7 @@ def attempt_from(record: Mapping[str, Any], /) -> Attempt:
     """Returns one attempt of a record."""
     known = _known(Attempt, record)
     known["usage"] = usage_from(known.get("usage"))
-    for name in ("cost_usd", "worst_usd"):
+    for name in ("cost_usd", "worst_usd", "reserved_usd"):
         known[name] = _money(known.get(name))
     return Attempt(**known)
 

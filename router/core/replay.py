@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
 
+from router.core.budget_record import purses_from
+from router.core.budgeting import SPENT
 from router.core.catalog import Catalog, Model
 from router.core.course import Given
 from router.core.decision import Attempt, Decision, Ids
-from router.core.machine import Done, Exhausted, NeedCall, NeedLookup, NeedSleep, Served, State, plan
+from router.core.machine import Done, Exhausted, NeedCall, NeedLookup, NeedReserve, NeedSleep, Served, State, plan
 from router.core.policy import Policy
 from router.core.record import (
     SCHEMA,
@@ -42,21 +44,33 @@ class Unobserved:
     model: str
 
 
-def replay(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy) -> Decision | Unobserved:
-    """Returns the decision that a logged request gets.
+def replay(
+    record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy, policies: Mapping[str, Policy] | None = None
+) -> Decision | Unobserved:
+    """Returns the decision that a logged request gets; its budgets stand as they stood then.
 
     Args:
         record: a decision's JSON, as `Decision.to_dict` writes it.
         catalog: the models and prices to decide by.
         policy: the policy to decide by.
+        policies: those that a budget may put in its place, by name.
 
     Raises:
-        ValueError: the record is of a schema that this version does not read.
+        ValueError: the record is of a schema that this version does not read, of a call that was made outside the
+            router, or a budget's policy is not there.
         PolicyError: the policy broke its contract.
     """
     if record["schema"] != SCHEMA:
         raise ValueError(f"decision {record['trace_id']} has schema {record['schema']!r}; this version reads {SCHEMA}")
-    end = follow(plan(given_from(record, catalog=catalog, policy=policy)), record)
+    if record["ending"] == "recorded":
+        raise ValueError(
+            f"decision {record['trace_id']} is of a call that the program made itself: nothing was decided"
+        )
+    given = given_from(record, catalog=catalog, policy=policy, policies=policies or {})
+    for name in (purse.budget.policy for purse in given.budgets):
+        if name is not None and name not in given.policies:
+            raise ValueError(f"decision {record['trace_id']} has a budget whose policy {name!r} is not given")
+    end = follow(plan(given), record)
     if isinstance(end, NeedCall):
         return Unobserved(planned=end.planned, model=end.candidate.model.name)
     return end.decision
@@ -84,6 +98,8 @@ def follow(state: State, record: Mapping[str, Any], /) -> NeedCall | Done | Serv
                     state = state.abandon(record["latency_s"])
                 else:
                     return state
+            case NeedReserve():
+                state = _after_reserve(state, attempts)
             case NeedSleep():
                 state = _after_sleep(state, attempts, record)
             case Done() | Served() | Exhausted():
@@ -117,6 +133,13 @@ def _after_lookup(state: NeedLookup, record: Mapping[str, Any]) -> State:
         live = (c.model.name for c in state.course.slate.live if c.model.id == hit.model_id)
         hit = replace(hit, model=next(live, hit.model))
     return state.next(hit, looked["ended_s"] if looked is not None else state.course.given.started_s)
+
+
+def _after_reserve(state: NeedReserve, attempts: list[Any]) -> State:
+    """Returns what follows: the call, unless the log says that the money was gone when it came to that."""
+    if attempts and attempts[0].get("held") == SPENT and _meant(attempts[0], state.call.candidate.model):
+        return state.held(_named(attempt_from(attempts.pop(0)), state.call.candidate.model))
+    return state.granted(state.course.given.started_s)
 
 
 def _after_call(state: NeedCall, attempts: list[Any], record: Mapping[str, Any]) -> State:
@@ -181,5 +204,6 @@ def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy
         "hedging": hedging_from(record),
         "caching": caching_from(record),
         "key_without": tuple(record.get("key_without", ())),
+        "budgets": purses_from(record),
     }
     return Given(catalog=catalog, policy=policy, **logged | instead)

@@ -15,14 +15,16 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from router.core.answer import Answer, Usage
+from router.core.budget import usd_of
 from router.core.cost import cost_usd
 from router.core.decision import Attempt, Billing
 from router.core.failure import FOLLOW, Failure
-from router.core.machine import Hedge, NeedCall
+from router.core.machine import NeedCall
 from router.core.request import Request
 from router.core.schema_check import SchemaCheck
 from router.core.slate import Candidate
 from router.core.tokens import estimate_tokens, tokens_at
+from router.core.turn import Hedge
 from router.core.usable import NamedCheck, unusable
 
 
@@ -128,6 +130,7 @@ def settle(
         billing=priced.billing,
         price_rule=priced.rule,
         worst_usd=call.candidate.worst_usd,
+        reserved_usd=usd_of(call.claim.amount_nano) if call.claim is not None else None,
     )
 
 

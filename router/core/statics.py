@@ -91,6 +91,11 @@ def reads_stats(policy: Policy, /) -> bool:
     return any(_ask(part, "reads_stats", otherwise=True) for _, part in parts(policy))
 
 
+def reads_budgets(policy: Policy, /) -> frozenset[str]:
+    """Returns names of the budgets that it itself says it looks at; those inside it say so themselves."""
+    return frozenset(_ask(policy, "reads_budgets", ()))
+
+
 def misnamed(named: Iterable[tuple[str, str]], catalog: Mapping[str, Model], /) -> Iterator[str]:
     """Yields a problem for each name that no model of the catalog has, and for each that stands there twice.
 

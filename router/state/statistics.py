@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from statistics import quantiles
 from typing import get_args
 
+from router.core.answer import Usage
 from router.core.decision import Attempt, Decision
 from router.core.place import ModelState
 from router.core.stats import BreakerState, ModelStats, Stats
@@ -32,6 +33,12 @@ class _Recent:
     first_token_s: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     output_tokens: deque[int] = field(default_factory=lambda: deque(maxlen=WINDOW))
     snapshot: ModelStats | None = None
+
+    def note(self, usage: Usage | None) -> None:
+        """Takes in an answer of which nobody knows how long it took."""
+        if usage is not None:
+            self.output_tokens.append(usage.output_tokens)
+            self.snapshot = None
 
     def fold(self, attempt: Attempt) -> None:
         self.failed.append(attempt.outcome != "answer")
@@ -74,14 +81,17 @@ class Statistics:
     def fold(self, decision: Decision, /) -> None:
         """Takes in the attempts of one decision.
 
-        Those that the caller gave up, and turns that were held back, say nothing about the model.
+        Those that the caller gave up, and turns that were held back, say nothing about the model; of a call that was
+        made outside the router only the length of its answer is known.
         """
         if not decision.attempts:
             return
         kept = self._kept.get()
         with kept.lock:
             for attempt in decision.attempts:
-                if attempt.outcome != "cancelled" and attempt.held is None:
+                if decision.ending == "recorded":
+                    kept.recent.setdefault(attempt.model, _Recent()).note(attempt.usage)
+                elif attempt.outcome != "cancelled" and attempt.held is None:
                     kept.recent.setdefault(attempt.model, _Recent()).fold(attempt)
 
     def snapshot(self, health: Mapping[str, ModelState] | None = None) -> Stats:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from router.core import statics
 from router.core.policy import Policy
 from router.testing.expect import UNDECIDED
+from router.testing.gaps_budgets import unaffordable
 from router.testing.gaps_found import Finding
 from router.testing.gaps_reach import misplaced
 from router.testing.gaps_served import beyond_all, unserved
@@ -26,6 +27,7 @@ def findings(world: World, /) -> Iterator[Finding]:
     Gaps are looked for in the policies that requests use: those that stand in no other.
     """
     yield from _finished(("models",), beyond_all(world, world.space(Asked(), spread=CERTAIN).all()))
+    yield from _finished(("budgets",), unaffordable(world, world.space(Asked(), spread=CERTAIN).all()))
     inner = {
         id(part) for policy in world.setup.policies.values() for _, part in statics.parts(policy) if part is not policy
     }
@@ -37,7 +39,7 @@ def findings(world: World, /) -> Iterator[Finding]:
 def _of_policy(world: World, name: str, policy: Policy, *, gaps: bool) -> Iterator[Finding]:
     cell: Cell = world.space(asked_by([policy]), spread=CERTAIN).all()
     yield from misplaced(world, name, policy, cell)
-    if gaps and set(unread(policy)) <= {"max_latency"}:
+    if gaps and set(unread(policy)) <= {"max_latency", "pace"}:
         yield from unserved(world, name, policy, cell)
 
 

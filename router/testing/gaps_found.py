@@ -8,7 +8,7 @@ from typing import Literal
 from router.testing.space import Point
 
 Path = tuple[str | int, ...]
-Kind = Literal["gap", "unreachable", "overlap", "unable", "window", "one_provider", "nobody", "unfinished"]
+Kind = Literal["gap", "unreachable", "overlap", "unable", "window", "one_provider", "nobody", "budget", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class Finding:
         kind: one of a fixed set of words, for scripts: "gap" (requests that a policy leaves to nobody, and that a model
             could serve), "unreachable" (a rule or a tier), "overlap" (of rules), "unable" (a model that can serve none
             of the requests that come to its list), "window" (a model that is too small for its tier), "one_provider",
-            "nobody" (requests that no model serves), "unfinished" (what was not looked at to the end).
+            "nobody" (requests that no model serves), "budget" (one that no request fits), "unfinished" (what was not
+            looked at to the end).
         path: of what it is about, in the configuration.
         severity: a "note" is worth knowing, and may be meant so.
         example: a request that shows it.

@@ -25,7 +25,10 @@ def never_raises(policy: Policy, slate: Slate, context: Context) -> None:
     gone = Slate((), slate.dropped)
     for less in (Slate(()), gone, *(Slate((candidate,), slate.dropped) for candidate in slate.live[:1])):
         called(policy, less, context)
-    for other in (dataclasses.replace(context, stats={}, tags={}, tenant=None), *_through_the_week(context)):
+    for other in (
+        dataclasses.replace(context, stats={}, tags={}, tenant=None, budgets=()),
+        *_through_the_week(context),
+    ):
         called(policy, slate, other)
 
 

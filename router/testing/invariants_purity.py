@@ -133,7 +133,7 @@ def _others(slate: Slate, context: Context) -> Iterator[tuple[Slate, Context]]:
     yield Slate(tuple(reversed(slate.live)), slate.dropped), context
     yield Slate(slate.live[:1], slate.dropped), context
     yield Slate(slate.live[1:], slate.dropped), dataclasses.replace(context, draw=(context.draw + 0.5) % 1.0)
-    yield Slate((), slate.dropped), dataclasses.replace(context, tags={}, tenant=None, stats={})
+    yield Slate((), slate.dropped), dataclasses.replace(context, tags={}, tenant=None, stats={}, budgets=())
 
 
 def _memory(policy: Policy) -> Iterator[tuple[tuple[Any, ...], str]]:

@@ -17,7 +17,7 @@ from router.core.course import Given
 from router.core.decision import Decision, Ids, Outcome
 from router.core.failure import Failure
 from router.core.features import features_of
-from router.core.machine import Done, Exhausted, NeedCall, NeedLookup, NeedSleep, Served, plan
+from router.core.machine import Done, Exhausted, NeedCall, NeedLookup, NeedReserve, NeedSleep, Served, State, plan
 from router.core.policy import Context
 from router.core.request import Hints, Request
 from router.core.settle import Seen, settle
@@ -110,7 +110,7 @@ def _end(
 ) -> tuple[Done | Served | Exhausted, Answer | None]:
     """Returns how the request ends, and with which answer."""
     said = answer(says)
-    state: NeedLookup | NeedCall | NeedSleep | Done | Served | Exhausted = plan(given)
+    state: State = plan(given)
     now_s, made = 0.0, 0
     while True:
         match state:
@@ -122,6 +122,8 @@ def _end(
                 now_s, made = seen.ended_s, made + 1
                 attempt = settle(state, request, _result(outcome, said), seen)
                 state = state.next(attempt)
+            case NeedReserve():
+                state = state.granted(now_s)
             case NeedSleep():
                 now_s += state.seconds
                 state = state.next(now_s)

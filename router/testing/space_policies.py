@@ -49,8 +49,8 @@ READ: Final = frozenset(
         "weighted",
     }
 )
-"""Kinds that can be read over cells. `max_latency` goes by statistics, which no request decides: read as if all models
-were quick."""
+"""Kinds that can be read over cells. `max_latency` goes by statistics and `pace` by what is spent, which no request
+decides: read as if all models were quick, and nothing spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Reader:
                 return self._listed(policy.models, order)
             case "first_of":
                 return self._first_of(policy, order, cell)
-            case "max_latency":
+            case "max_latency" | "pace":
                 return order
             case "max_cost":
                 return _capped(order, policy)

@@ -8,7 +8,23 @@ from typing import Any, Final, TypeVar, get_args
 
 from hypothesis import strategies as st
 
-from router import Candidate, Context, Dropped, Features, Model, ModelStats, Slate, TokenCount
+from router import (
+    Account,
+    Budget,
+    Candidate,
+    Context,
+    Dropped,
+    Features,
+    Model,
+    ModelStats,
+    Purse,
+    Scope,
+    Slate,
+    Standing,
+    TokenCount,
+    Window,
+)
+from router.core.budget import OnExceed
 from router.core.stats import BreakerState
 from router.core.tokens import tokens_at
 from router.testing.strategies_models import models, named_apart
@@ -40,6 +56,12 @@ _DRAWS: Final = st.one_of(st.sampled_from([0.5, 0.0, 0.999_999_999_999_999_9]), 
 _NOTHING: Final = st.just(frozenset[str]())
 # What a request needs, few models have: mostly nothing is needed, or slates would have nobody left.
 _NEEDS: Final = st.one_of(_NOTHING, _NOTHING, _NOTHING, st.frozensets(st.sampled_from(CAPABILITIES), max_size=2))
+_NANOS: Final = st.sampled_from([1_000_000_000, 0, 1, 300_000, 5_000_000_000])
+_AHEAD: Final = st.sampled_from([0.0, -0.5, 0.1, 0.5, 1.0, 2.0])
+_ON_EXCEED: Final[st.SearchStrategy[OnExceed]] = st.sampled_from(["block", "cheapest", "alert"])
+_WINDOWS: Final = st.sampled_from(
+    [Window(period="day"), Window(period="total"), Window(period="rolling", rolling_s=86_400)]
+)
 _SPANS: Final = st.sampled_from([1, 1, 2, 10])
 _IMAGES: Final = st.sampled_from([0, 0, 0, 0, 0, 0, 0, 1])
 _TOOLS: Final = st.sampled_from([0, 0, 0, 0, 0, 0, 0, 2])
@@ -192,8 +214,43 @@ def _surroundings(vocabulary: Vocabulary) -> st.SearchStrategy[dict[str, Any]]:
             "tags": _mappings(words, values),
             "tenant": st.none() | words,
             "stats": _mappings(names, _STATS),
+            "budgets": st.one_of(st.just(()), st.lists(purses(vocabulary=vocabulary), max_size=2).map(tuple)),
         }
     )
+
+
+@lru_cache(maxsize=64)
+def purses(*, vocabulary: Vocabulary = PLAIN) -> st.SearchStrategy[Purse]:
+    """Returns a strategy of budgets and how they stand.
+
+    Args:
+        vocabulary: what their names are drawn from, and for whom they count.
+    """
+    names, words = st.sampled_from(vocabulary.names), st.sampled_from(vocabulary.words)
+
+    @st.composite
+    def drawn(draw: st.DrawFn) -> Purse:
+        name, window, limit = draw(names), draw(_WINDOWS), draw(_NANOS)
+        scope = Scope(kind="tenant") if draw(st.booleans()) else Scope()
+        start = None if window.period in {"rolling", "total"} else 1_767_225_600
+        lapsed, more = draw(_NANOS), draw(_NANOS)
+        standing = Standing(limit_nano=limit, spent_nano=lapsed + more, reserved_nano=draw(_NANOS), lapsed_nano=lapsed)
+        ahead = draw(_AHEAD)
+        return Purse(
+            budget=Budget(name=name, limit_nano=limit, window=window, scope=scope, on_exceed=draw(_ON_EXCEED)),
+            account=Account(
+                budget=name,
+                value="" if scope.kind == "all" else draw(words),
+                start_s=start,
+                end_s=None if start is None else start + 86_400,
+                rolling_s=window.rolling_s,
+            ),
+            standing=standing,
+            ahead=ahead,
+            ahead_held=round(ahead + draw(st.sampled_from([0.0, 0.01, 0.05])), 6),
+        )
+
+    return drawn()
 
 
 def _mappings(keys: st.SearchStrategy[str], values: st.SearchStrategy[T]) -> st.SearchStrategy[dict[str, T]]:

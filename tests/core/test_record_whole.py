@@ -85,6 +85,7 @@ FAILED = attempt(
     billing="estimated",
     price_rule="worst case",
     worst_usd=Decimal("0.002"),
+    reserved_usd=Decimal("0.002"),
 )
 ANSWERED = attempt(
     "b",
@@ -172,6 +173,8 @@ RECORD: dict[str, Any] = {
     "expected_output_tokens": 70,
     "prefer_wait_s": 3.0,
     "hedge_after_s": 20.0,
+    "budgets": [],
+    "budget_policy": None,
     "slate": {
         "live": [
             {"model": "a", "expected_usd": "0.001465", "worst_usd": "0.005764"},
@@ -209,6 +212,7 @@ RECORD: dict[str, Any] = {
             "billing": "estimated",
             "price_rule": "worst case",
             "worst_usd": "0.002",
+            "reserved_usd": "0.002",
         },
         {
             "model": "b",
@@ -237,6 +241,7 @@ RECORD: dict[str, Any] = {
             "billing": "billed",
             "price_rule": "none",
             "worst_usd": None,
+            "reserved_usd": None,
         },
     ],
     "stats": {
@@ -275,7 +280,7 @@ def test_a_decision_has_what_was_given() -> None:
     """Each field that goes into a decision and stands in it is the one that went in."""
     decision = whole()
     shared = {f.name for f in fields(Given)} & {f.name for f in fields(Decision)} - {"policy"}
-    assert len(shared) == 14
+    assert len(shared) == 15
     for name in shared:
         assert getattr(decision, name) == getattr(START, name), name
     assert (decision.time, decision.policy, decision.attempts) == (START.now, "mine", (FAILED, ANSWERED))

@@ -14,10 +14,11 @@ from router.core.answer import Answer, Choice, Function, Message, ToolCall, Usag
 from router.core.catalog import Model
 from router.core.decision import Attempt
 from router.core.failure import FOLLOW, Failure, FailureClass
-from router.core.machine import Hedge, NeedCall, plan
+from router.core.machine import NeedCall, plan
 from router.core.request import Request
 from router.core.settle import Checks, Seen, settle
 from router.core.tokens import estimate_tokens
+from router.core.turn import Hedge
 from router.core.usable import NamedCheck
 from tests.core.builders import given, model
 

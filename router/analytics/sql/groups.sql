@@ -6,7 +6,7 @@ requests AS (
   SELECT
     model,
     epoch_us(time) // 86400000000 AS day,
-    coalesce(ending = 'answer', model IS NOT NULL) AS answered,
+    coalesce(ending IN ('answer', 'recorded'), model IS NOT NULL) AS answered,
     cache <> 'none' AS stored,
     cost_usd,
     waste_usd,

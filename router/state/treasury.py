@@ -1,0 +1,272 @@
+"""What a router has to do with the ledger: how the budgets of a request stand, and its reservations.
+
+What a decision reads is of this very moment where the ledger is this process's own memory. Of a ledger that several
+processes share it is a reading up to `READING_S` old, which every reservation of this process renews: it says who is
+not worth asking. Whether the money is there is said by the reservation alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from router.core.budget import Account, Budget, Claim, Refused, Reserved, Standing, account_of, nano_of
+from router.core.budgeting import Purse, ahead_of, entries_of, held_ahead, value_of
+from router.core.catalog import Model
+from router.core.request import Hints
+from router.errors import StoreError, warn
+from router.state.ledger import Ledger
+from router.state.ledger_memory import MemoryLedger
+
+T = TypeVar("T")
+
+READING_S: Final = 1.0
+"""How old a reading of a shared ledger may be, in seconds."""
+
+_ACCOUNTS_MOST: Final = 10_000
+"""Accounts whose reading is kept; tenants may be many."""
+
+Act = Callable[[], Coroutine[Any, Any, None]]
+"""Tells the ledger something of a claim."""
+
+Observer = Callable[[tuple[Purse, ...]], None]
+"""Is told how the accounts of an attempt stand after it was settled."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read of an account last: its standing, how far ahead spending was held to be, and when."""
+
+    standing: Standing
+    read_s: float
+    ahead_held: float | None = None
+
+
+class Treasury:
+    """Reads, reserves and settles for one router.
+
+    Args:
+        budgets: in the order of the configuration.
+        ledger: what keeps their accounts.
+        now_s: tells the time, in seconds since 1970.
+        monotonic: tells the seconds since some moment.
+    """
+
+    def __init__(
+        self,
+        budgets: Iterable[Budget],
+        ledger: Ledger,
+        *,
+        now_s: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._budgets = {budget.name: budget for budget in budgets}
+        self._ledger = ledger
+        self._own = isinstance(ledger, MemoryLedger)
+        self._now_s = now_s
+        self._monotonic = monotonic
+        self._readings: dict[Account, _Reading] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._observers: list[Observer] = []
+
+    @property
+    def ledger(self) -> Ledger:
+        """What keeps the accounts."""
+        return self._ledger
+
+    def observe(self, observer: Observer, /) -> None:
+        """Adds one who is told of every settlement; it must not take long, and what it raises is a warning."""
+        self._observers.append(observer)
+
+    def purses(self, hints: Hints, policy: str, models: Collection[Model], at: datetime, /) -> tuple[Purse, ...]:
+        """Returns the budgets that apply to a request, and how they stand as far as this process knows.
+
+        Args:
+            hints: of the request.
+            policy: that it uses.
+            models: that it may ask.
+            at: when it arrived.
+        """
+        purses = self._applying(hints, policy, models, at)
+        if self._own and purses:
+            self._took(purses, _at_once(self._ledger.standings(entries_of(purses), now_s=self._now_s())))
+        return tuple([self._read(purse) for purse in purses])
+
+    def stale(self, hints: Hints, policy: str, models: Collection[Model], at: datetime, /) -> tuple[Purse, ...]:
+        """Returns the purses whose reading is too old, for `refresh`; none where the ledger is this process's own."""
+        if self._own:
+            return ()
+        now_s = self._monotonic()
+        return tuple(
+            purse
+            for purse in self._applying(hints, policy, models, at)
+            if (known := self._readings.get(purse.account)) is None or now_s - known.read_s >= READING_S
+        )
+
+    async def refresh(self, purses: tuple[Purse, ...], /) -> None:
+        """Reads how accounts stand; where the store cannot be reached, what was read before holds on."""
+        now_s = self._monotonic()
+        for purse in purses:  # so that others who come meanwhile do not read the same
+            known = self._readings.get(purse.account)
+            if known is not None:
+                known.read_s = now_s
+        with suppress(StoreError):
+            self._took(purses, await self._ledger.standings(entries_of(purses), now_s=self._now_s()))
+
+    async def reserve(self, claim: Claim, /, *, wait_s: float | None = None) -> Reserved | Refused:
+        """Reserves a claim; a store that cannot be reached in time, or cannot count as much, refuses it.
+
+        Args:
+            claim: what is to be reserved.
+            wait_s: how long to wait for a ledger that others share; None is as long as it takes.
+        """
+        if self._own:
+            return await self._reserved(claim)
+        try:
+            async with asyncio.timeout(wait_s):
+                told = await self._reserved(claim)
+        except BaseException as error:
+            self._begin(claim, partial(self._ledger.settle, claim, 0, now_s=self._now_s()))  # it may stand
+            if not isinstance(error, TimeoutError):
+                raise
+            return Refused(claim=claim, account=None, standing=None, why="the store of budgets is too slow")
+        if isinstance(told, Refused):
+            if told.account is not None and told.standing is not None:
+                self._note(told.account, told.standing)
+        elif not told.local:
+            for entry, standing in zip(claim.entries, told.standings, strict=True):
+                self._note(entry.account, standing)
+        return told
+
+    def settle(self, ended: Iterable[tuple[Claim, Decimal | None]], /) -> list[asyncio.Task[None]]:
+        """Puts what attempts cost in the place of their reservations; None, where nobody knows, spends all of one.
+
+        Returns what carries it out where the ledger is shared, for `settled`; it goes on whether somebody waits or not.
+        """
+        now_s = self._now_s()
+        costs = [(claim, None if cost_usd is None else nano_of(cost_usd)) for claim, cost_usd in ended]
+        return self._begun([(claim, partial(self._ledger.settle, claim, nano, now_s=now_s)) for claim, nano in costs])
+
+    async def settled(self, tasks: Collection[asyncio.Task[None]], /, *, wait_s: float | None = None) -> None:
+        """Waits for settlements, but not longer than so many seconds."""
+        if tasks:
+            await asyncio.wait(tasks, timeout=wait_s)  # does not stop them where it is cancelled itself
+
+    async def spend(self, claim: Claim, /) -> None:
+        """Counts what was spent without a reservation."""
+        await self.settled(self._begun([(claim, partial(self._ledger.spend, claim))]))
+
+    async def aclose(self) -> None:
+        """Waits for the settlements of the running loop, and lets go of the ledger."""
+        loop = asyncio.get_running_loop()
+        mine = [task for task in self._tasks if task.get_loop() is loop]
+        if mine:
+            await asyncio.wait(mine)
+        await self._ledger.aclose()
+
+    def _applying(self, hints: Hints, policy: str, models: Collection[Model], at: datetime) -> tuple[Purse, ...]:
+        """Returns the purses of a request, full: nothing is known yet of what is spent."""
+        purses: list[Purse] = []
+        for budget in self._budgets.values():
+            if budget.scope.kind in {"model", "provider"}:
+                values = [value_of(budget, hints, policy, model=m.name, provider=m.provider) for m in models]
+            else:
+                values = [value_of(budget, hints, policy)]
+            purses += [
+                Purse(
+                    budget=budget,
+                    account=account_of(budget, value, at),
+                    standing=Standing(limit_nano=budget.limit_nano),
+                )
+                for value in dict.fromkeys(values)
+                if value is not None
+            ]
+        return tuple(purses)
+
+    def _read(self, purse: Purse) -> Purse:
+        """Returns a purse as it was read last."""
+        known = self._readings.get(purse.account)
+        standing = purse.standing if known is None else replace(known.standing, limit_nano=purse.budget.limit_nano)
+        ahead = ahead_of(purse.account, standing, self._now_s())
+        held = held_ahead(None if known is None else known.ahead_held, ahead)
+        if known is not None:
+            known.ahead_held = held
+        return replace(purse, standing=standing, ahead=ahead, ahead_held=held)
+
+    def _took(self, purses: tuple[Purse, ...], standings: tuple[Standing, ...]) -> None:
+        for purse, standing in zip(purses, standings, strict=True):
+            self._note(purse.account, standing)
+
+    def _note(self, account: Account, standing: Standing) -> None:
+        known = self._readings.get(account)
+        if known is not None:
+            known.standing, known.read_s = standing, self._monotonic()
+            return
+        if len(self._readings) >= _ACCOUNTS_MOST:
+            self._readings.clear()
+        self._readings[account] = _Reading(standing, self._monotonic())
+
+    def _begun(self, acts: Iterable[tuple[Claim, Act]]) -> list[asyncio.Task[None]]:
+        """Carries out what concerns claims, whatever becomes of the request; returns what is still at it."""
+        if not self._own:
+            return [self._begin(claim, act) for claim, act in acts]
+        for claim, act in acts:
+            try:
+                _at_once(act())
+            except ValueError as error:
+                warn(f"what attempt {claim.id} cost is lost to budgets: {error}")
+                continue
+            self._tell(claim, _at_once(self._ledger.standings(claim.entries, now_s=self._now_s())))
+        return []
+
+    async def _reserved(self, claim: Claim) -> Reserved | Refused:
+        try:
+            return await self._ledger.reserve(claim)
+        except (StoreError, ValueError) as error:
+            return Refused(claim=claim, account=None, standing=None, why=f"the store of budgets: {error}")
+
+    def _begin(self, claim: Claim, act: Act) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._act(claim, act))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _act(self, claim: Claim, act: Act) -> None:
+        try:
+            await act()
+            if self._observers:
+                self._tell(claim, await self._ledger.standings(claim.entries, now_s=self._now_s()))
+        except (StoreError, ValueError) as error:
+            warn(f"what attempt {claim.id} cost did not reach the store of budgets: {error}")
+
+    def _tell(self, claim: Claim, standings: tuple[Standing, ...]) -> None:
+        for entry, standing in zip(claim.entries, standings, strict=True):
+            self._note(entry.account, standing)
+        if not self._observers:
+            return
+        purses = tuple(
+            self._read(Purse(budget=self._budgets[entry.account.budget], account=entry.account, standing=standing))
+            for entry, standing in zip(claim.entries, standings, strict=True)
+        )
+        for observer in self._observers:
+            try:
+                observer(purses)
+            except Exception as error:  # noqa: BLE001 - an observer that fails must not cost the caller an answer
+                warn(f"an observer of budgets raised {type(error).__name__}: {error}")
+
+
+def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Returns what a coroutine returns that never waits, as those of the memory ledger, without an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    coroutine.close()
+    raise AssertionError("the memory ledger waits for nothing")
