@@ -41,6 +41,7 @@ from router.config_policies import build_policies
 from router.config_secrets import checked_seed
 from router.config_sinks import SinkTable
 from router.config_sources import Origin, overlay
+from router.config_state import StateTable
 from router.config_tables import BoundsSettings, LogSettings, ModelSettings, TraceSettings
 from router.config_values import STRICT, Whole
 from router.core.policy import Policy
@@ -71,6 +72,7 @@ class Settings(BaseModel):
     concurrency: ConcurrencyTable = ConcurrencyTable()
     hedge: HedgeTable = HedgeTable()
     cache: CacheTable | None = None
+    state: StateTable = StateTable()
     log: LogSettings = LogSettings()
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()

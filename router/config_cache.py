@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, field_validator
 
+from router.config_backend import BackendTable
 from router.config_errors import said
-from router.config_secrets import ADVICE, checked_key_env, checked_options, is_secret
-from router.config_values import STRICT, Real, Seconds, Spelt, Whole
+from router.config_secrets import checked_key_env
+from router.config_values import STRICT, Real, Seconds, Whole
 from router.core.caching import CacheMode, Caching
 from router.core.key import Drop
 from router.core.statics import pattern_fault
@@ -24,12 +22,9 @@ Ttl = Annotated[Real, Gt(0), Le(YEAR_S)]
 Bytes = Annotated[Whole, Ge(1)]
 
 
-class CacheTable(BaseModel):
+class CacheTable(BackendTable):
     """`[cache]`: what keeps answers. Whatever is not a field here is an option of the backend's class."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, hide_input_in_errors=True)
-
-    backend: Annotated[str, MinLen(1)] = "memory"
     mode: CacheMode = "use"
     ttl_s: Ttl = Caching().ttl_s
     max_age_s: Annotated[Real, Ge(0), Le(YEAR_S)] | None = None
@@ -43,28 +38,6 @@ class CacheTable(BaseModel):
     key_env: str | None = None
 
     _check_key_env = field_validator("key_env")(checked_key_env)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What the table holds for the backend's class; what an environment variable says, as JSON says it."""
-        return {name: _read(value) for name, value in (self.model_extra or {}).items()}
-
-    @model_validator(mode="after")
-    def _without_keys(self) -> Self:
-        """Refuses passwords in the file; the environment, as `LOWFARE_CACHE__URL`, is the place for them."""
-        stated = {name: value for name, value in (self.model_extra or {}).items() if not isinstance(value, Spelt)}
-        url = stated.pop("url", None)
-        if isinstance(url, str) and _has_password(url):
-            raise said("the url holds a password (not shown); set the whole url by LOWFARE_CACHE__URL instead")
-        try:
-            checked_options(stated)
-        except ValueError as error:
-            raise said(str(error).replace(ADVICE, "set it by LOWFARE_CACHE__NAME")) from None
-        return self
-
-    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Leaves out the options: an address may hold a password."""
-        return ((name, getattr(self, name)) for name in type(self).model_fields)
 
     def value(self) -> Caching:
         """Returns the terms that it states."""
@@ -105,20 +78,3 @@ class PolicyCacheTable(BaseModel):
     def drop(self) -> Drop:
         """Returns what the keys of the policy's requests leave out."""
         return Drop(params=frozenset(self.drop_params), text=tuple(map(re.compile, self.drop_text)))
-
-
-def _read(value: Any) -> Any:
-    if not isinstance(value, Spelt):
-        return value
-    try:
-        return json.loads(value.lower() if value.lower() in ("true", "false") else value)
-    except ValueError:
-        return str(value)
-
-
-def _has_password(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.password is not None or any(is_secret(name, None) for name, _ in parse_qsl(parts.query))

@@ -98,7 +98,7 @@ class RedisLedger:
         cursor, seen = 0, set()  # Redis may list a name twice
         while True:
             cursor, page = await self._ask("HSCAN", self._names[0], cursor, "COUNT", _PAGE)
-            for name, text in zip(page[::2], page[1::2], strict=True):
+            for name, text in page.items():
                 if name not in seen:
                     seen.add(name)
                     account = account_named(name)

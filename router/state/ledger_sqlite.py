@@ -250,6 +250,7 @@ class _Books:
         places: dict[str, list[list[int]]] = {}
         for claim_id, stage, amount, lapses, due, name, limit_nano, bucket, until in rows:
             found = self._execute(_ACCOUNT, (name,)) or self._execute(_OPEN, (name, limit_nano, until))
+            self._execute("UPDATE accounts SET until = max(until, ?) WHERE id = ?", (until, found[0][0]))
             self._move([[found[0][0], bucket]], standing_as(stage, amount), None, sql=_BEGIN)
             if claim_id not in places:
                 self._execute(_HOLD, (claim_id, stage, amount, lapses, due, "[]"))

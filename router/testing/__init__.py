@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from router.testing.config import check_config
     from router.testing.decisions import Decisions
     from router.testing.guard import NetworkRefused, loopback_only
+    from router.testing.ledgers import check_ledger
     from router.testing.pasteable import as_code, as_script
     from router.testing.policies import check_policy
     from router.testing.prices import check_prices
@@ -36,6 +37,7 @@ __all__ = [
     "check_cache",
     "check_client",
     "check_config",
+    "check_ledger",
     "check_policy",
     "check_prices",
     "check_sink",
@@ -54,6 +56,7 @@ _PLACES = {
     "router.testing.config": ("check_config",),
     "router.testing.decisions": ("Decisions",),
     "router.testing.guard": ("NetworkRefused", "loopback_only"),
+    "router.testing.ledgers": ("check_ledger",),
     "router.testing.pasteable": ("as_code", "as_script"),
     "router.testing.policies": ("check_policy",),
     "router.testing.prices": ("check_prices",),

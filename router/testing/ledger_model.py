@@ -1,0 +1,105 @@
+"""What a ledger should say: every claim in one list, and each account summed up from it anew.
+
+A rolling window is counted in buckets of a length that is the ledger's own choice, up to 1/60 of the window's. So what
+an account holds is known between two bounds, and a reservation between them may go either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from router.core.budget import REMEMBERED_S, Account, Claim, Entry, Standing
+
+Stage = Literal["reserved", "lapsed", "settled"]
+
+_LATE: int = 60
+
+
+@dataclass(slots=True)
+class Known:
+    """A claim that counts, and as how much."""
+
+    claim: Claim
+    stage: Stage
+    nano: int
+    until_s: float
+
+
+class Bounds(NamedTuple):
+    """The least and the most that an account may hold."""
+
+    least: Standing
+    most: Standing
+
+
+@dataclass(slots=True)
+class Model:
+    """All claims of a ledger, by id."""
+
+    known: dict[str, Known] = field(default_factory=dict)
+
+    def reserve(self, claim: Claim) -> None:
+        """Takes note of a claim that was granted."""
+        self.known.setdefault(claim.id, Known(claim, "reserved", claim.amount_nano, claim.lapses_s))
+
+    def settle(self, claim: Claim, cost_nano: int | None, now_s: float) -> None:
+        """Takes note of what a claim cost."""
+        known = self.known.get(claim.id)
+        if known is None or known.stage != "settled":
+            cost = claim.amount_nano if cost_nano is None else cost_nano
+            until_s = max(claim.lapses_s, now_s) + REMEMBERED_S
+            self.known[claim.id] = Known(claim if known is None else known.claim, "settled", cost, until_s)
+
+    def lapse(self, now_s: float) -> None:
+        """Lets lapse what is due."""
+        for known in self.known.values():
+            if known.stage == "reserved" and known.until_s <= now_s:
+                known.stage = "lapsed"
+
+    def rebuild(self, spent: list[Claim], now_s: float) -> None:
+        """Puts a log in the place of all that is not under way."""
+        logged = {claim.id for claim in spent}
+        self.known = {
+            name: known for name, known in self.known.items() if name not in logged and known.claim.lapses_s > now_s
+        }
+        for claim in spent:
+            self.settle(claim, None, claim.now_s)
+
+    def forgotten(self, claim_id: str, latest_s: float) -> bool:
+        """Returns whether a ledger may have forgotten that it knew a claim."""
+        known = self.known.get(claim_id)
+        return known is not None and known.stage == "settled" and known.until_s <= latest_s
+
+    def bounds(self, entry: Entry, now_s: float) -> Bounds:
+        """Returns what an account may hold."""
+        return Bounds(self._standing(entry, now_s, late=False), self._standing(entry, now_s, late=True))
+
+    def fits(self, claim: Claim, now_s: float) -> bool | None:
+        """Returns whether a claim is to be granted; None where either is right."""
+        if claim.id in self.known:
+            return True
+        strict = [(entry, self.bounds(entry, now_s)) for entry in claim.entries if entry.strict]
+        if all(claim.amount_nano <= bounds.most.left_nano for _, bounds in strict):
+            return True
+        if any(claim.amount_nano > bounds.least.left_nano for _, bounds in strict):
+            return False
+        return None
+
+    def _standing(self, entry: Entry, now_s: float, *, late: bool) -> Standing:
+        spent = reserved = lapsed = 0
+        for known in self.known.values():
+            if _counts(known.claim, entry.account, now_s, late=late):
+                reserved += known.nano if known.stage == "reserved" else 0
+                spent += 0 if known.stage == "reserved" else known.nano
+                lapsed += known.nano if known.stage == "lapsed" else 0
+        return Standing(limit_nano=entry.limit_nano, spent_nano=spent, reserved_nano=reserved, lapsed_nano=lapsed)
+
+
+def _counts(claim: Claim, account: Account, now_s: float, *, late: bool) -> bool:
+    if all(entry.account != account for entry in claim.entries):
+        return False
+    if account.rolling_s is None:
+        return True
+    slack_s = account.rolling_s / _LATE + 1 if late else 0
+    return claim.now_s > now_s - account.rolling_s - slack_s
