@@ -267,11 +267,12 @@ class _Trial:
 
     def breach(self, says: str) -> Breach:
         name = self.rule.__name__
+        thing = "LedgerBench(make)" if self.bench.shared else "LedgerBench(make, shared=False)"
         return Breach(
             name,
             says,
             promise=f"{self.rule.__doc__} (Ledger, router/state/ledger.py)",
-            code=shown_call(name, __name__, thing="LedgerBench(make)", given="make", history=self.history),
+            code=shown_call(name, __name__, thing=thing, given="make", history=self.history),
         )
 
     def run(self, work: Callable[[Ledger, Ledger], Awaitable[None]]) -> None:
