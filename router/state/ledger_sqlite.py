@@ -241,7 +241,7 @@ class _Books:
         self._execute(_OVER, (now_s, most))
 
     def rebuild(self, spent: Sequence[Claim], now_s: float) -> None:
-        logged = {claim.id: claim for claim in spent}
+        logged = {claim.id: claim for claim in reversed(spent)}  # the first of several, as everywhere
         under_way = [row for row in self._execute(_UNDER_WAY, (now_s,)) if row[0] not in logged]
         for table in ("claims", "accounts"):
             self._execute(f"DELETE FROM {table}", ())  # noqa: S608 - two names of our own

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from router.core.budget import Account, Claim, Entry, Reserved, Standing
 from router.state.ledger import Ledger
@@ -64,7 +65,7 @@ async def claimed(ledger: Ledger, names: Sequence[str]) -> int:
     return sum(await asyncio.gather(*(one(number, name) for number, name in enumerate(names))))
 
 
-async def watched(ledger: Ledger, work: asyncio.Future[object]) -> int:
+async def watched(ledger: Ledger, work: asyncio.Future[Any]) -> int:
     """Returns how often the accounts were looked at while some work went on; in none was ever more than its limit."""
     looks = 0
     while True:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
-from router.core.budget import KEPT_S, REMEMBERED_S, Account, Claim, Entry, Reserved, Standing
+import pytest
+
+from router.core.budget import KEPT_S, MOST_NANO, REMEMBERED_S, Account, Claim, Entry, Reserved, Standing
 from router.state.ledger_memory import Book, MemoryLedger
 
 NOW_S = 1_700_000_000.0
@@ -56,6 +58,20 @@ async def test_buckets_that_are_gone_are_not_made_again() -> None:
     await ledger.reserve(claim("new", later_s, 7, ROLLING))
     await ledger.settle(old, 5, now_s=later_s)
     assert await ledger.standings((ROLLING,), now_s=later_s) == (Standing(limit_nano=10**6, reserved_nano=7),)
+
+
+@pytest.mark.parametrize("limit_nano", [-1, MOST_NANO + 1])
+async def test_a_limit_nobody_can_count_is_refused(limit_nano: int) -> None:
+    """The message names the budget, and what is allowed."""
+    with pytest.raises(ValueError, match=r"the limit of the budget 'hour' is .* allowed: whole numbers from 0 to 9000"):
+        await MemoryLedger().reserve(claim("one", entry=replace(HOUR, limit_nano=limit_nano)))
+
+
+async def test_a_log_that_has_a_record_twice_counts_it_once() -> None:
+    """The first of several records of one attempt counts."""
+    ledger = MemoryLedger()
+    await ledger.rebuild((claim("one"), claim("one", amount=90)), now_s=NOW_S)
+    assert await ledger.standings((HOUR,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=10),)
 
 
 async def test_what_is_settled_again_in_time_counts_once() -> None:

@@ -43,7 +43,7 @@ def test_redis_passes(cluster: bool) -> None:
 def test_broken_ledgers_are_caught(rule: str, broken: type[MemoryLedger]) -> None:
     """A ledger that breaks a promise is told what it did, what it had promised, and how to see it again."""
     with pytest.raises(Breach) as caught:
-        check_ledger(lambda _: broken(), shared=False, examples=200)
+        check_ledger(lambda _: broken(), shared=False, examples=100)
     breach = caught.value
     # One fault may break the promise of a rule that comes before the one that is there for it.
     assert ORDER.index(breach.rule) <= ORDER.index(rule)
