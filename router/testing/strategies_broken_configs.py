@@ -60,6 +60,11 @@ def _policy(value: Any, says: str, below: str = "") -> Fault:
     return Fault(("policies",), {"default": value}, says, f".default{below}")
 
 
+def _budget(stated: dict[str, Any], says: str, below: str = "") -> Fault:
+    return Fault(("budgets",), {"b": {"limit_usd": "5", "window": "day", **stated}}, says, f".b{below}")
+
+
+_STEPS: Final = [{"ahead": 0.1, "without": [_ANY_MODEL]}]
 _KEY: Final = "sk-proj-" + "a1b2" * 8
 _CHEAPEST: Final = {"kind": "cheapest"}
 FAULTS: Final = (
@@ -108,6 +113,12 @@ FAULTS: Final = (
     Fault(
         ("log",), {"redact": [{"pattern": "(a+)+b"}]}, "repeats what can match in several ways", ".redact[0].pattern"
     ),
+    _budget({"limit_usd": 5.0}, 'write it as a string: "5.0"', ".limit_usd"),
+    _budget({"window": "dya"}, "is no window", ".window"),
+    _budget({"scope": "tennant"}, "did you mean 'tenant'?", ".scope"),
+    _budget({"on_exceed": "policy"}, 'policy = "NAME"'),
+    _budget({"policy": "nobody"}, "no policy is named 'nobody'", ".policy"),
+    _budget({"fail": "open"}, "an open_share above 0"),
     Fault(("sinks",), {"audit": {"kind": "jsnl"}}, "did you mean 'jsonl'?", ".audit.kind"),
     Fault(("outbox",), {"backend": "sqlit"}, "did you mean 'sqlite'?", ".backend"),
     Fault(("trace",), {"headers": "maybe"}, "true or false", ".headers"),
@@ -133,6 +144,7 @@ FAULTS: Final = (
         "limits must ascend",
         ".tiers[1].up_to_tokens",
     ),
+    _policy({"kind": "pace", "budget": "nobody", "steps": _STEPS}, "no budget is named 'nobody'", ".budget"),
     _policy({"kind": "weighted", "split": [{"weight": 1}]}, "either a model or a policy", ".split[0]"),
     _policy({"kind": "weighted", "split": [{"weight": 0, "model": _ANY_MODEL}]}, "more than 0", ".split[0].weight"),
     Fault(("policies",), {"defualt": _CHEAPEST}, "none is named 'default'", ".defualt"),
@@ -162,9 +174,10 @@ def broken(tables: Mapping[str, Any], fault: Fault, /) -> BrokenConfig:
     changed = copy.deepcopy(dict(tables))
     name = next(iter(tables["models"]))
     path = tuple(name if part == _ANY_MODEL else part for part in fault.path)
-    if path[0] in {"policies", "per_policy"}:  # which name each other
+    if path[0] in {"policies", "per_policy", "budgets"}:  # which name each other
         changed.pop("policies", None)
         changed.pop("per_policy", None)
+        changed.pop("budgets", None)
     if path[0] == "bounds":  # which those of a policy may not exceed
         changed.pop("per_policy", None)
     table = changed

@@ -63,6 +63,14 @@ _REST: Final[st.SearchStrategy[dict[str, Any]]] = st.fixed_dictionaries(
         "trace": st.sampled_from([{"headers": False}, {}]),
     },
 )
+_BUDGET: Final[st.SearchStrategy[dict[str, Any]]] = st.fixed_dictionaries(
+    {"limit_usd": _AMOUNTS, "window": st.sampled_from(["hour", "day", "week", "month", "24h", "total"])},
+    optional={
+        "time_zone": st.sampled_from(["Europe/Berlin", "America/St_Johns"]),
+        "scope": st.sampled_from(["all", "tenant", "tag:team", "policy", "model", "provider"]),
+        "on_exceed": st.sampled_from(["block", "cheapest", "alert"]),
+    },
+)
 _PLAIN: Final[st.SearchStrategy[dict[str, Any]]] = st.just({})
 
 
@@ -91,6 +99,11 @@ def config_tables(draw: st.DrawFn) -> dict[str, Any]:
     named = {name: _sound(draw, catalog) for name in draw(_POLICY_NAMES)}
     if named:
         tables["policies"] = {name: table_of(policy) for name, policy in named.items()}
+        needed = {
+            name for policy in named.values() for _, p in statics.parts(policy) for name in statics.reads_budgets(p)
+        }
+        if needed:
+            tables["budgets"] = {name: draw(_BUDGET) for name in sorted(needed)}
         if draw(st.booleans()):
             tables["per_policy"] = {next(iter(named)): draw(_PER_POLICY)}
     return tables
