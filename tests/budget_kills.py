@@ -22,7 +22,7 @@ from router.setup_state import made_ledger
 ROOT = Path(__file__).parents[1]
 LATER_S = 1_000.0
 """After that every reservation of a dead owner has lapsed; ledgers are told the time."""
-MODELS = {
+MODELS: dict[str, Any] = {
     name: {
         "id": f"simulated/{name}",
         "client": "simulated",

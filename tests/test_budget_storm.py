@@ -7,6 +7,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import pytest
 
@@ -132,8 +133,9 @@ def with_budgets(scenario: Scenario, chance: random.Random) -> Scenario:
     }
     if chance.random() < 0.4:
         budgets["b0"] |= {"on_exceed": "policy", "policy": "instead"}
-    policies = {**scenario.config["policies"], "instead": {"kind": "cheapest"}}
-    return scenario.model_copy(update={"config": {**scenario.config, "budgets": budgets, "policies": policies}})
+    config: dict[str, Any] = dict(scenario.config)  # type: ignore[arg-type]  # drawn as tables, never as a file's name
+    config |= {"budgets": budgets, "policies": {**config["policies"], "instead": {"kind": "cheapest"}}}
+    return scenario.model_copy(update={"config": config})
 
 
 def stormy(seed: int) -> Scenario:

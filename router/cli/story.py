@@ -193,13 +193,13 @@ def summary(record: Record) -> Text:
 def _title(record: Record) -> Text:
     if record["ending"] == "planned":
         head, style = would(record), "green"
+    elif record["ending"] == "recorded":
+        head, style = f"{record['attempts'][0]['model']} was used outside the router", "green"
     elif record["model"] is not None:
         stored = kept(record)
         head, style = f"{record['model']} answered{', ' + source(stored) if stored else ''}", "green"
     elif record["ending"] == "answer":
         head, style = "A model answered", "green"
-    elif record["ending"] == "recorded":
-        head, style = f"{record['attempts'][0]['model']} was used outside the router", "green"
     elif record["ending"] == "no_candidate":
         head, style = "No model is adequate", "red"
     else:

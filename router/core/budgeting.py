@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 from zoneinfo import ZoneInfo
 
 from router.core.budget import MOST_NANO, Account, Budget, Claim, Entry, Standing, nano_of, usd_of
@@ -189,6 +189,8 @@ def value_of(
             value = model
         case "provider":
             value = provider
+        case _:
+            assert_never(scope.kind)
     return value if scope.value is None or scope.value == value else None
 
 

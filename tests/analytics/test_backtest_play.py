@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from router.analytics.backtest_play import readable
+from router import Router
+from router.analytics.backtest_play import Aside, Machine, readable
 from router.analytics.backtest_tally import Result, Tally
 from router.analytics.backtest_work import Job, played
 from router.core.bounds import Bounds
 from router.core.catalog import Model
 from router.core.request import Hints
 from router.setup import Setup
-from tests.analytics.simulated_logs import MODELS, answered, record_of, rows, setup_with, stored
+from tests.analytics.simulated_logs import MODELS, answered, record_of, rows, settings_with, setup_with, stored
 from tests.core.builders import attempt, features, model, price
 
 SMALL, LARGE = model("small"), model("large", price=price("10", "40"))
@@ -326,3 +328,20 @@ def test_counts_that_an_imported_log_lacks(lacking: str) -> None:
     record = imported(attempts=[{**call, "usage": usage}], features={"input_tokens": unknown})
     assert readable(record)["features"]["input_tokens"] == {"low": 0, "likely": 0, "high": 0}
     assert tally(setup_with(TO_LARGE), record).total.requests == 1
+
+
+def test_budgets_are_held_against_what_was_spent_then() -> None:
+    """A lower limit refuses what was answered; a budget that is not there any more holds nothing back."""
+    budgets = {"day": {"limit_usd": "1", "window": "day"}}
+    then = setup_with({"kind": "cheapest"}, budgets=budgets)
+    with Router(settings_with({"kind": "cheapest"}, budgets=budgets), sinks=()) as router:
+        record = json.loads(json.dumps(router.complete("hi", max_tokens=10).decision.to_dict()))
+    for limit, ending in (("1", "answer"), ("0", "budget")):
+        now = {"day": {"limit_usd": limit, "window": "day"}}
+        machine = Machine(setup_with({"kind": "cheapest"}, budgets=now), None, lambda _: None)
+        assert machine.now(record, machine.given(record)).ending == ending
+    gone = Machine(setup_with({"kind": "cheapest"}), None, lambda _: None)
+    assert gone.given(record).budgets == ()
+    assert Machine(then, None, lambda _: None).given(record).budgets[0].budget.name == "day"
+    with pytest.raises(Aside, match="it was made outside the router"):
+        readable(record | {"ending": "recorded"})

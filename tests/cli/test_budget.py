@@ -7,6 +7,7 @@ import pytest
 
 from router import Account, Budget, BudgetExceeded, Router, Standing, Window
 from router.cli.budget import forecast_nano, rows_of
+from router.cli.purses import purses
 from tests.cli.command import lowfare, parsed, words, write_config
 
 HOUR_S = 3_600
@@ -135,3 +136,43 @@ def test_a_forecast_above_the_limit_stands_in_the_table(tmp_path: Path) -> None:
     )
     spend(config, "acme")
     assert "hour" in words(lowfare("budget", "--config", config).stdout)
+
+
+WIDE = {"COLUMNS": "200"}
+
+
+def test_explain_tells_of_budgets(tmp_path: Path) -> None:
+    """The preview shows what is left; the story also what was reserved, and what a spent budget did."""
+    more = (
+        '[budgets.day]\nlimit_usd = "1"\nwindow = "day"\non_exceed = "cheapest"\n'
+        '[budgets.rolling]\nlimit_usd = "1"\nwindow = "24h"\non_exceed = "alert"\n'
+        '[budgets.switch]\nlimit_usd = "0.0000001"\nwindow = "hour"\npolicy = "other"\n'
+        'scope = "model"\nonly = "small"\n'
+        '[policies.default]\nkind = "cheapest"\n[policies.other]\nkind = "fallback"\nmodels = ["large"]\n'
+    )
+    config = configured(tmp_path, more=more)
+    shown = words(lowfare("explain", "hi", "--config", config, "--tenant", "acme", env=WIDE).stdout)
+    assert "Budgets team for acme $1.00 of $1.00 left in all beyond it nobody is asked" in shown
+    assert "rolling $1.00 of $1.00 left of the last 24 h holds nothing back" in shown
+    assert "the policy other decided in place of default" in shown
+    with Router.from_toml(config) as router:
+        trace_id = router.complete("hi", max_tokens=10, tenant="acme").trace_id
+        other = router.record_usage(model="large", usage={"prompt_tokens": 10, "completion_tokens": 1}).trace_id
+    told = words(lowfare("explain", trace_id, "--config", config, env=WIDE).stdout)
+    assert "of the budgets was reserved before" in told
+    assert "beyond it the policy other decides" in told
+    assert "beyond it the cheapest that fits is asked" in told
+    assert "large was used outside the router" in words(lowfare("explain", other, "--config", config).stdout)
+
+
+def test_a_spent_budget_is_told_in_words(tmp_path: Path) -> None:
+    """The preview of a request that would be refused says why, and is a failure."""
+    config = configured(tmp_path, limit="0")
+    refused = lowfare("explain", "hi", "--config", config)
+    assert refused.exit_code == 1
+    assert "No answer: the budget 'team' has no room: small can cost" in words(refused.stdout)
+
+
+def test_a_record_from_before_budgets_is_told() -> None:
+    """It has none."""
+    assert purses({}) is None
