@@ -13,10 +13,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
-from router.attempt import Attempts, Clients, Flow, Watch
+from router.attempt import Attempts, Flow, Watch
 from router.cache.store import Store
 from router.cache.visit import Visit
 from router.clients.client import Client
+from router.clients.shared import Clients
 from router.clock import Clock, SystemClock
 from router.core.answer import Answer, Chunk
 from router.core.caching import Entry, own_copy

@@ -137,12 +137,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     clients = installed("lowfare.clients")
     prices = load_price_map() if prices is None else prices
     catalog, faults = _catalog(settings, prices, clients)
-    policies = dict(settings.policies)
-    faults += _misnamed(policies)
-    if DEFAULT not in policies:
-        policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
-    if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
-        faults += _policy_faults(policies, catalog)
+    policies, policy_faults = _policies(settings, catalog)
     redacted, content_faults = _redacted(settings)
     sinks, sink_faults = planned_sinks(settings)
     cache, cache_faults = planned_cache(settings)
@@ -151,7 +146,7 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     terms, term_faults = terms_of(settings, policies, checks)
     budgets, budget_faults = budgets_of(settings, policies, catalog)
     state, state_faults = planned_state(settings)
-    faults += [*content_faults, *sink_faults, *cache_faults, *alert_faults, *watch_faults]
+    faults += [*policy_faults, *content_faults, *sink_faults, *cache_faults, *alert_faults, *watch_faults]
     faults += [*term_faults, *budget_faults, *state_faults]
     if faults:
         raise config_error(faults, settings.origin)
@@ -310,6 +305,17 @@ def _problem(path: Path, problem: str) -> Fault:
         return Fault(path, problem)
     parts = re.findall(r"\w+", told["option"])
     return Fault((*path, *(int(part) if part.isdigit() else part for part in parts)), told["rest"])
+
+
+def _policies(settings: Settings, catalog: Catalog) -> tuple[dict[str, Policy], list[Fault]]:
+    """Returns the policies, one for requests that name none among them, and what is wrong with them."""
+    policies = dict(settings.policies)
+    faults = _misnamed(policies)
+    if DEFAULT not in policies:
+        policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
+    if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
+        faults += _policy_faults(policies, catalog)
+    return policies, faults
 
 
 def _redacted(settings: Settings) -> tuple[Logged, list[Fault]]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from router.attempt import Attempts, Clients
+from router.attempt import Attempts
+from router.clients.shared import Clients
 from router.config import Settings
 from router.core.request import Request
 from router.core.schema_check import SchemaCheck
