@@ -1,17 +1,19 @@
 """How many logged requests a backtest plays in a second: a policy of token tiers over four models, by processes.
 
 python benchmarks/backtest.py
-python benchmarks/backtest.py --records 200000 --processes 1 2 4
+python benchmarks/backtest.py --records 200000 --processes 1 2 4 --rounds 5
 
 The log is what the production router writes of simulated traffic (about 2 kB a record), repeated under new ids. Beside
 the rate by the clock stands the rate by the CPU seconds of all processes, which a busy machine does not change as much,
-and what reading the JSON alone takes of them.
+and what reading the JSON alone takes of them. With several rounds the numbers of processes take turns, and medians are
+shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -103,6 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.jsonl"
@@ -115,16 +118,27 @@ def main() -> None:
         parsed_s = time.process_time() - started
         print(f"{options.records:,} records of {log.stat().st_size / options.records:,.0f} bytes")
         print(f"reading the JSON alone: {options.records / parsed_s:,.0f} records per CPU second")
-        job = Job(setups=(setup(1000),))
-        for processes in options.processes:
+        compare(log, options.records, options.processes, options.rounds)
+
+
+def compare(log: Path, records: int, processes: list[int], rounds: int) -> None:
+    """Prints the rates with so many processes each, and how they grow."""
+    job = Job(setups=(setup(1000),))
+    rates: dict[int, list[tuple[float, float]]] = {number: [] for number in processes}
+    for _ in range(rounds):
+        for number in processes:
             started, used = time.perf_counter(), cpu_s()
-            total = backtest(log, job, processes=processes).result.tallies[0].total
+            total = backtest(log, job, processes=number).result.tallies[0].total
             took_s, used_s = time.perf_counter() - started, cpu_s() - used
-            assert total.requests == options.records
-            print(
-                f"{processes} processes: {options.records / took_s:,.0f} decisions/s in {took_s:.1f} s, "
-                f"{options.records / used_s:,.0f} per CPU second of {used_s:.1f} (start of the processes included)"
-            )
+            assert total.requests == records
+            rates[number].append((records / took_s, records / used_s))
+    first = statistics.median(rate for rate, _ in rates[processes[0]])
+    for number, found in rates.items():
+        rate, per_cpu_s = (statistics.median(values) for values in zip(*found, strict=True))
+        print(
+            f"{number} processes: {rate:,.0f} decisions/s ({rate / first:.2f} times the first), "
+            f"{per_cpu_s:,.0f} per CPU second (start of the processes included)"
+        )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from router.testing import Decisions, ScriptedClient, VirtualClock
 
 _WORDS = ("forbid", "allow")
+_KEYWORDS = ("config", "real_calls")
 _INI = "lowfare_real_calls"
 _MARKER = (
     "lowfare(config=None, real_calls=None): the configuration of the fixture `router`, a TOML file or Settings; "
@@ -51,7 +52,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fails a test whose fixtures were refused something, even where that was swallowed."""
+    """Fails a test whose marker means nothing, or whose fixtures were refused something, even if that was swallowed."""
+    if fault := _fault(item):
+        pytest.fail(fault, pytrace=False)
     return (yield from _told(item))
 
 
@@ -148,9 +151,23 @@ def _config(request: pytest.FixtureRequest) -> Any:
 def _said(item: pytest.Item) -> str | None:
     """Returns whether the test may ask providers: the nearest marker counts, the command line, the ini file."""
     said = _of_markers(item, "real_calls")
-    if said is not None and said not in _WORDS:
-        raise pytest.UsageError(f"pytest.mark.lowfare: found real_calls={said!r}; allowed: {', '.join(_WORDS)}")
+    if said is not None and said not in _WORDS:  # which fails the test before anything of it runs
+        return "forbid"
     return said or item.config.getoption("--lowfare-real-calls") or item.config.getini(_INI) or None
+
+
+def _fault(item: pytest.Item) -> str | None:
+    """Returns what is wrong with a marker of the test; None where all mean something."""
+    for marker in item.iter_markers("lowfare"):
+        if marker.args:
+            return f"pytest.mark.lowfare: found {marker.args[0]!r} without a name; allowed: {', '.join(_KEYWORDS)}"
+        unknown = [name for name in marker.kwargs if name not in _KEYWORDS]
+        if unknown:
+            return f"pytest.mark.lowfare: found {unknown[0]!r}; allowed: {', '.join(_KEYWORDS)}"
+        said = marker.kwargs.get("real_calls")
+        if said is not None and said not in _WORDS:
+            return f"pytest.mark.lowfare: found real_calls={said!r}; allowed: {', '.join(_WORDS)}"
+    return None
 
 
 def _of_markers(item: pytest.Item, name: str) -> Any:

@@ -7,6 +7,7 @@ from router.cache.store import Joined, Row, Store, Watched
 from router.clients.client import Call, Client
 from router.clock import Clock, SystemClock
 from router.core import statics
+from router.core.alert import Alert, Event
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
 from router.core.bounds import Bounds
 from router.core.budget import Account, Budget, Claim, Entry, Refused, Reserved, Scope, Standing
@@ -37,10 +38,12 @@ from router.errors import (
     RouterError,
     RouterWarning,
     StoreError,
+    WebhookError,
 )
 from router.reply import AsyncStream, Reply, Stream
 from router.router import Router
 from router.sinks.sink import Sink
+from router.sinks.tracing import TraceStats
 from router.state.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "Alert",
     "Answer",
     "AsyncStream",
     "Attempt",
@@ -74,6 +78,7 @@ __all__ = [
     "Decision",
     "Dropped",
     "Entry",
+    "Event",
     "Failure",
     "FailureClass",
     "Features",
@@ -121,10 +126,12 @@ __all__ = [
     "Timeouts",
     "TokenCount",
     "ToolCall",
+    "TraceStats",
     "Unobserved",
     "Usage",
     "Usd",
     "Watched",
+    "WebhookError",
     "Window",
     "acomplete",
     "arecord_usage",

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import orjson
 
-from router.clients.client import Call, Client
-from router.clients.real import RealCallRefused, refuse_if_forbidden
+from router.clients.client import Call
+from router.clients.real import RealCallRefused
+from router.clients.shared import Clients
 from router.clock import Clock
 from router.core.answer import Answer, Chunk
 from router.core.bounds import least_useful_s
 from router.core.budget import Claim, Reserved
 from router.core.caching import Source
+from router.core.catalog import Model
 from router.core.course import Course, Given
-from router.core.decision import Attempt
+from router.core.decision import Attempt, Ids
 from router.core.failure import Failure
 from router.core.machine import NeedCall
 from router.core.place import Held, Place
@@ -35,7 +39,9 @@ from router.core.tokens import tokens_at
 from router.core.turn import Hedge
 from router.core.usable import schema_of, unusable
 from router.errors import ConfigError, warn
+from router.prices.providers import provider_named
 from router.race import raced
+from router.sinks.tracing import Tracing
 from router.state.gate import Gate
 
 if TYPE_CHECKING:
@@ -201,10 +207,14 @@ class Attempts:
         setup: what the router runs with.
         gate: what every attempt passes.
         clients: who speaks to providers.
+        tracing: what names requests, and knows what goes on with them.
         treasury: where a hedge's worst case is reserved; None where there are no budgets.
     """
 
-    def __init__(self, setup: Setup, gate: Gate, clients: Clients, treasury: Treasury | None = None) -> None:
+    def __init__(
+        self, setup: Setup, gate: Gate, clients: Clients, tracing: Tracing, treasury: Treasury | None = None
+    ) -> None:
+        self._tracing = tracing
         self._setup = setup
         self._gate = gate
         self._clients = clients
@@ -332,14 +342,26 @@ class Attempts:
             tap.result = _client_fault(call, error)
 
     def _call(self, place: Place, asked: NeedCall | Hedge, request: Request, course: Course, timeout_s: float) -> Call:
-        model, trace_id = place.model, course.given.ids.trace_id
+        model = place.model
         return Call(
             model=model,
             request=request,
             timeouts=model.timeouts.within(timeout_s),
             key=os.environ.get(model.key_env) if model.key_env is not None else None,
-            headers=_trace_headers(trace_id, asked.span_id) if self._setup.trace_headers else {},
+            headers=self._trace_headers(model, course.given.ids, asked.span_id),
         )
+
+    def _trace_headers(self, model: Model, ids: Ids, span_id: str) -> dict[str, str]:
+        """Returns the ids for a provider; where hosts are listed, for those alone, with what the caller passes on."""
+        hosts = self._setup.trace_hosts
+        if not self._setup.trace_headers or (hosts is not None and not _among(_host(model), hosts)):
+            return {}
+        return {
+            "traceparent": f"00-{ids.trace_id}-{span_id}-{ids.trace_flags:02x}",
+            "X-Trace-ID": ids.trace_id,
+            "X-Span-ID": span_id,
+            **(self._tracing.carried(ids) if hosts is not None else {}),
+        }
 
     def _schema(self, request: Request) -> SchemaCheck | None:
         schema = schema_of(request)
@@ -354,53 +376,6 @@ class Attempts:
             self._schemas.clear()
         self._schemas[name] = check
         return check
-
-
-class Clients:
-    """Who speaks to providers, for each event loop.
-
-    Args:
-        classes: how to make one, by kind.
-        given: those that serve every loop.
-    """
-
-    def __init__(self, classes: Mapping[str, type[Client]], given: Mapping[str, Client]) -> None:
-        self._classes = classes
-        self._given = given
-        self._made: dict[asyncio.AbstractEventLoop, dict[str, Client]] = {}
-        self._pid = os.getpid()
-
-    def of(self, kind: str) -> Client:
-        """Returns the running loop's client of a kind."""
-        given = self._given.get(kind)
-        if given is not None:
-            return given
-        loop = asyncio.get_running_loop()
-        made = self._made.get(loop)
-        if made is None or self._pid != os.getpid():
-            made = self._join(loop)
-        if kind not in made:
-            made[kind] = self._classes[kind]()
-        client = made[kind]
-        if not getattr(client, "asks_nobody", False):
-            refuse_if_forbidden(f"a provider by the client {kind!r}")
-        return client
-
-    async def close(self) -> None:
-        """Closes the running loop's clients; those that were given close with the first loop that does."""
-        for client in (*self._given.values(), *self._made.pop(asyncio.get_running_loop(), {}).values()):
-            try:
-                await client.aclose()
-            except Exception as error:  # noqa: BLE001 - the others must close all the same
-                warn(f"{type(client).__name__} did not close: {error}")
-
-    def _join(self, loop: asyncio.AbstractEventLoop) -> dict[str, Client]:
-        """Returns the clients of a loop that has none yet; lets go of loops that are closed, or a parent process's."""
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._made = {}
-        self._made = {known: clients for known, clients in self._made.items() if not known.is_closed()}
-        return self._made.setdefault(loop, {})
 
 
 def _fair_s(setup: Setup, course: Course) -> float:
@@ -435,5 +410,12 @@ def _client_fault(call: Call, error: Exception) -> Failure:
     return Failure(kind="cut", message=f"the client raised {type(error).__name__}")
 
 
-def _trace_headers(trace_id: str, span_id: str) -> dict[str, str]:
-    return {"traceparent": f"00-{trace_id}-{span_id}-01", "X-Trace-ID": trace_id, "X-Span-ID": span_id}
+def _host(model: Model) -> str:
+    """Returns the host that a model's calls go to; empty where litellm knows it alone."""
+    if model.base_url is not None:
+        return urlsplit(model.base_url).hostname or ""
+    return next(iter(provider_named(model.provider).hosts), "")
+
+
+def _among(host: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(host, pattern.lower()) for pattern in patterns)

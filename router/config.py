@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, TomlConfigSettingsSource
 
+from router.config_alerts import AlertTable, build_alerts
 from router.config_attempts import (
     BreakerTable,
     ConcurrencyTable,
@@ -36,8 +37,10 @@ from router.config_attempts import (
 )
 from router.config_budgets import BudgetTable
 from router.config_cache import CacheTable
+from router.config_destinations import DestinationTable, OutboxTable
 from router.config_errors import Fault, config_error, faults_of
 from router.config_expect import ExpectTable
+from router.config_otel import OtelTable
 from router.config_policies import build_policies
 from router.config_secrets import checked_seed
 from router.config_sinks import SinkTable
@@ -78,6 +81,10 @@ class Settings(BaseModel):
     log: LogSettings = LogSettings()
     sinks: Mapping[str, SinkTable] = Field(default_factory=dict)
     trace: TraceSettings = TraceSettings()
+    destinations: Mapping[Annotated[str, MinLen(1)], DestinationTable] = Field(default_factory=dict)
+    outbox: OutboxTable | None = None
+    otel: OtelTable = OtelTable()
+    alerts: tuple[AlertTable, ...] = ()
     expect: tuple[ExpectTable, ...] = ()
     seed: Annotated[str, Field(coerce_numbers_to_str=True)] = ""
     expected_output_tokens: Annotated[Whole, Ge(1)] = 500
@@ -96,6 +103,11 @@ class Settings(BaseModel):
     @classmethod
     def _build_policies(cls, tables: Any) -> Mapping[str, Policy]:
         return build_policies(tables)
+
+    @field_validator("alerts", mode="plain")
+    @classmethod
+    def _build_alerts(cls, tables: Any) -> tuple[AlertTable, ...]:
+        return build_alerts(tables)
 
     @model_validator(mode="wrap")
     @classmethod

@@ -33,7 +33,7 @@ class BackendTable(BaseModel):
         variable = f"LOWFARE_{type(self).__name__.removesuffix('Table').upper()}__"
         stated = {name: value for name, value in (self.model_extra or {}).items() if not isinstance(value, Spelt)}
         url = stated.pop("url", None)
-        if isinstance(url, str) and _has_password(url):
+        if isinstance(url, str) and has_password(url):
             raise said(f"the url holds a password (not shown); set the whole url by {variable}URL instead")
         try:
             checked_options(stated)
@@ -55,7 +55,8 @@ def _read(value: Any) -> Any:
         return str(value)
 
 
-def _has_password(url: str) -> bool:
+def has_password(url: str) -> bool:
+    """Returns whether an address holds a password, before its host or as an option."""
     try:
         parts = urlsplit(url)
     except ValueError:

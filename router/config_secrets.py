@@ -19,6 +19,7 @@ SECRET_NAME = re.compile(
 SECRET_VALUE = re.compile(
     r"""
     \b(?:sk|pk|rk|gsk|xai|csk|pplx|fw|hf|tgp|nvapi|whsec|ghp|glpat)[-_][A-Za-z0-9_\-]{12,}      # prefixed keys
+    | \bwhsec_[A-Za-z0-9+/=]{12,}                                                               # of webhooks
     | \bAIza[A-Za-z0-9_\-]{20,}                                                                # Google
     | \b(?:AKIA|ASIA)[A-Z0-9]{12,}                                                             # AWS
     | \beyJ[A-Za-z0-9_\-]{10,}\.                                                               # JSON web tokens

@@ -181,8 +181,15 @@ class LogSettings(BaseModel):
 
 
 class TraceSettings(BaseModel):
-    """`[trace]`: what goes out with each attempt."""
+    """`[trace]`: what goes out with each attempt.
+
+    Attributes:
+        headers: whether trace ids do.
+        hosts: who gets them, and with them the `tracestate` and `baggage` of the caller, by name of the host or a
+            pattern as "*.example.com"; None sends ids to every host, and nothing else to any.
+    """
 
     model_config = STRICT
 
     headers: bool = True
+    hosts: tuple[Annotated[str, MinLen(1)], ...] | None = None

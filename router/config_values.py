@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from annotated_types import Gt, Le
@@ -13,6 +14,16 @@ class Spelt(str):
     """The text of an environment variable, in which a number has no other form; in a file it has."""
 
     __slots__ = ()
+
+
+def read_spelt(value: Any) -> Any:
+    """Returns an option of somebody's class; what an environment variable says, as JSON says it, or else as text."""
+    if not isinstance(value, Spelt):
+        return value
+    try:
+        return json.loads(value.lower() if value.lower() in ("true", "false") else value)
+    except ValueError:
+        return str(value)
 
 
 def _as_whole(value: Any) -> Any:

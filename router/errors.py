@@ -9,7 +9,8 @@
     ├── ProviderError     a provider's: the only attempt, or one that nothing may follow, failed
     ├── BoundsExceeded    attempts, deadline or waste of one request are spent
     ├── BudgetExceeded    a budget that applies to the request is spent
-    └── StoreError        a store's: what several processes share could not be reached, or is of no use
+    ├── StoreError        a store's: what several processes share could not be reached, or is of no use
+    └── WebhookError      a sender's: a webhook that was received is not what its sender signed, or is too old
 
 Whatever a request raises carries its decision: `error.decision` tells what was tried and what it cost.
 """
@@ -112,6 +113,10 @@ class BudgetExceeded(RouterError):
 
 class StoreError(RouterError):
     """A store of what several processes share could not be reached, or did not do what it was asked."""
+
+
+class WebhookError(RouterError):
+    """What was received is no webhook that somebody with the secret has just signed."""
 
 
 class RouterWarning(RuntimeWarning):

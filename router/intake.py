@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from router.clock import Clock
@@ -20,7 +21,8 @@ from router.core.key import content_key, dropped
 from router.core.machine import NO_POLICY
 from router.core.request import Features, Hints, Request
 from router.core.slate import Slate
-from router.errors import RequestError
+from router.errors import RequestError, warn
+from router.sinks.tracing import Tracing
 from router.state.gate import Gate
 from router.state.statistics import Statistics
 from router.tokenizer import Tokenizer
@@ -43,13 +45,21 @@ class Intake:
         clock: what time it is.
         gate: how the models stand.
         statistics: how they did lately.
+        tracing: what names requests.
         treasury: how the budgets stand; None where there are none.
     """
 
     def __init__(
-        self, setup: Setup, clock: Clock, gate: Gate, statistics: Statistics, treasury: Treasury | None = None
+        self,
+        setup: Setup,
+        clock: Clock,
+        gate: Gate,
+        statistics: Statistics,
+        tracing: Tracing,
+        treasury: Treasury | None = None,
     ) -> None:
         self._setup = setup
+        self._tracing = tracing
         self._clock = clock
         self._gate = gate
         self._statistics = statistics
@@ -64,8 +74,13 @@ class Intake:
         self._tokenizer = Tokenizer()
         self._lately = _Lately()
 
-    def given(self, request: Request, started_s: float, /) -> Given:
-        """Returns what goes into the decision on a request that was parsed `started_s` seconds after its arrival.
+    def given(self, request: Request, started_s: float, /, *, begins: bool = True) -> Given:
+        """Returns what goes into the decision on a request.
+
+        Args:
+            request: as it was parsed.
+            started_s: seconds from its arrival until then.
+            begins: whether it is made, so that its span begins; False where it is only planned.
 
         Raises:
             RequestError: it names a policy or a model that is not configured, or holds what is no JSON.
@@ -85,14 +100,14 @@ class Intake:
             features, able = self._known_facts(request, key, bounds)
         else:
             features, able = self._features(request), None
-        drawn = os.urandom(40).hex()
-        request_id = hints.request_id or drawn[:32]
-        now = self._clock.now()
+        now, ids = self._clock.now(), _drawn(hints)
+        if begins:
+            ids = self._begun(request, policy_name, now, ids)
         budgets: tuple[Purse, ...] = ()
         if self._treasury is not None:
             budgets = self._treasury.purses(hints, policy_name, _asked(setup.catalog, hints.model), now)
         return Given(
-            ids=Ids(request_id=request_id, trace_id=hints.trace_id or drawn[32:64], span_id=drawn[64:]),
+            ids=ids,
             key=key,
             key_without=key_without,
             caching=caching,
@@ -107,7 +122,7 @@ class Intake:
             hedging=terms.hedging,
             now=now,
             started_s=started_s,
-            draw=_draw(self._seed, request_id),
+            draw=_draw(self._seed, ids.request_id),
             stats=self._statistics.snapshot(self._gate.snapshot())
             if policy_name in setup.reads_stats or terms.hedging or self._always_stats
             else {},
@@ -116,6 +131,13 @@ class Intake:
             budgets=budgets,
             policies=self._instead,
         )
+
+    def _begun(self, request: Request, policy: str, now: datetime, drawn: Ids) -> Ids:
+        try:
+            return self._tracing.begin(request, policy, now, drawn)
+        except Exception as error:  # noqa: BLE001 - a sampler or a span processor that fails must not cost an answer
+            warn(f"no span begins, as {type(self._tracing).__name__} raised {type(error).__name__}")
+            return drawn
 
     def stale(self, hints: Hints, /) -> tuple[Purse, ...]:
         """Returns the budgets of a request that are to be read anew before its decision, where they are shared."""
@@ -187,6 +209,11 @@ def _caching(terms: Caching | None, hints: Hints, request: Request) -> Caching:
     if terms is not None:
         return terms.asked(hints.cache, request.params)
     return Caching(mode="only") if hints.cache is not None and hints.cache.mode == "only" else NOT_CACHED
+
+
+def _drawn(hints: Hints) -> Ids:
+    drawn = os.urandom(40).hex()
+    return Ids(request_id=hints.request_id or drawn[:32], trace_id=hints.trace_id or drawn[32:64], span_id=drawn[64:])
 
 
 def _draw(seed: str, request_id: str) -> float:

@@ -37,14 +37,21 @@ class LoopThread:
             RuntimeError: called from the private loop's own thread, which would wait for itself.
             CancelledError: the loop was stopped meanwhile.
         """
-        ended = threading.Event()
-        future = self._own.get().submit(work, ended)
+        ended, own = threading.Event(), self._own.get()
+        if own.runs_here():
+            work.close()
+            raise RuntimeError("complete() and stream() cannot wait on the router's own loop; await acomplete()")
+        future = own.submit(work, ended)
         try:
             return future.result()
         except BaseException:
             if future.cancel():
                 ended.wait(_FAREWELL_S)
             raise
+
+    def submit(self, work: Coroutine[Any, Any, T], /) -> Future[T]:
+        """Returns at once, with what the coroutine's result will be in; to cancel that cancels the coroutine."""
+        return self._own.get().submit(work, threading.Event())
 
     def stop(self, farewell: Farewell) -> None:
         """Cancels what runs on the loop, then awaits `farewell` on it and ends the thread.
@@ -62,11 +69,11 @@ class _Own:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
+    def runs_here(self) -> bool:
+        return threading.current_thread() is self._thread
+
     def submit(self, work: Coroutine[Any, Any, T], ended: threading.Event) -> Future[T]:
         with self._lock:
-            if threading.current_thread() is self._thread:
-                work.close()
-                raise RuntimeError("complete() and stream() cannot wait on the router's own loop; await acomplete()")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="lowfare", daemon=True)

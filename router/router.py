@@ -13,10 +13,11 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, assert_never, cast
 
-from router.attempt import Attempts, Clients, Flow, Watch
+from router.attempt import Attempts, Flow, Watch
 from router.cache.store import Store
 from router.cache.visit import Visit
 from router.clients.client import Client
+from router.clients.shared import Clients
 from router.clock import Clock, SystemClock
 from router.core.answer import Answer, Chunk
 from router.core.caching import Entry, own_copy
@@ -38,13 +39,15 @@ from router.core.parse import parse_request
 from router.core.place import ModelState
 from router.core.request import Request
 from router.core.usable import NamedCheck
-from router.errors import PolicyError, RouterError, warn
+from router.errors import PolicyError, RouterError
 from router.intake import Intake
 from router.loop import LoopThread
 from router.pump import pumped
 from router.recorded import Told
 from router.reply import AsyncStream, Reply, Stream
-from router.sinks.sink import Sink
+from router.sinks.sink import Sink, close_all, give_to
+from router.sinks.states import AsgiApp, States, app_of, show
+from router.sinks.tracing import TraceStats
 from router.state.gate import Gate
 from router.state.ledger import Ledger
 from router.state.statistics import Statistics
@@ -97,27 +100,29 @@ class Router(Upkeep):
         ledger: Ledger | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from router.setup import setup_of, sinks_of
+        from router.setup import alerts_of, setup_of, sinks_of, watches_of
         from router.setup_budgets import made_treasury
         from router.setup_cache import made_cache
+        from router.setup_metrics import metered
+        from router.setup_traces import traced
 
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
-        given = dict(clients or {})
-        self._clients = Clients(self._setup.client_classes(given), given)
-        self._gate = Gate(
-            breaker=setup.breaker,
-            quota=setup.retry_quota,
-            concurrency=setup.concurrency,
-            monotonic=self._clock.monotonic,
-        )
+        self._clients = Clients(setup.client_classes(clients or {}), dict(clients or {}))
+        breaker, quota, concurrency = setup.breaker, setup.retry_quota, setup.concurrency
+        self._gate = Gate(breaker=breaker, quota=quota, concurrency=concurrency, monotonic=self._clock.monotonic)
         self._treasury = made_treasury(setup, self._clock, ledger=ledger)
-        self._attempts = Attempts(self._setup, self._gate, self._clients, self._treasury)
+        own = metered(sinks_of(setup), setup.late_metrics) if sinks is None else tuple(sinks)
+        own, self._tracing = traced(own, setup.late_traces if sinks is None else None)
+        show(States(health=self.health), own)
+        self._attempts = Attempts(setup, self._gate, self._clients, self._tracing, self._treasury)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
-        self._sinks = tuple(sinks_of(self._setup) if sinks is None else sinks)
         self._statistics = Statistics()
-        self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._treasury)
+        self._intake = Intake(setup, self._clock, self._gate, self._statistics, self._tracing, self._treasury)
         self._thread = LoopThread()
+        self.alerts = alerts_of(setup, self._clock)
+        """Takes alerts and delivers them to the destinations of the settings."""
+        self._sinks = (*own, *watches_of(setup, self.alerts, self._treasury, self._clock.now))
         self._told = Told()
 
     @classmethod
@@ -181,17 +186,26 @@ class Router(Upkeep):
         parsed = parse_request(prompt, **request)
         if self._intake.stale(parsed.hints):
             self._thread.run(self._intake.read_budgets(parsed.hints))
-        state = plan(self._intake.given(parsed, 0.0))
+        state = plan(self._intake.given(parsed, 0.0, begins=False))
         return state.decision if isinstance(state, Exhausted) else state.planned
 
     def health(self) -> Mapping[str, ModelState]:
         """Returns how each model stands that was asked so far: breakers, places, queues, retries left."""
         return self._gate.snapshot()
 
+    def metrics_app(self) -> AsgiApp:
+        """Returns an ASGI application that serves what the sink `prometheus` counts; `ConfigError` without one."""
+        return app_of(self._sinks)
+
+    def trace_stats(self) -> TraceStats:
+        """Returns how many spans this process exported itself, and how many it lost."""
+        return self._tracing.stats()
+
     async def aclose(self) -> None:
         """Closes the connections of the running loop and the log; `close` does it for synchronous calls."""
         await self._close_connections()
-        self._close_sinks()
+        await self.alerts.aclose()
+        close_all(self._sinks)
 
     def close(self) -> None:
         """Ends synchronous calls that are under way, and closes their connections and the log."""
@@ -199,20 +213,14 @@ class Router(Upkeep):
         if self._setup.cache is not None or self._treasury is not None:
             self._thread.run(asyncio.sleep(0))
         self._thread.stop(self._close_connections)
-        self._close_sinks()
+        self.alerts.close()
+        close_all(self._sinks)
 
     async def _close_connections(self) -> None:
         await self._clients.close()
         await self._cache.aclose()
         if self._treasury is not None:
             await self._treasury.aclose()
-
-    def _close_sinks(self) -> None:
-        for sink in self._sinks:
-            try:
-                sink.close()
-            except Exception as error:  # noqa: BLE001 - the others must close all the same
-                warn(f"{type(sink).__name__} did not close: {error}")
 
     def __enter__(self) -> Self:
         return self
@@ -404,12 +412,8 @@ class Router(Upkeep):
         return error_of(state)
 
     def _reply(self, drive: _Drive, answer: Answer, decision: Decision) -> Reply:
-        return Reply(
-            answer=answer,
-            decision=decision,
-            model=cast("str", decision.model),
-            response_format=drive.response_format,
-        )
+        model = cast("str", decision.model)
+        return Reply(answer=answer, decision=decision, model=model, response_format=drive.response_format)
 
     def _now_s(self) -> float:
         return self._clock.now().timestamp()
@@ -419,21 +423,22 @@ class Router(Upkeep):
             return plan(self._intake.given(request, flow.watch.now_s()))
         except PolicyError as error:
             if error.decision is not None:
-                self._emit(error.decision)
+                self._emit(error.decision, error.decision)
             raise
 
     def _finish(self, end: Done | Served | Exhausted, request: Request, answer: Answer | None) -> Decision:
         """Records the end of a request; returns its decision."""
-        decision = end.decision
-        if self._setup.content is not None:
-            decision = replace(decision, content=self._setup.content(request, answer))
-        self._emit(decision)
+        decision, logs = end.decision, self._setup.content is not None
+        if not logs and not self._tracing.captures:
+            self._emit(decision, decision)
+            return decision
+        told = replace(decision, content=self._setup.redacted(request, answer))
+        decision = told if logs else decision
+        self._emit(decision, told)
         return decision
 
-    def _emit(self, decision: Decision) -> None:
+    def _emit(self, decision: Decision, traced: Decision) -> None:
+        """Hands the record on; to traces, which have a switch of their own for content, with what that asks for."""
         self._statistics.fold(decision)
         for sink in self._sinks:
-            try:
-                sink.emit(decision)
-            except Exception as error:  # noqa: BLE001 - a log that fails must not cost the caller an answer
-                warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
+            give_to(sink, traced if sink is self._tracing else decision)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from difflib import get_close_matches
 
+from router.alerts.alerts import Alerts
+from router.alerts.watch import Watch
 from router.clients.client import Client
+from router.clock import Clock
 from router.config import Settings
 from router.config_errors import Fault, config_error
 from router.config_policies import TOO_DEEP
@@ -29,12 +34,18 @@ from router.logged import Logged, Redactor, Replace
 from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap, load_price_map
 from router.registry import Registry, installed
+from router.setup_alerts import PlannedWatch, made_watch, planned_watch
 from router.setup_budgets import budgets_of
 from router.setup_cache import PlannedCache, planned_cache
+from router.setup_destinations import PlannedAlerts, made_alerts, planned_alerts
+from router.setup_metrics import late_metrics
 from router.setup_sinks import PlannedSink, made_sinks, planned_sinks
 from router.setup_state import PlannedState, planned_state
 from router.setup_terms import terms_of
+from router.setup_traces import late_traces
 from router.sinks.sink import Sink
+from router.sinks.tracing import Tracing
+from router.state.treasury import Treasury
 
 DEFAULT = "default"
 """The policy of requests that name none."""
@@ -54,9 +65,15 @@ class Setup:
         unpriced: whether models without a known price may be asked.
         seed: what the draws of weighted splits follow from, beside the request's id.
         trace_headers: whether trace ids go out with each attempt.
+        trace_hosts: who gets them, and the caller's `tracestate` and `baggage` with them; None sends ids to every host.
+        late_metrics: makes the sink of metrics once the application has set a meter provider; None where it must not.
+        late_traces: makes the sink of spans once the application has set a tracer provider; None where it must not.
         sinks: where decisions go; made by `sinks_of`.
         cache: what keeps answers; made by `router.setup_cache.made_cache`. None keeps none.
+        alerts: what brings alerts out; made by `router.setup_destinations.made_alerts`. None where nobody is told.
+        watch: what raises them; made by `watches_of`. None where there is no rule.
         content: what of a request and its answer is logged; None logs neither.
+        redacted: the same for traces, should these ask for it.
         token_limits: input-token counts at which a policy's choice or a model's fitness changes, ascending.
         total_token_limits: the same, of input and largest output together.
         patterns: what policies match against the last user message.
@@ -79,9 +96,15 @@ class Setup:
     unpriced: bool = False
     seed: str = ""
     trace_headers: bool = True
+    trace_hosts: tuple[str, ...] | None = None
+    late_traces: Callable[[], Tracing | None] | None = None
+    late_metrics: Callable[[], Sink | None] | None = None
     sinks: tuple[PlannedSink, ...] = ()
     cache: PlannedCache | None = None
+    alerts: PlannedAlerts | None = None
+    watch: PlannedWatch | None = None
     content: Logged | None = None
+    redacted: Logged = field(default_factory=Logged)
     token_limits: tuple[int, ...] = ()
     total_token_limits: tuple[int, ...] = ()
     patterns: tuple[re.Pattern[str], ...] = ()
@@ -114,24 +137,16 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
     clients = installed("lowfare.clients")
     prices = load_price_map() if prices is None else prices
     catalog, faults = _catalog(settings, prices, clients)
-    policies = dict(settings.policies)
-    faults += _misnamed(policies)
-    if DEFAULT not in policies:
-        policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
-    if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
-        try:
-            faults += _policy_faults(policies, catalog)
-        except RecursionError:
-            faults.append(Fault(("policies",), TOO_DEEP))
-    content, content_faults = _content(settings)
-    faults += content_faults
+    policies, policy_faults = _policies(settings, catalog)
+    redacted, content_faults = _redacted(settings)
     sinks, sink_faults = planned_sinks(settings)
-    faults += sink_faults
     cache, cache_faults = planned_cache(settings)
-    faults += cache_faults
+    alerts, alert_faults = planned_alerts(settings)
+    watch, watch_faults = planned_watch(settings)
     terms, term_faults = terms_of(settings, policies, checks)
     budgets, budget_faults = budgets_of(settings, policies, catalog)
     state, state_faults = planned_state(settings)
+    faults += [*policy_faults, *content_faults, *sink_faults, *cache_faults, *alert_faults, *watch_faults]
     faults += [*term_faults, *budget_faults, *state_faults]
     if faults:
         raise config_error(faults, settings.origin)
@@ -144,9 +159,15 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         unpriced=settings.unpriced == "allow",
         seed=settings.seed,
         trace_headers=settings.trace.headers,
+        trace_hosts=settings.trace.hosts,
+        late_traces=late_traces(settings.otel, os.environ),
+        late_metrics=late_metrics(settings.otel, os.environ),
         sinks=sinks,
         cache=cache,
-        content=content,
+        alerts=alerts,
+        watch=watch,
+        content=redacted if settings.log.content == "full" else None,
+        redacted=redacted,
         token_limits=tuple(sorted(windows.union(*map(statics.token_limits, every)))),
         total_token_limits=tuple(sorted(frozenset[int]().union(*map(statics.total_token_limits, every)))),
         patterns=tuple(map(re.compile, sorted(frozenset[str]().union(*map(statics.patterns, every))))),
@@ -168,6 +189,33 @@ def sinks_of(setup: Setup) -> tuple[Sink, ...]:
         ConfigError: one cannot be made.
     """
     return made_sinks(setup.sinks)
+
+
+def alerts_of(setup: Setup, clock: Clock) -> Alerts:
+    """Returns what takes alerts, at work; without destinations it takes none.
+
+    Raises:
+        ConfigError: the outbox or a destination cannot be made.
+    """
+    alerts = made_alerts(setup.alerts, clock=clock)
+    alerts.start()
+    return alerts
+
+
+def watches_of(
+    setup: Setup, alerts: Alerts, treasury: Treasury | None, now: Callable[[], datetime]
+) -> tuple[Watch, ...]:
+    """Returns what raises the alerts of the rules, and is told of every settlement; nothing where there is no rule.
+
+    Raises:
+        ConfigError: its counters cannot be made.
+    """
+    if setup.watch is None:
+        return ()
+    watch = made_watch(setup.watch, alerts, now=now)
+    if treasury is not None:
+        treasury.observe(watch.observe)
+    return (watch,)
 
 
 def _catalog(settings: Settings, prices: PriceMap, clients: Registry) -> tuple[dict[str, Model], list[Fault]]:
@@ -222,6 +270,13 @@ def _misnamed(policies: Mapping[str, Policy]) -> list[Fault]:
 
 
 def _policy_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:
+    try:
+        return _each_policys_faults(policies, catalog)
+    except RecursionError:
+        return [Fault(("policies",), TOO_DEEP)]
+
+
+def _each_policys_faults(policies: Mapping[str, Policy], catalog: Catalog) -> list[Fault]:
     named = frozenset(map(id, policies.values()))
     parts = [
         part
@@ -252,8 +307,19 @@ def _problem(path: Path, problem: str) -> Fault:
     return Fault((*path, *(int(part) if part.isdigit() else part for part in parts)), told["rest"])
 
 
-def _content(settings: Settings) -> tuple[Logged | None, list[Fault]]:
-    """Returns what is logged of a request's content, and what is wrong with its redaction."""
+def _policies(settings: Settings, catalog: Catalog) -> tuple[dict[str, Policy], list[Fault]]:
+    """Returns the policies, one for requests that name none among them, and what is wrong with them."""
+    policies = dict(settings.policies)
+    faults = _misnamed(policies)
+    if DEFAULT not in policies:
+        policies[DEFAULT] = installed("lowfare.policies").load("cheapest")()
+    if len(catalog) == len(settings.models):  # else a policy would be blamed for a model that is merely broken
+        faults += _policy_faults(policies, catalog)
+    return policies, faults
+
+
+def _redacted(settings: Settings) -> tuple[Logged, list[Fault]]:
+    """Returns what tells a request's content where somebody asks for it, and what is wrong with its redaction."""
     hooks = installed("lowfare.redactors")
     redactors: list[Redactor] = []
     faults: list[Fault] = []
@@ -265,4 +331,4 @@ def _content(settings: Settings) -> tuple[Logged | None, list[Fault]]:
             redactors.append(hooks.load(entry.hook or ""))
         except ConfigError as error:
             faults.append(Fault(("log", "redact", index), str(error)))
-    return (Logged(tuple(redactors)) if settings.log.content == "full" else None), faults
+    return Logged(tuple(redactors)), faults

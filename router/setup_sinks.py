@@ -1,10 +1,12 @@
 """Settings -> sinks: found by entry point, each made with the options of its table.
 
-`[log] path` and `[log] lines` are the short form of the kinds "jsonl" and "log".
+`[log] path` and `[log] lines` are the short form of the kinds "jsonl" and "log", and `[otel]` of the kinds "otel" and
+"otel_metrics".
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,7 +16,9 @@ from router.config_errors import Fault
 from router.config_sources import Path
 from router.errors import ConfigError
 from router.registry import Registry, installed
+from router.setup_metrics import otel_metrics
 from router.setup_options import wrong_options
+from router.setup_traces import otel_traces
 from router.sinks.sink import Sink
 
 GROUP: Final = "lowfare.sinks"
@@ -83,6 +87,12 @@ def _asked_for(settings: Settings) -> Iterator[tuple[Path, str, dict[str, Any]]]
         yield ("log", "path"), "jsonl", {"path": settings.log.path}
     if settings.log.lines:
         yield ("log", "lines"), "log", {}
+    traces = otel_traces(settings.otel, os.environ)
+    if traces is not None:
+        yield ("otel",), "otel", traces
+    metrics = otel_metrics(settings.otel, os.environ)
+    if metrics is not None:
+        yield ("otel",), "otel_metrics", metrics
     for name, table in settings.sinks.items():
         yield ("sinks", name), table.kind, table.options
 

@@ -35,7 +35,7 @@ class Upkeep:
     _treasury: Treasury | None
     _told: Told
 
-    def _emit(self, decision: Decision) -> None:
+    def _emit(self, decision: Decision, traced: Decision) -> None:
         raise NotImplementedError
 
     def replay(self, record: Mapping[str, Any], /) -> Decision | Unobserved:
@@ -92,7 +92,7 @@ class Upkeep:
             if claim is not None:
                 await treasury.spend(claim)
         if self._told.first(request_id):
-            self._emit(decision)
+            self._emit(decision, decision)
         return decision
 
     def record_usage(self, *, model: str, usage: Any, **given: Any) -> Decision:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from router.attempt import Attempts, Clients
+from router.attempt import Attempts
+from router.clients.shared import Clients
 from router.config import Settings
 from router.core.request import Request
 from router.core.schema_check import SchemaCheck
 from router.setup import setup_of
+from router.sinks.tracing import Ambient
 from router.state.gate import Gate
 from router.testing.scripted import answer
 from tests.core.builders import given, model
@@ -33,7 +35,7 @@ def attempts() -> Attempts:
     }
     setup = setup_of(Settings(**tables))
     gate = Gate(breaker=setup.breaker, quota=setup.retry_quota, concurrency=setup.concurrency, monotonic=lambda: 0.0)
-    return Attempts(setup, gate, Clients({}, {}))
+    return Attempts(setup, gate, Clients({}, {}), Ambient())
 
 
 def asks(schema: Any) -> Request:

@@ -106,7 +106,7 @@ def test_an_error_names_the_variable_that_caused_it(config: Path) -> None:
         lines[0]
         == "environment variable LOWFARE_BOUNDS__ATTEMPTS: bounds.attempts: found 'many'; allowed: a whole number"
     )
-    assert lines[1].startswith("the environment: LOWFARE_BOUNDZ__ATTEMPTS: sets no option; allowed: LOWFARE_BOUNDS,")
+    assert lines[1].startswith("the environment: LOWFARE_BOUNDZ__ATTEMPTS: sets no option; allowed: LOWFARE_ALERTS,")
     assert lines[2].startswith("the environment: LOWFARE_LOG: is not JSON: Expecting property name")
     assert lines[3].endswith("(did you mean 'LOWFARE_SEED'?)")
 

@@ -20,7 +20,20 @@ import json
 print(json.dumps({{"seconds": seconds, "modules": sorted(sys.modules), "sockets": sockets}}))
 """
 # Each takes longer to import than all of lowfare, and none is needed before the first request that uses it.
-SLOW = {"aiohttp", "duckdb", "httpx", "litellm", "openai", "pydantic", "pydantic_settings", "rich", "tiktoken", "typer"}
+SLOW = {
+    "aiohttp",
+    "duckdb",
+    "httpx",
+    "litellm",
+    "openai",
+    "opentelemetry",
+    "prometheus_client",
+    "pydantic",
+    "pydantic_settings",
+    "rich",
+    "tiktoken",
+    "typer",
+}
 
 
 def probe(statement: str) -> dict[str, Any]:

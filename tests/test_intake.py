@@ -5,6 +5,7 @@ from typing import Any
 from router.core.parse import parse_request
 from router.core.place import ConcurrencySettings
 from router.intake import Intake
+from router.sinks.tracing import Ambient
 from router.state.gate import Gate
 from router.state.statistics import Statistics
 from router.testing.clock import VirtualClock
@@ -19,7 +20,7 @@ def intake(**more: Any) -> Intake:
     gate = Gate(
         breaker=setup.breaker, quota=setup.retry_quota, concurrency=ConcurrencySettings(), monotonic=clock.monotonic
     )
-    return Intake(setup, clock, gate, Statistics())
+    return Intake(setup, clock, gate, Statistics(), Ambient())
 
 
 def test_facts_of_equal_requests_are_those_of_each() -> None:

@@ -38,7 +38,7 @@ from router import (
     check,
     replay,
 )
-from router.attempt import Clients
+from router.clients.shared import Clients
 from router.core.answer import ChunkChoice, Message
 from router.setup import setup_of
 from router.testing.clock import VirtualClock

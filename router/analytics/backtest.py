@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -19,6 +18,7 @@ from router.analytics.backtest_tally import Result, merged
 from router.analytics.backtest_work import COLUMNS, Job
 from router.analytics.bootstrap import RESAMPLES
 from router.analytics.log import Progress, opened
+from router.analytics.statements import statement
 
 Engine: TypeAlias = Literal["local", "ray"]
 
@@ -80,8 +80,7 @@ def backtest(
 
 def rows(connection: duckdb.DuckDBPyConnection, /, *, labelled: bool) -> Iterator[Part]:
     """Yields the records of a log, a part at a time, with what their labels say."""
-    name = "backtest.sql" if labelled else "backtest_unlabelled.sql"
-    cursor = connection.execute(files("router.analytics").joinpath("sql", name).read_text())
+    cursor = connection.execute(statement("backtest" if labelled else "backtest_unlabelled"))
     return iter(partial(cursor.fetchmany, PART), [])
 
 

@@ -12,6 +12,7 @@ from router.analytics.backtest_explored import Reward
 from router.analytics.backtest_figures import Estimated, Figures, costs, decimal, percentile_s, rewards, share
 from router.analytics.backtest_tally import Sums, Tally
 from router.analytics.offpolicy import Estimate
+from router.analytics.report_tables import counted
 from router.analytics.spelling import dollars
 from router.analytics.tables import Column, Report, Section, Table, Unit
 from router.core import statics
@@ -154,18 +155,12 @@ def _findings(part: _Part) -> Iterator[str]:
     if not n:
         yield "No request was replayed, so nothing can be said."
         return
-    saved = total.was_usd - total.now_usd
-    word = "less" if saved >= 0 else "more"
-    percent = f" ({abs(100 * saved / total.was_usd):.1f} %)" if total.was_usd else ""
-    if total.all_unknown:
-        money = "What they cost is not known of any request"
-    else:
-        money = f"{dollars(total.now_usd)} instead of {dollars(total.was_usd)}: {dollars(abs(saved))}{percent} {word}"
-    yield f"{money}; {100 * total.changed / n:.1f} % of {n:,} requests get another model."
-    if total.observed < n:
+    money = "What they cost is not known of any request" if total.all_unknown else _compared(total)
+    yield f"{money}; {100 * total.changed / n:.1f} % of {counted(n, 'request')} would get another model."
+    if estimated := n - total.observed:
         yield (
-            f"{n - total.observed:,} requests ({100 * (n - total.observed) / n:.1f} %) would ask a model whose outcome "
-            "is not in the log: their cost is estimated, and their adequacy unobserved."
+            f"{counted(estimated, 'request')} ({100 * estimated / n:.1f} %) would ask a model whose outcome is not in "
+            "the log: the cost is estimated, and the adequacy unobserved."
         )
     yield from _doubts(tally)
     policies = part.setup.policies
@@ -176,25 +171,36 @@ def _findings(part: _Part) -> Iterator[str]:
         )
 
 
+def _compared(total: Sums) -> str:
+    """Returns what the new configuration costs beside the old, in words that differ where the amounts do."""
+    saved = total.was_usd - total.now_usd
+    if not saved:
+        return f"{dollars(total.now_usd)}, as before"
+    exact = dollars(total.now_usd) == dollars(total.was_usd)
+    now, was = dollars(total.now_usd, exact=exact), dollars(total.was_usd, exact=exact)
+    percent = f" ({abs(100 * saved / total.was_usd):.1f} %)" if total.was_usd else ""
+    return f"{now} instead of {was}: {dollars(abs(saved))}{percent} {'less' if saved > 0 else 'more'}"
+
+
 def _doubts(tally: Tally) -> Iterator[str]:
     total = tally.total
     if total.was_estimated_usd:
         yield f"{dollars(total.was_estimated_usd)} of the cost then is not in the log either: tokens at today's prices."
     if total.unknown:
-        yield f"{total.unknown:,} requests have a cost that is not known then or now; they are in no sum of dollars."
+        yield f"The cost of {counted(total.unknown, 'request')} is not known then or now, and in no sum of dollars."
     if total.by_features:
-        yield f"{total.by_features:,} estimates have no reported tokens: they take those that were counted ahead."
+        yield f"Of {counted(total.by_features, 'estimate')} no tokens are reported: those counted ahead stand for them."
     if tally.hits_lost:
         yield (
-            f"{tally.hits_lost:,} answers out of the cache do not count any more, since their model is not live; they "
-            "are taken as calls, though some would have found an answer of the new model."
+            f"{counted(tally.hits_lost, 'answer')} out of the cache would not count any more, since the model is not "
+            "live; taken as calls, though some would have found an answer of the new model."
         )
     if tally.without_stats:
-        yield f"{tally.without_stats:,} requests have no statistics in their record, which their policy reads now."
+        yield f"The record of {counted(tally.without_stats, 'request')} lacks the statistics that the policy reads now."
     if tally.near_limit:
         yield (
-            f"{tally.near_limit:,} requests were not counted exactly and lie near a limit of their policy: they may "
-            "belong on its other side."
+            f"{counted(tally.near_limit, 'request')} near a limit of the policy, not counted exactly, may belong on "
+            "its other side."
         )
 
 
@@ -290,7 +296,7 @@ def _set_aside(aside: Mapping[str, int], records: int) -> Section:
         name="set_aside",
         title="Set aside",
         tables=(Table(name="set_aside", title="Not replayed", columns=columns, rows=rows),),
-        findings=(f"{n:,} of {records:,} records are not replayed, and in no other figure.",),
+        findings=(f"{n:,} of {counted(records, 'record')} {_are(n)} not replayed, and in no other figure.",),
     )
 
 
@@ -316,7 +322,7 @@ def _offpolicy(part: _Part) -> Section:
         if one.refused
     )
     outside = sorted(tally.explored.outside.items(), key=lambda entry: (-entry[1], entry[0]))
-    left_out = tuple(f"{n:,} requests are outside these estimates: {reason}." for reason, n in outside)
+    left_out = tuple(f"{counted(n, 'request')} {_are(n)} outside these estimates: {reason}." for reason, n in outside)
     return part.section("offpolicy", "Off-policy estimates", table, dollars_table, findings=(*reasons, *left_out))
 
 
@@ -369,3 +375,7 @@ def _comparison(figures: Figures, names: tuple[str, ...]) -> Section:
     )
     shown = (cost, adequacy) if figures.get("reward_difference") is not None else (cost,)
     return Section(name="comparison", title=f"{second} against {first}", tables=shown)
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

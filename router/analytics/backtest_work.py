@@ -18,6 +18,7 @@ from router.analytics.backtest_explored import Explorer, Reward, Seen
 from router.analytics.backtest_play import Aside, Machine, Money, Now, Record, Was, readable
 from router.analytics.backtest_tally import ZERO, Both, Result, Sums, Tally
 from router.analytics.bootstrap import resampled
+from router.analytics.report_prices import Prices
 from router.core import statics
 from router.core.catalog import Price
 from router.core.course import Given
@@ -138,8 +139,7 @@ def _is_number(value: object) -> bool:
 @lru_cache(maxsize=10_000)  # the ids are the log's, which may have as many as it likes; most of it has a few
 def listed_price(model_id: str, /) -> Price | None:
     """Returns the price that the installed map has for a model; None where it has none."""
-    row = load_price_map().row(model_id)
-    return None if row is None else row.price
+    return Prices(price_map=load_price_map()).of(None, model_id)
 
 
 Weighed: TypeAlias = tuple[float, float] | None

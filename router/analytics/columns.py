@@ -158,6 +158,7 @@ COLUMNS: Final[dict[str, str]] = {
     "stream": "r.features.stream",
     "prefix": "list_transform(r.features.prefix, lambda m: "
     "{'digest': TRY_CAST('0x' || m[1] AS UBIGINT), 'size': TRY_CAST(m[2] AS BIGINT)})",
+    "prefix_bytes": "TRY_CAST(r.features.prefix[-1][2] AS BIGINT)",
     "repeated_previous_tokens": "repeated.previous",
     "repeated_any_tokens": "repeated.any",
     "attempts": "r.attempts",
@@ -170,13 +171,15 @@ COLUMNS: Final[dict[str, str]] = {
 stored answer that the caller got; `got`, the usage of either; `repeated`, what a log of others says of its input."""
 
 
-def projection(lines: str, /) -> str:
+def projection(lines: str, /, *, strict: bool = False) -> str:
     """Returns the query that makes the columns of lines.
 
     Args:
         lines: SQL of a relation with a column `line`, each the JSON of a decision. What is none has a row too, and no
             `trace_id` or no `schema`.
+        strict: whether a line that is no JSON is an error of the query, which is quicker than to expect one in each.
     """
+    record = f"json_transform(line, '{SHAPE}')"
     columns = ",\n  ".join(f"{expression} AS {name}" for name, expression in COLUMNS.items())
     return f"""
 SELECT
@@ -188,7 +191,7 @@ FROM (
       line, r, {_ANSWERED} AS answered,
       CASE WHEN r.cache <> 'none' THEN json_transform(r.lookup.hit, '{_HIT}') END AS hit,
       CASE WHEN r.repeated_tokens IS NOT NULL THEN json_transform(r.repeated_tokens, '{_REPEATED}') END AS repeated
-    FROM (SELECT line, TRY(json_transform(line, '{SHAPE}')) AS r FROM {lines})
+    FROM (SELECT line, {record if strict else f"TRY({record})"} AS r FROM {lines})
   )
 )
 """  # noqa: S608 - made of the constants above

@@ -37,7 +37,7 @@ from router.errors import ConfigError
 ABANDONED_S: Final = 3600.0
 """After which a file that no commit names belongs to nobody: no slice takes so long, and no query reads so long."""
 QUIET_S: Final = 86_400.0
-"""A source that did not change for so long is written no more."""
+"""A source that did not change for so long is written no more, and its last line will get no newline."""
 MERGED_BYTES: Final = 128 << 20
 """Files are merged up to this size; larger ones stay as they are."""
 
@@ -144,7 +144,7 @@ def _compacted(
     state = read_state(store)
     present = [path for path in sources if path.exists()]
     unread, read = (unread_bytes(present, state.marks) if progress is not None else 0), 0
-    for pieces in slices(present, state.marks, size=terms.slice_bytes):
+    for pieces in slices(present, state.marks, size=terms.slice_bytes, ended_before_s=time.time() - QUIET_S):
         written = write(parsed(connection, pieces), store)
         change = Commit(added=written.files, steps=_steps(pieces), aside=written.aside, newer=written.newer)
         after = _committed(store, state, change)
@@ -157,7 +157,7 @@ def _compacted(
         done.newer += written.newer
         for file in written.aside:
             done.aside.update(file.reasons)
-        read += sum(len(piece.data) for piece in pieces)
+        read += sum(piece.size for piece in pieces)
         if progress is not None:
             progress(read, unread)
     return True
@@ -215,7 +215,7 @@ def _remove(sources: Iterable[Path], store: Path) -> int:
     removed = 0
     for path in sources:
         try:
-            source = source_of(path)
+            source = source_of(path, unended=True)
             size, changed = path.stat().st_size, path.stat().st_mtime
             if source is not None and changed < quiet and mark_of(source, path, marks) == size:
                 path.unlink()

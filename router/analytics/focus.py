@@ -12,6 +12,7 @@ from typing import Final, TextIO
 
 import duckdb
 
+from router.analytics.cells import cell
 from router.analytics.report_options import Options, moment_at
 from router.analytics.report_query import Queries, Row
 from router.core.money import usd
@@ -45,7 +46,7 @@ def write_focus(connection: duckdb.DuckDBPyConnection, options: Options, to: Tex
 
 def _charge(row: Row) -> dict[str, str | int]:
     day = moment_at("day", row["day"])
-    provider, model = row["provider"] or _NOBODY, row["model_id"] or row["model"] or _NOBODY
+    provider, model = cell(row["provider"] or _NOBODY), cell(row["model_id"] or row["model"] or _NOBODY)
     cost = usd(row["cost_usd"]) or ""
     return {
         **_periods(day),
@@ -60,9 +61,9 @@ def _charge(row: Row) -> dict[str, str | int]:
         "PricingUnit": "Tokens",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": model,
-        "x_Model": row["model"] or "",
-        "x_Policy": row["policy"] or "",
-        "x_Tenant": row["tenant"] or "",
+        "x_Model": cell(row["model"] or ""),
+        "x_Policy": cell(row["policy"] or ""),
+        "x_Tenant": cell(row["tenant"] or ""),
         "x_Calls": row["calls"],
         "x_InputTokens": row["input_tokens"],
         "x_OutputTokens": row["output_tokens"],

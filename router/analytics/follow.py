@@ -1,7 +1,8 @@
 """A log as it grows: the last lines of it, and then every line that comes, from files that come and go.
 
 Nothing is kept but how far each file was read, so memory does not grow with the log; a line is held alone. A last line
-without its line break is still being written, and waits.
+without its line break is still being written, and waits. A file is known by its first line, which has a trace id: one
+that was renamed or copied, as when logs are rotated, is read on and not again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -23,6 +25,8 @@ Record = dict[str, Any]
 Wanted = Callable[[Record], bool]
 
 _BLOCK: Final = 65_536
+_FILES_MOST: Final = 10_000
+"""Files whose first lines are remembered, also after they are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,15 @@ class _Place:
     Attributes:
         inode: tells a file from one that took its name.
         offset: in bytes; where the next line begins.
-        size: of the file when it was last looked at.
+        size, changed_ns: of the file when it was last looked at.
+        first: digest of its first line; empty as long as none was read.
     """
 
     inode: int
     offset: int
     size: int
+    changed_ns: int = 0
+    first: bytes = b""
 
 
 class Follower:
@@ -67,6 +74,7 @@ class Follower:
         self._path = path
         self._wanted = wanted
         self._places: dict[Path, _Place] = {}
+        self._read: dict[bytes, int] = {}  # by first line, under whatever name
 
     def last(self, count: int, /) -> list[Entry]:
         """Returns the last decisions of what is there, oldest first; `new` then has what comes after them.
@@ -80,7 +88,8 @@ class Follower:
             with _readable(file), file.open("rb") as opened:
                 status = os.fstat(opened.fileno())
                 end = _end_of_lines(opened)
-                self._places[file] = _Place(status.st_ino, end, status.st_size)
+                place = self._places[file] = _Place(status.st_ino, end, status.st_size, status.st_mtime_ns)
+                self._note(opened, place)
                 for entry in islice(self._entries(_backwards(opened, end)), count):
                     number -= 1
                     heapq.heappush(latest, (str(entry.record.get("time", "")), number, entry))
@@ -112,14 +121,20 @@ class Follower:
 
     def _grown(self, file: Path) -> Iterator[Entry | Notice]:
         status = file.stat()
-        place = self._places.setdefault(file, _Place(status.st_ino, 0, 0))
-        if status.st_ino == place.inode and status.st_size == place.size:
+        place = self._places.get(file)
+        seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if place is not None and seen == (place.inode, place.size, place.changed_ns):
             return
         with file.open("rb") as opened:
-            if changed := _changed(opened, status, place):
-                yield Notice(f"{file}: {changed}; reading it from its start")
-                place.inode, place.offset = status.st_ino, 0
-            place.size = status.st_size
+            if place is None:
+                place = self._places[file] = _Place(status.st_ino, self._known(opened, status), 0)
+            elif changed := _changed(opened, status, place):
+                offset = self._known(opened, status)
+                yield Notice(f"{file}: {changed}; reading it {'on' if offset else 'from its start'}")
+                place.inode, place.offset, place.first = status.st_ino, offset, b""
+            elif place.offset < self._read.get(place.first, 0) <= status.st_size:  # read meanwhile, as a copy
+                place.offset = self._read[place.first]
+            place.size, place.changed_ns = status.st_size, status.st_mtime_ns
             opened.seek(place.offset)
             for line in opened:
                 if not line.endswith(b"\n"):
@@ -131,6 +146,22 @@ class Follower:
                     yield Notice(f"{file}: a line that is no record, skipped")
                 elif record is not None and self._wanted(record):
                     yield Entry(text, record)
+            self._note(opened, place)
+
+    def _known(self, opened: BinaryIO, status: os.stat_result) -> int:
+        """Returns how far a file was read under another name; 0 where it was not."""
+        offset = min(self._read.get(_first_line(opened), 0), status.st_size)
+        return offset if offset and _ends_at(opened, offset) else 0
+
+    def _note(self, opened: BinaryIO, place: _Place) -> None:
+        """Remembers how far a file was read."""
+        if not place.offset:
+            return
+        place.first = place.first or _first_line(opened)
+        self._read.pop(place.first, None)
+        self._read[place.first] = place.offset
+        if len(self._read) > _FILES_MOST:
+            del self._read[next(iter(self._read))]
 
 
 @contextmanager
@@ -150,8 +181,21 @@ def _changed(file: BinaryIO, status: os.stat_result, place: _Place) -> str:
         return "was replaced"
     if status.st_size < place.offset:
         return "was cut"
-    file.seek(max(0, place.offset - 1))
-    return "was written anew" if place.offset and file.read(1) != b"\n" else ""
+    anew = place.offset and (_first_line(file) != place.first or not _ends_at(file, place.offset))
+    return "was written anew" if anew else ""
+
+
+def _ends_at(file: BinaryIO, offset: int) -> bool:
+    """Returns whether a line ends before an offset above 0."""
+    file.seek(offset - 1)
+    return file.read(1) == b"\n"
+
+
+def _first_line(file: BinaryIO) -> bytes:
+    """Returns a digest of the first line; empty where it has not ended yet."""
+    file.seek(0)
+    line = file.readline()
+    return blake2b(line, digest_size=16).digest() if line.endswith(b"\n") else b""
 
 
 def _record(line: bytes) -> Record | None:

@@ -47,3 +47,9 @@ def table(value: Any, /) -> Mapping[str, Any]:
 def word(value: Any, /) -> str | None:
     """Returns a text that is not empty; None for whatever else."""
     return value if isinstance(value, str) and value else None
+
+
+def finish_reason(response: Mapping[str, Any], /) -> str | None:
+    """Returns why an answer in OpenAI's form ended; None where it does not say."""
+    choices = response.get("choices")
+    return word(table(choices[0]).get("finish_reason")) if isinstance(choices, list) and choices else None

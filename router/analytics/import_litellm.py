@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from router.analytics.import_lines import json_lines, table, word
+from router.analytics.import_lines import finish_reason, json_lines, table, word
 from router.analytics.import_values import Wrong, count, moment, money
 from router.analytics.imported import Facts, Imported, counted, facts_of, texts_of
 from router.analytics.importing import Read
@@ -78,7 +78,7 @@ def _call(payload: Mapping[str, Any]) -> Imported:
         status=None if failure is None else failure.status,
         code=None if failure is None else failure.code,
         error=None if failure is None else failure.message,
-        finish_reason=_finish_reason(response),
+        finish_reason=finish_reason(response),
         latency_s=_between(start, payload.get("endTime")),  # a stream's `response_time` ends with its first piece
         first_token_s=_between(start, first) if payload.get("stream") else None,
     )
@@ -148,11 +148,6 @@ def _failure(payload: Mapping[str, Any]) -> Failure:
     certain = name in _CERTAIN or status is None
     kind = (_CLASSES.get(name) if certain else None) or found.kind
     return Failure(kind=kind, message=found.message, status=status, code=name or found.code)
-
-
-def _finish_reason(response: Mapping[str, Any]) -> str | None:
-    choices = response.get("choices")
-    return word(table(choices[0]).get("finish_reason")) if isinstance(choices, list) and choices else None
 
 
 def _between(start: Any, end: Any) -> float | None:

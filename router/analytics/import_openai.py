@@ -17,10 +17,11 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
-from router.analytics.import_lines import json_lines, table, word
+from router.analytics.import_lines import finish_reason, json_lines, table, word
 from router.analytics.import_values import Wrong, duration_s, moment
-from router.analytics.imported import Facts, Imported, Prices, counted, facts_of, texts_of
+from router.analytics.imported import Facts, Imported, counted, facts_of, texts_of
 from router.analytics.importing import Read
+from router.analytics.report_prices import Prices
 from router.clients.openai_usage import usage_from
 from router.core.answer import Usage
 from router.core.classify import classify, error_in
@@ -94,7 +95,7 @@ class OpenAIImporter:
         self, request: Mapping[str, Any], response: Mapping[str, Any], status: int | None, *, batch: bool
     ) -> Imported:
         model = word(request.get("model")) or word(response.get("model"))
-        known = self.prices.model(model) if model is not None else None
+        known = self.prices.model(None, model)
         provider = known.provider if known is not None else "openai"
         usage = usage_from(response, provider)
         if batch and usage is not None:
@@ -113,7 +114,7 @@ class OpenAIImporter:
             status=status,
             code=None if failure is None else failure.code,
             error=None if failure is None else failure.message,
-            finish_reason=_finish_reason(response),
+            finish_reason=finish_reason(response),
         )
 
 
@@ -140,11 +141,6 @@ def _failure(
         return None
     asked = texts_of(request.get("messages"))
     return classify(provider=provider, status=status, headers={}, body=orjson.dumps(response), asked=asked)
-
-
-def _finish_reason(response: Mapping[str, Any]) -> str | None:
-    choices = response.get("choices")
-    return word(table(choices[0]).get("finish_reason")) if isinstance(choices, list) and choices else None
 
 
 def _places(requests: Path) -> Mapping[str, int]:

@@ -6,7 +6,7 @@ A preset knows the columns of a published trace, and what they tell of repeated 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -104,16 +104,28 @@ class TableImporter:
                 yield Read(number, row, size)
                 continue
             if columns is None:
-                columns = self._found(path, row)
+                columns = self._found(path, tuple(row))
             try:
                 found: Imported | Fault = self._read(row, columns)
             except Wrong as error:
                 found = Fault(str(error))
             yield Read(number, found, size)
 
-    def _found(self, path: Path, row: Row) -> Mapping[str, str]:
+    def unused(self, path: Path, /) -> tuple[str, ...]:
+        """Returns the columns that nothing is taken from; none of a published trace, whose columns are known.
+
+        Raises:
+            ConfigError: as for reading the rows, of a file that has any column.
+            OSError: the file cannot be read.
+        """
+        names = _parquet_names(path) if path.suffix == ".parquet" else _csv_names(path)
+        if not names:
+            return ()
+        taken = set(self._found(path, names).values())
+        return tuple(name for name in names if name not in taken) if self.preset is None else ()
+
+    def _found(self, path: Path, names: Sequence[str]) -> Mapping[str, str]:
         """Returns which column is which field."""
-        names = tuple(row)
         given = {**(self.preset.columns if self.preset is not None else {}), **self.columns}
         for name in given:
             if name not in FIELDS:
@@ -199,16 +211,37 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, Row | Fault, int]]:
             yield reader.line_num, row if whole else Fault(f"has not the {columns} columns of the header"), raw.tell()
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[int, Row | Fault, int]]:
+def _csv_names(path: Path) -> tuple[str, ...]:
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+        try:
+            return tuple(next(csv.reader(text, strict=True), ()))
+        except csv.Error:  # which reading the rows tells
+            return ()
+
+
+def _parquet_names(path: Path) -> tuple[str, ...]:
+    with _parquet(path) as file:
+        return tuple(file.schema_arrow.names)
+
+
+def _parquet(path: Path) -> Any:
+    """Opens a file of Parquet.
+
+    Raises:
+        ConfigError: it is none, or pyarrow is not installed.
+    """
     try:
         from pyarrow import ArrowInvalid, parquet  # type: ignore[import-untyped]  # it ships no types
     except ModuleNotFoundError as error:
         raise ConfigError("Parquet is read with pyarrow, which is not installed: pip install pyarrow") from error
     try:
-        file = parquet.ParquetFile(path)
+        return parquet.ParquetFile(path)
     except ArrowInvalid as error:
         raise ConfigError(f"{path}: is no Parquet file") from error
-    with file:
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, Row | Fault, int]]:
+    with _parquet(path) as file:
         total, number, whole = file.metadata.num_rows, 0, path.stat().st_size
         for batch in file.iter_batches(_BATCH_ROWS):
             for row in batch.to_pylist():

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, Final
 
+from router.analytics.report_prices import Prices
 from router.core import failure_echo
 from router.core.answer import Usage
 from router.core.bounds import Bounds
@@ -27,9 +27,7 @@ from router.core.parse import parse_request
 from router.core.record import decision_dict
 from router.core.request import Features, Hints, TokenCount
 from router.core.slate import Slate
-from router.errors import ConfigError, RequestError
-from router.prices.catalog import build_model
-from router.prices.litellm_map import PriceMap, load_price_map
+from router.errors import RequestError
 
 EXPECTED_OUTPUT_TOKENS: Final = 500
 """As a router's settings have it, where a request does not limit its answer."""
@@ -124,26 +122,6 @@ def texts_of(messages: Any, /) -> tuple[str, ...]:
         return ()
 
 
-class Prices:
-    """The installed price map, and what it knows of each model that a log names."""
-
-    def __init__(self, prices: PriceMap | None = None) -> None:
-        self._map = load_price_map() if prices is None else prices
-        self.model = lru_cache(maxsize=10_000)(self._model)
-
-    @property
-    def source(self) -> str:
-        """What to name as the source."""
-        return self._map.source
-
-    def _model(self, model_id: str) -> Model | None:
-        """Returns what the map has under exactly this id; None where that is nothing."""
-        try:
-            return build_model(model_id, {"id": model_id}, self._map)
-        except ConfigError:
-            return None
-
-
 def record_of(found: Imported, source: str, trace_id: str, prices: Prices, /) -> dict[str, Any]:
     """Returns the record.
 
@@ -154,7 +132,7 @@ def record_of(found: Imported, source: str, trace_id: str, prices: Prices, /) ->
     """
     known = None
     for name in (found.model_id, found.model):
-        known = known or (prices.model(name) if name else None)
+        known = known or prices.model(None, name)
     name = found.model or found.model_id
     answered = found.outcome == "answer"
     tags = dict(found.tags)
@@ -232,7 +210,7 @@ def _cost(found: Imported, known: Model | None, prices: Prices) -> tuple[Decimal
     cost = None if price is None or found.usage is None or found.lacks else cost_usd(found.usage, price)
     if cost is None:
         return None, "unknown", "no price is known" if price is None else "not all tokens are known"
-    return cost, "billed", f"logged tokens times the price of {prices.source}"
+    return cost, "billed", f"logged tokens times the price of {prices.price_map.source}"
 
 
 def _lookup(found: Imported, name: str | None, known: Model | None) -> Lookup:

@@ -15,8 +15,9 @@ from typing import Final
 
 import orjson
 
-from router.analytics.imported import Imported, Prices, record_of
+from router.analytics.imported import Imported, record_of
 from router.analytics.places import store_of
+from router.analytics.report_prices import Prices
 from router.analytics.store import read_state
 from router.errors import ConfigError
 

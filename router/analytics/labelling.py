@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -99,13 +100,14 @@ def _checked(file: Path, now: datetime) -> Iterator[tuple[int, Label]]:
     """
     faults: list[str] = []
     wrong = 0
+    cells = file.suffix.lower() == ".csv"
     for number, values in _values(file):
         try:
-            label = _of(values, now)
+            label = _of_cells(values, now) if cells else _of(values, now)
         except RequestError as error:
             wrong += 1
             if wrong <= _FAULTS_SHOWN:
-                faults.append(f"line {number}: {error}")
+                faults.append(f"{'row' if cells else 'line'} {number}: {error}")
             continue
         yield number, label
     if wrong:
@@ -136,22 +138,48 @@ def _json_values(file: Path) -> Iterator[tuple[int, Any]]:
 
 def _csv_values(file: Path) -> Iterator[tuple[int, Any]]:
     with file.open(encoding="utf-8-sig", newline="") as text:
-        rows = csv.DictReader(text, restkey="more cells than the header has")
+        rows = csv.DictReader(text)
         for row in rows:
-            yield rows.line_num, _from_cells(row)
+            yield rows.line_num, row
 
 
-def _from_cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the values of a row of CSV; an empty cell is none, and what is no number or truth stays as it is."""
-    values: dict[str, Any] = {name: cell for name, cell in row.items() if cell not in ("", None)}
-    if isinstance(adequate := values.get("adequate"), str):
-        values["adequate"] = _TRUTHS.get(adequate.strip().lower(), adequate)
-    if isinstance(score := values.get("score"), str):
-        try:
-            values["score"] = float(score)
-        except ValueError:
-            values["score"] = score
-    return values
+def _of_cells(row: Mapping[str | None, Any], now: datetime) -> Label:
+    """Returns the label of a row of CSV, in which an empty cell is none; what is wrong is told by its column."""
+    if None in row:
+        raise RequestError(f"has more cells than the {len(row) - 1} of the header")
+    unknown = [name for name in row if name not in {*FIELDS, "label"}]
+    if unknown:
+        raise RequestError(f"{unknown[0]!r:.80} is no column of labels; allowed: {', '.join(FIELDS)}")
+    values: dict[str, Any] = {str(name): cell for name, cell in row.items() if cell not in ("", None)}
+    if "trace_id" not in values:
+        raise RequestError("column trace_id: is empty or missing; 32 hex digits are needed")
+    if "adequate" not in values and "score" not in values:
+        raise RequestError("columns adequate and score: are empty or missing; one of them is needed")
+    if (adequate := values.get("adequate")) is not None:
+        values["adequate"] = _truth(adequate)
+    if (score := values.get("score")) is not None:
+        values["score"] = _number(score)
+    try:
+        return _of(values, now)
+    except RequestError as error:
+        raise RequestError(f"column {error}") from None
+
+
+def _truth(cell: str) -> bool:
+    found = _TRUTHS.get(cell.strip().lower())
+    if found is None:
+        raise RequestError(f"column adequate: {cell!r:.80} is not allowed; {', '.join(_TRUTHS)}, or an empty cell is")
+    return found
+
+
+def _number(cell: str) -> float:
+    try:
+        number = float(cell)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise RequestError(f"column score: {cell!r:.80} is not allowed; a finite number or an empty cell is")
+    return number
 
 
 def _of(values: Any, now: datetime) -> Label:

@@ -6,6 +6,7 @@ temporary Parquet, so that memory stays bounded and no query parses a line again
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections import Counter
@@ -40,13 +41,11 @@ class Contents:
         compacted: data files of the store, with their paths.
         recent: decisions that only JSONL files have, as temporary Parquet.
         aside: how many lines are no decisions, by reason.
-        newer: how many records are of a later schema than this version knows.
     """
 
     compacted: tuple[tuple[Path, DataFile], ...]
     recent: tuple[Path, ...]
     aside: Mapping[str, int]
-    newer: int
 
 
 @contextmanager
@@ -123,18 +122,17 @@ def _contents_now(
     whole = unread_bytes(sources, state.marks) if progress is not None else 0
     recent: list[Path] = []
     aside = _counted(state)
-    done, newer = 0, state.newer
-    for pieces in slices(sources, state.marks, size=slice_bytes, unfinished=True):
+    done = 0
+    for pieces in slices(sources, state.marks, size=slice_bytes, ended_before_s=math.inf):
         written = write(parsed(connection, pieces), scratch, durable=False)
         recent += [scratch / file.name for file in written.files]
         for file in written.aside:
             aside.update(file.reasons)
-        newer += written.newer
-        done += sum(len(piece.data) for piece in pieces)
+        done += sum(piece.size for piece in pieces)
         if progress is not None:
             progress(done, whole)
     compacted = tuple((store / name, file) for name, file in sorted(state.files.items()))
-    return Contents(compacted=compacted, recent=tuple(recent), aside=aside, newer=newer)
+    return Contents(compacted=compacted, recent=tuple(recent), aside=aside)
 
 
 def _counted(state: State) -> Counter[str]:

@@ -71,7 +71,7 @@ class LogReader:
 
     def _of_file(self, file: Path, state: State, needle: bytes) -> Iterator[Record]:
         """Yields the records of all lines that contain `needle`; looking for bytes is far quicker than parsing."""
-        source = source_of(file) if state.marks else None
+        source = source_of(file, unended=True) if state.marks else None
         with file.open("rb") as lines:
             if source is not None:
                 lines.seek(mark_of(source, file, state.marks))

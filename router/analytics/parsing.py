@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -33,8 +33,13 @@ ROW_GROUP: Final = 122_880
 """Rows: what one thread reads at a time, and what is skipped by the least and largest value."""
 _NO_DATE: Final = "__HIVE_DEFAULT_PARTITION__"
 """What a missing date is called in a folder's name; readers of Hive's layout take it for NULL."""
-_UNIQUE: Final = frozenset({"record", "trace_id", "request_id", "key", "latency_s"})
+_UNIQUE: Final = frozenset({
+    "record", "trace_id", "request_id", "key", "key_digest", "latency_s", "first_token_s",
+    "attempts.list.element.latency_s", "attempts.list.element.first_token_s",
+})  # fmt: skip
 """Columns of which a dictionary would be as long as they are."""
+_RISING: Final = "time"
+"""The column that is kept as differences: records follow each other, so these are small."""
 _SEARCHED: Final = ("schema", "time", "input_tokens", "output_tokens", "cost_usd")
 """Columns whose least and largest value is worth a place in the file."""
 
@@ -72,8 +77,9 @@ def parsed(connection: duckdb.DuckDBPyConnection, pieces: Iterable[Piece], /) ->
     whole = pa.table({"line": lines})
     connection.register("lines", pa.Table.from_batches(whole.to_batches(_BATCH_LINES), whole.schema))
     try:
-        query = f"SELECT * EXCLUDE (record) FROM ({projection('lines')})"  # noqa: S608 - of our own names
-        table = connection.sql(query).to_arrow_table()
+        table = _columns(connection, strict=True)
+    except duckdb.Error:  # a line is no JSON
+        table = _columns(connection, strict=False)
     finally:
         connection.unregister("lines")
     table = table.append_column("record", lines)
@@ -83,6 +89,11 @@ def parsed(connection: duckdb.DuckDBPyConnection, pieces: Iterable[Piece], /) ->
         aside += [(line, _reason(line)) for line in bad if line.strip()]
         table = table.filter(good)
     return Parsed(table=table, aside=tuple(aside))
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, *, strict: bool) -> Any:
+    made = projection("lines", strict=strict)
+    return connection.sql(f"SELECT * EXCLUDE (record) FROM ({made})").to_arrow_table()  # noqa: S608 - of our own names
 
 
 def write(found: Parsed, folder: Path, /, *, durable: bool = True) -> Written:
@@ -170,7 +181,7 @@ def write_rows(tables: Iterable[Any], schema: Any, folder: Path, day: str, /, *,
     path.parent.mkdir(parents=True, exist_ok=True)
     records = 0
     with path.open("xb") as file:
-        with parquet.ParquetWriter(file, schema, **_options(schema.names)) as writer:
+        with parquet.ParquetWriter(file, schema, **_options(schema)) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=ROW_GROUP)
                 records += table.num_rows
@@ -182,10 +193,26 @@ def write_rows(tables: Iterable[Any], schema: Any, folder: Path, day: str, /, *,
     return DataFile(name=name, records=records, columns=VERSION, size=path.stat().st_size)
 
 
-def _options(names: Iterable[str]) -> dict[str, Any]:
+def _options(schema: Any) -> dict[str, Any]:
+    leaves = [path for field in schema for path in _leaves(field.name, field.type)]
     return {
         "compression": "zstd",
         "compression_level": 1,
-        "use_dictionary": [name for name in names if name not in _UNIQUE],
+        "use_dictionary": [path for path in leaves if path not in _UNIQUE and path != _RISING],
+        "column_encoding": {_RISING: "DELTA_BINARY_PACKED"} if _RISING in leaves else None,
         "write_statistics": list(_SEARCHED),
     }
+
+
+def _leaves(path: str, kind: Any) -> Iterator[str]:
+    """Yields what Parquet calls the columns that a type consists of: dictionaries are of these."""
+    if pa.types.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    elif pa.types.is_map(kind):
+        yield from _leaves(f"{path}.key_value.key", kind.key_type)
+        yield from _leaves(f"{path}.key_value.value", kind.item_type)
+    elif pa.types.is_list(kind):
+        yield from _leaves(f"{path}.list.element", kind.value_type)
+    else:
+        yield path

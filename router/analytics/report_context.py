@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -32,16 +32,12 @@ Model = tuple[str | None, str | None]
 
 def context_section(queries: Queries, /) -> Section:
     """Returns repeated input by model, what caching it would have saved, and the longest resent beginnings."""
-    prices = {
-        (row["model"], row["model_id"]): queries.options.prices.of(row["model"], row["model_id"])
-        for row in queries.rows("models")
-    }
+    named: dict[int, Model] = {row["of_model"]: (row["model"], row["model_id"]) for row in queries.rows("models")}
+    prices = {model: queries.options.prices.of(*model) for model in named.values()}
     steps = steps_of(list(prices.values()))
-    queries.run("context_firsts")
-    parts = [queries.by_step(name, steps) for name in ("context_inputs", "context_previous", "context_any")]
     sums: dict[tuple[Model, int], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_SUMS, 0))
-    for row in (row for part in parts for row in part):
-        found = sums[(row["model"], row["model_id"]), row["step"]]
+    for row in _counted(queries, steps):
+        found = sums[named[row["of_model"]], row["step"]]
         for name in _SUMS:
             found[name] += row.get(name, 0)
     models: dict[Model, dict[str, Any]] = {}
@@ -55,6 +51,18 @@ def context_section(queries: Queries, /) -> Section:
     rows = sorted(models.items(), key=lambda item: (-item[1]["any_tokens"], str(item[0])))
     tables = (_repeated([(("all models", None), whole), *rows] if rows else []), _prefixes(queries.rows("prefixes")))
     return Section(name="context", title="Repeated context", tables=tables, findings=_findings(whole))
+
+
+def _counted(queries: Queries, steps: Sequence[int]) -> Iterator[Row]:
+    yield from queries.by_step("context_inputs", steps)
+    yield from queries.by_step("context_previous", steps)
+    queries.run("context_firsts")
+    # DuckDB takes the marks for few, since it does not know how many a request has, and would make its table of them.
+    queries.connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+    try:
+        yield from queries.by_step("context_any", steps)
+    finally:
+        queries.connection.execute("RESET disabled_optimizers")
 
 
 def _nothing() -> dict[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
+from router.analytics.cache_played import OFTEN, played
 from router.analytics.report_failures import moment_of_us
 from router.analytics.report_groups import Grouped
 from router.analytics.report_query import Queries, Row
 from router.analytics.report_tables import counted, dollars, percent, ratio, table
 from router.analytics.tables import Section, Table
+from router.core.money import EXACT
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 TTLS_S: Final = (
@@ -18,7 +21,9 @@ TTLS_S: Final = (
     *(n * _DAY for n in (1, 2, 7, 14, 30)),
 )
 """For how long a cache keeps an answer, in the curve."""
-_NO_HITS: Final = {"hits": 0, "saved_usd": Decimal(0), "unknown_cost": 0}
+_NO_HITS: Final[Row] = {"hits": 0, "saved_usd": Decimal(0), "unknown_cost": 0}
+_PART: Final = 100_000
+"""Requests of keys that came often, which are held at a time."""
 _ENOUGH: Final = 0.9
 """Of what the longest time saves: the shortest that saves as much is the one to take."""
 
@@ -27,8 +32,7 @@ def duplicates_section(queries: Queries, groups: Grouped, /) -> Section:
     """Returns repeated requests, the curve of a cache, and retry storms."""
     queries.run("duplicates_found")
     repeats, *dearest = queries.rows("duplicates")
-    played = {row["ttl_s"]: row for row in queries.rows("cache_curve", ttls_s=list(TTLS_S))}
-    curve = [played.get(ttl_s, {"ttl_s": ttl_s, **_NO_HITS}) for ttl_s in TTLS_S]
+    curve = _played(queries)
     storms, *largest = queries.rows("storms", within_s=queries.options.storm_within_s)
     tables = (
         _repeats(repeats, groups.whole),
@@ -39,6 +43,23 @@ def duplicates_section(queries: Queries, groups: Grouped, /) -> Section:
     )
     findings = (*_repeat_findings(repeats, curve, groups.whole), *_storm_findings(storms))
     return Section(name="duplicates", title="Duplicates", tables=tables, findings=findings)
+
+
+def _played(queries: Queries) -> list[Row]:
+    """Returns what a cache would have come to, for each time that it may keep an answer."""
+    few = {row["ttl_s"]: row for row in queries.rows("cache_curve", ttls_s=list(TTLS_S), often=OFTEN)}
+    queries.run("cache_often", often=OFTEN)
+    often = played(iter(partial(queries.connection.fetchmany, _PART), []), TTLS_S)
+    return [_sum(row, few.get(row["ttl_s"], _NO_HITS)) for row in often]
+
+
+def _sum(one: Row, other: Row) -> Row:
+    return {
+        "ttl_s": one["ttl_s"],
+        "hits": one["hits"] + other["hits"],
+        "saved_usd": EXACT.add(one["saved_usd"], other["saved_usd"]),
+        "unknown_cost": one["unknown_cost"] + other["unknown_cost"],
+    }
 
 
 def _repeats(repeats: Row, whole: Row) -> Table:

@@ -122,7 +122,9 @@ def days_section(groups: Grouped, /) -> Section:
         for day, row in days
     ]
     by_day = table("by_day", "By day", described, rows, f"Days are those of UTC. {_NOTE}")
-    return Section(name="days", title="Days", tables=(by_day,), findings=_day_findings(days))
+    timeless = groups.figures[("day",)].get((None,))
+    lacking = (f"{counted(timeless['requests'], 'request')} without a time: in no day.",) if timeless else ()
+    return Section(name="days", title="Days", tables=(by_day,), findings=(*_day_findings(days), *lacking))
 
 
 def own_section(groups: Grouped, by: Sequence[str], /) -> Section:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from router.analytics.report_query import Queries
-from router.analytics.tables import Column, Section, Table
+from router.analytics.report_tables import table
+from router.analytics.tables import Section
 
 _COLUMNS = (
-    Column(name="model", title="model"),
-    Column(name="source", title="source"),
-    Column(name="requests", title="requests", unit="count"),
-    Column(name="labelled", title="labelled", unit="count"),
-    Column(name="labelled_share", title="share", unit="share"),
-    Column(name="adequate", title="adequate", unit="count"),
-    Column(name="adequate_share", title="adequate share", unit="share"),
-    Column(name="scored", title="scored", unit="count"),
-    Column(name="score_mean", title="mean score", unit="ratio"),
+    "model Model text",
+    "source Source text",
+    "requests Requests count",
+    "labelled Labelled count",
+    "labelled_share Of its answers share",
+    "adequate Adequate count",
+    "adequate_share Of those labelled share",
+    "scored Scored count",
+    "score_mean Score, mean ratio",
 )
 _NOTE = (
     "Labelled: requests that the model answered and whose trace this source called adequate or inadequate; of one "
@@ -30,10 +31,10 @@ def labels_section(queries: Queries, /) -> Section | None:
     rows = [tuple(row.values()) for row in queries.rows("labels")]
     if not rows:
         return None
-    table = Table(name="labels_by_model", title="Labels by model", columns=_COLUMNS, rows=tuple(rows), note=_NOTE)
+    by_model = table("labels_by_model", "Labels by model", _COLUMNS, rows, _NOTE)
     findings = [
         f"{model}: {labelled - adequate:,} of {labelled:,} answers that {source} labelled were inadequate."
         for model, source, _, labelled, _, adequate, *_ in rows
         if adequate < labelled
     ]
-    return Section(name="labels", title="Labels", tables=(table,), findings=tuple(findings))
+    return Section(name="labels", title="Labels", tables=(by_model,), findings=tuple(findings))

@@ -56,6 +56,11 @@ class Options:
     prices: Prices = field(default_factory=Prices)
 
     def __post_init__(self) -> None:
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise RequestError(
+                f"the window begins at {self.since:%Y-%m-%d %H:%M:%S} UTC, which is not before its end at "
+                f"{self.until:%Y-%m-%d %H:%M:%S} UTC: --since must be earlier than --until"
+            )
         for name, value in self.where:
             _check(name, _FIELDS, "filter")
             if name in _CLOSED and value not in _CLOSED[name]:

@@ -1,14 +1,20 @@
-"""What a logged model costs: by the configuration where that has it, else by the price map of the installed litellm."""
+"""What a logged model is, and costs: by the configuration where that has it, else by the price map."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Final
 
 from router.core.catalog import Charges, Model, Price
 from router.core.money import EXACT
+from router.errors import ConfigError
+from router.prices.catalog import build_model
 from router.prices.litellm_map import PriceMap
+
+_KEPT_MOST: Final = 10_000
+"""Models that are remembered: a log may have as many as it likes, and most of it has a few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,21 +40,57 @@ class Prices:
 
     catalog: Mapping[str, Model] = field(default_factory=dict)
     price_map: PriceMap = field(default_factory=PriceMap)
+    _known: dict[tuple[str | None, str | None], Model | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def of(self, name: str | None, model_id: str | None, /) -> Price | None:
-        """Returns the price of a logged model; None where it is unknown.
+        """Returns the price of a logged model; None where it is unknown."""
+        model = self.model(name, model_id)
+        return None if model is None else model.price
+
+    def model(self, name: str | None, model_id: str | None, /) -> Model | None:
+        """Returns what a logged model is today; None where nobody knows it.
 
         A name means the catalog's model only while that is still the model which the log says it was.
         """
+        asked = (name, model_id)
+        if asked not in self._known:
+            if len(self._known) >= _KEPT_MOST:
+                self._known.clear()
+            self._known[asked] = self._look(name, model_id)
+        return self._known[asked]
+
+    def _look(self, name: str | None, model_id: str | None) -> Model | None:
         named = self.catalog.get(name or "")
         if named is not None and model_id in {None, named.id}:
-            return named.price
+            return named
         wanted = model_id or name
+        if not wanted:
+            return None
         same = next((model for model in self.catalog.values() if model.id == wanted), None)
-        if same is not None:
-            return same.price
-        row = self.price_map.row(wanted) if wanted else None
-        return None if row is None else row.price
+        return _of_map(wanted, self.price_map) if same is None else same
+
+
+def _of_map(model_id: str, prices: PriceMap) -> Model | None:
+    """Returns what the map has under exactly this id; None where that is nothing."""
+    try:
+        return build_model(model_id, {"id": model_id}, prices)
+    except ConfigError:  # it is not there, or cannot be asked without more, such as the address of an Azure resource
+        row = prices.row(model_id)
+    if row is None:
+        return None
+    return Model(
+        name=model_id,
+        id=row.id,
+        provider=row.provider,
+        client="",
+        price=row.price,
+        context_window_tokens=row.context_window_tokens,
+        max_output_tokens=row.max_output_tokens,
+        capabilities=row.capabilities,
+        region=row.region,
+    )
 
 
 def steps_of(prices: list[Price | None], /) -> list[int]:

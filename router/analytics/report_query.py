@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any, Final
 
 import duckdb
 
 from router.analytics.report_options import Options, Part, groups_of, scope_of
+from router.analytics.statements import statement
 
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 
@@ -47,11 +47,8 @@ class Queries:
 
     def run(self, name: str, /, *, sql: Mapping[str, str] | None = None, **values: Any) -> None:
         """Runs a file's statement."""
-        text = files("router.analytics").joinpath("sql", f"{name}.sql").read_text()
         scope, by = scope_of(self.options), groups_of(self.options.by)
-        places = {"scope": scope.sql, "by": by.sql, **(sql or {})}
-        for place, part in places.items():
-            text = text.replace(f"{{{place}}}", part)
+        text = statement(name, **{"scope": scope.sql, "by": by.sql, **(sql or {})})
         known = {**scope.values, **by.values, **values}
         used = set(_PARAMETER.findall(text))
         self.connection.execute(text, {name: value for name, value in known.items() if name in used})

@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from router.analytics.statements import statement
 from router.core.answer import Usage
 from router.core.catalog import Model, Price, Tier
 from router.core.cost import cost_usd
@@ -191,7 +191,7 @@ def estimate(
         by_tier[group.up_to_tokens].append(group)
     evidence = {
         (limit, name): Evidence(labelled=labelled, adequate=adequate)
-        for limit, name, labelled, adequate in connection.execute(_sql("savings_labels")).fetchall()
+        for limit, name, labelled, adequate in connection.execute(statement("savings_labels")).fetchall()
     }
     return tuple(
         _tier(
@@ -274,12 +274,11 @@ def _prepare(
         connection.execute("INSERT INTO savings_targets VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     for (name, model_id), price in owns.items():
         connection.execute("INSERT INTO savings_own VALUES (?, ?, ?)", [name, model_id, _edges(price)])
-    requests = _sql("savings_requests")
-    connection.execute(requests.replace("{limits}", str(list(limits))).replace("{uncounted}", str(list(UNCOUNTED))))
+    connection.execute(statement("savings_requests", limits=str(list(limits)), uncounted=str(list(UNCOUNTED))))
 
 
 def _groups(connection: duckdb.DuckDBPyConnection) -> Iterator[Group]:
-    found = connection.execute(_sql("savings_groups"))
+    found = connection.execute(statement("savings_groups"))
     names = [column[0] for column in found.description or ()]
     while rows := found.fetchmany(10_000):
         for row in rows:
@@ -390,7 +389,3 @@ def _edges(price: Price) -> list[int]:
     """Returns the input-token counts at which any of a price's tables changes."""
     tables = (price.tiers, *price.service.values())
     return sorted({tier.above_tokens for table in tables for tier in table if tier.above_tokens})
-
-
-def _sql(name: str) -> Any:
-    return files("router.analytics").joinpath("sql", f"{name}.sql").read_text()

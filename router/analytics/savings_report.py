@@ -7,6 +7,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
+from router.analytics.report_tables import dollars, percent
 from router.analytics.savings import Option, TierEstimate, total
 from router.analytics.tables import Column, Report, Section, Table
 from router.core.money import EXACT
@@ -82,19 +83,21 @@ def _findings(tiers: Sequence[TierEstimate]) -> Iterator[str]:
         yield "No tier would cost less at another model that can serve it and that labels do not speak against."
     else:
         saving = total([tier.saving_usd for tier in tiers])
-        less = f"{_usd(saving)} less{_percent(saving, spent)}"
-        yield f"{_usd(spent)} would become {_usd(EXACT.subtract(spent, saving))}: {less}."
+        share = f" ({percent(_share(saving, spent))})" if spent else ""
+        less = f"{dollars(saving)} less{share}"
+        yield f"{dollars(spent)} would become {dollars(EXACT.subtract(spent, saving))}: {less}."
         observed, assumed, refuted = (total(part) for part in zip(*_splits(tiers), strict=True))
         yield (
-            f"Of these {_usd(saving)}, {_usd(observed)} is observed and {_usd(assumed)} assumed: nobody has said that "
-            "the cheaper model's answers would do."
+            f"Of these {dollars(saving)}, {dollars(observed)} is observed and {dollars(assumed)} assumed: nobody has "
+            "said that the cheaper model's answers would do."
         )
         if refuted:
-            yield f"{_usd(refuted)} is refuted: that share of its labelled answers is inadequate. Do not count on it."
+            told = "that share of its labelled answers is inadequate. Do not count on it."
+            yield f"{dollars(refuted)} is refuted: {told}"
         for tier, option in chosen:
             moving = sum(move.requests for move in option.moves)
             moved = f"{moving:,} of {tier.requests:,} requests could go to {option.target}"
-            yield f"{tier_name(tiers, tier)} tokens: {moved}, which saves {_usd(option.saving_usd)}."
+            yield f"{tier_name(tiers, tier)} tokens: {moved}, which saves {dollars(option.saving_usd)}."
     if unknown:
         yield f"{unknown:,} requests have no known cost and no known price, and count nowhere."
 
@@ -262,13 +265,3 @@ def _moving(option: Option | None) -> int:
 
 def _share(part: Decimal, whole: Decimal) -> float | None:
     return float(part / whole) if whole else None
-
-
-def _percent(part: Decimal, whole: Decimal) -> str:
-    return f" ({float(part / whole):.1%})" if whole else ""
-
-
-def _usd(amount: Decimal) -> str:
-    """Returns an amount in a sentence: to the cent, and small ones to two digits."""
-    decimals = max(2, 1 - amount.adjusted()) if amount else 2
-    return f"${amount.quantize(Decimal(1).scaleb(-decimals), context=EXACT):,f}"

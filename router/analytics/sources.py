@@ -1,19 +1,18 @@
 """The JSONL files of a log: how far each was read, and what comes next, in slices of whole lines.
 
 A file is known by its name and a digest of its first line, since names of processes recur. A last line without its
-newline is still being written, or was torn; it is left for next time.
+newline is still being written, or was torn: which of them, only time can tell.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, Final
-
-import orjson
 
 _HEAD_BYTES: Final = 64 * 1024
 """Of a first line: enough for the trace id in it, whatever else it holds."""
@@ -40,7 +39,7 @@ class Mark:
     """How far a source was read.
 
     Attributes:
-        end: bytes; just after a newline.
+        end: bytes; just after a newline, or after a last line that will get none.
         tail: digest of the last bytes before, by which a renamed file is known again.
     """
 
@@ -53,25 +52,26 @@ Marks = Mapping[SourceId, Mark]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """Whole lines of one source.
+    """Lines of one source.
 
     Attributes:
         path: the file.
-        start: where in the file they begin.
-        data: the lines, each with its newline.
+        start, end: where in the file they begin and end.
+        data: the lines, each with its newline, which the last one may lack in the file.
         tail: digest of the last bytes.
     """
 
     source: SourceId
     path: Path
     start: int
+    end: int
     data: bytes
     tail: str
 
     @property
-    def end(self) -> int:
-        """Where in the file they end."""
-        return self.start + len(self.data)
+    def size(self) -> int:
+        """How many bytes of the file they are."""
+        return self.end - self.start
 
 
 def mark_of(source: SourceId, path: Path, marks: Marks, /) -> int:
@@ -83,8 +83,13 @@ def mark_of(source: SourceId, path: Path, marks: Marks, /) -> int:
         return max((m.end for m in renamed if _tail_before(file, m.end) == m.tail), default=0)
 
 
-def source_of(path: Path, /) -> SourceId | None:
-    """Returns what a file is known by; None where its first line has not ended yet.
+def source_of(path: Path, /, *, unended: bool = False) -> SourceId | None:
+    """Returns what a file is known by; None where its first line has not ended yet, or there is none.
+
+    Args:
+        path: of the file.
+        unended: whether to take a first line that has not ended for what it would be with its newline: what the file
+            is known by if nothing comes after it any more.
 
     Raises:
         FileNotFoundError: it was removed meanwhile.
@@ -92,23 +97,27 @@ def source_of(path: Path, /) -> SourceId | None:
     with path.open("rb") as file:
         head = file.readline(_HEAD_BYTES)
     if not head.endswith(b"\n") and len(head) < _HEAD_BYTES:
-        return None
-    return SourceId(path.name, blake2b(head, digest_size=16).hexdigest())
+        return _known_by(path, head + b"\n") if unended and head else None
+    return _known_by(path, head)
 
 
-def slices(paths: Sequence[Path], marks: Marks, /, *, size: int, unfinished: bool = False) -> Iterator[list[Piece]]:
+def slices(
+    paths: Sequence[Path], marks: Marks, /, *, size: int, ended_before_s: float = -math.inf
+) -> Iterator[list[Piece]]:
     """Yields what of the files was not read yet, oldest name first, in lists of at most `size` bytes.
 
     A line that is longer comes alone. What is written while this runs may come or not.
 
     Args:
+        paths: the files.
+        marks: how far they were read.
         size: in bytes.
-        unfinished: whether a last line comes too that lacks its newline, but is a whole JSON object.
+        ended_before_s: a last line without its newline comes too where the file has not changed since, in Unix seconds.
     """
     found: list[Piece] = []
     room = size
     for path in paths:
-        for piece in _pieces(path, marks, min(size, _PIECE_BYTES), unfinished=unfinished):
+        for piece in _pieces(path, marks, min(size, _PIECE_BYTES), ended_before_s):
             if found and len(piece.data) > room:
                 yield found
                 found, room = [], size
@@ -122,42 +131,54 @@ def unread_bytes(paths: Sequence[Path], marks: Marks, /) -> int:
     """Returns how much was not read yet, half lines included."""
     total = 0
     for path in paths:
-        if (source := source_of(path)) is not None:
+        if (source := source_of(path, unended=True)) is not None:
             total += max(0, path.stat().st_size - mark_of(source, path, marks))
     return total
 
 
-def _pieces(path: Path, marks: Marks, size: int, *, unfinished: bool) -> Iterator[Piece]:
+def _pieces(path: Path, marks: Marks, size: int, ended_before_s: float) -> Iterator[Piece]:
     source = source_of(path)
     if source is None:
-        if unfinished and (data := _object(path.read_bytes())):
-            yield Piece(source=SourceId(path.name, ""), path=path, start=0, data=data, tail="")
+        yield from _one_line(path, marks, ended_before_s)
         return
     start = mark_of(source, path, marks)
     with path.open("rb", buffering=0) as file:  # what is read is large, and need not be copied once more
-        whole = os.fstat(file.fileno()).st_size
+        status = os.fstat(file.fileno())
+        whole = status.st_size
         while start < whole:
             data = _whole_lines(file, start, min(size, whole - start))
             if not data:
                 break
             end = start + len(data)
-            yield Piece(source=source, path=path, start=start, data=data, tail=_tail_before(file, end))
+            yield Piece(source=source, path=path, start=start, end=end, data=data, tail=_tail_before(file, end))
             start = end
-        if unfinished and start < whole:
-            file.seek(start)
-            if data := _object(_read(file, whole - start)):
-                yield Piece(source=source, path=path, start=start, data=data, tail="")
+        if start < whole and status.st_mtime < ended_before_s:
+            yield _last(source, path, file, start, whole)
 
 
-def _object(line: bytes) -> bytes:
-    """Returns a line with its newline if it is a JSON object, which nothing can be added to; else nothing."""
-    if line.startswith(b"{") and b"\n" not in line:
-        try:
-            orjson.loads(line)
-        except orjson.JSONDecodeError:
-            return b""
-        return line + b"\n"
-    return b""
+def _one_line(path: Path, marks: Marks, ended_before_s: float) -> Iterator[Piece]:
+    """Yields the one line of a file that has not ended, if it is to be taken as it is."""
+    with path.open("rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        if not status.st_size or status.st_mtime >= ended_before_s:
+            return
+        line = _read(file, status.st_size)
+        if b"\n" in line:  # it has ended meanwhile, and comes next time
+            return
+        source = _known_by(path, line + b"\n")
+        start = mark_of(source, path, marks)
+        if start < len(line):
+            yield _last(source, path, file, start, len(line))
+
+
+def _last(source: SourceId, path: Path, file: BinaryIO, start: int, end: int) -> Piece:
+    file.seek(start)
+    data = _read(file, end - start) + b"\n"
+    return Piece(source=source, path=path, start=start, end=end, data=data, tail=_tail_before(file, end))
+
+
+def _known_by(path: Path, head: bytes) -> SourceId:
+    return SourceId(path.name, blake2b(head, digest_size=16).hexdigest())
 
 
 def _whole_lines(file: BinaryIO, start: int, size: int) -> bytes:

@@ -107,7 +107,6 @@ class State:
     replaced: Mapping[str, float] = field(default_factory=dict)
     aside: Mapping[str, AsideFile] = field(default_factory=dict)
     marks: Mapping[SourceId, Mark] = field(default_factory=dict)
-    newer: int = 0
 
     @property
     def records(self) -> int:
@@ -124,7 +123,6 @@ class State:
             replaced={**self.replaced, **dict.fromkeys(commit.removed, at_s)},
             aside={**self.aside, **{f.name: f for f in commit.aside}},
             marks={**self.marks, **{s.source: s.mark for s in commit.steps}},
-            newer=self.newer + commit.newer,
         )
 
 
@@ -244,7 +242,6 @@ def _state_values(state: State) -> dict[str, Any]:
         "replaced": dict(state.replaced),
         "aside": [{"name": f.name, "reasons": dict(f.reasons)} for f in state.aside.values()],
         "marks": [[s.name, s.head, m.end, m.tail] for s, m in state.marks.items()],
-        "newer": state.newer,
     }
 
 
@@ -254,7 +251,6 @@ def _state_from(written: Mapping[str, Any]) -> State:
         replaced=written["replaced"],
         aside={f["name"]: AsideFile(name=f["name"], reasons=f["reasons"]) for f in written["aside"]},
         marks={SourceId(name, head): Mark(end, tail) for name, head, end, tail in written["marks"]},
-        newer=written["newer"],
     )
 
 

@@ -4,7 +4,8 @@ A value is a JSON array that begins with its format's number and the key that it
 fixed place. So a value of another format, of another key, or of somebody else altogether is told from ours, and is
 passed over. Nothing in it is ever run, which is why it is no pickle.
 
-A changed place or a new field needs a new `FORMAT`: what older versions wrote is then a miss.
+A changed place or a new field needs a new `FORMAT`: what older versions wrote is then a miss. An entry's span id is the
+exception: it stands last, and may be missing.
 
 Response headers are not stored. They tell of the exchange that brought the answer (limits left, request ids, cookies),
 not of the answer, and would mislead whoever took them for the present.
@@ -183,14 +184,19 @@ def _row_of_entry(entry: Entry) -> list[Any]:
         entry.stored_s,
         entry.ttl_s,
         entry.model_id,
+        *(() if entry.span_id is None else (entry.span_id,)),
     ]
 
 
 def _entry_from(row: Any, key: str) -> Entry:
-    number, found, model, answer, failure, cost_usd, trace_id, tenant, tags, policy, stored_s, ttl_s, model_id = row
+    number, found, model, answer, failure, cost_usd, trace_id, *rest = row
+    tenant, tags, policy, stored_s, ttl_s, model_id, *more = rest
+    span_id = None
+    if more:
+        (span_id,) = more
     if number != FORMAT or found != key or (answer is None) is (failure is None):
         raise ValueError("not this entry")
-    if not _TEXTS.issuperset(map(type, (model, model_id, trace_id, policy))) or type(tenant) not in TEXT:
+    if not _TEXTS.issuperset(map(type, (model, model_id, trace_id, policy, *more))) or type(tenant) not in TEXT:
         raise TypeError("not an entry")
     return Entry(
         key=key,
@@ -200,6 +206,7 @@ def _entry_from(row: Any, key: str) -> Entry:
         failure=None if failure is None else failure_from(failure),
         cost_usd=None if cost_usd is None else usd_from(cost_usd),
         trace_id=trace_id,
+        span_id=span_id,
         tenant=tenant,
         tags=_tags_from(tags),
         policy=policy,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from router.cli import app_evidence
+from router.cli import app_alerts, app_evidence
 from router.cli.app_budget import budget_app
 from router.cli.ending import ending
 from router.cli.options import (
@@ -336,6 +336,7 @@ def simulate(
 
 
 app_evidence.add_to(app)
+app_alerts.add_to(app)
 app.add_typer(budget_app)
 
 

@@ -21,6 +21,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(savings)
     app.command()(label)
     app.command()(tail)
+    app.command()(metrics)
 
 
 def _compact(
@@ -218,4 +219,39 @@ def tail(
             interval_s=interval_s,
             follow=not no_follow,
             as_json=as_json,
+        )
+
+
+def metrics(
+    log: LogArgument = None,
+    *,
+    port: Annotated[int, typer.Option(help="To serve at.", min=0, max=65_535)] = 9464,
+    host: Annotated[str, typer.Option(help="Address to serve at; 0.0.0.0 is every one of this machine.")] = "127.0.0.1",
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Also count the decisions that the log has already.")
+    ] = False,
+    label: Annotated[
+        list[str] | None, typer.Option(help="A tag that becomes a label; repeatable.", show_default=False)
+    ] = None,
+    label_tenant: Annotated[bool, typer.Option("--label-tenant", help="The tenant becomes a label.")] = False,
+    label_values_most: Annotated[
+        int, typer.Option(help='Values of each label; all later ones become "other".', min=1)
+    ] = 100,
+    interval_s: Annotated[float, typer.Option(help="Seconds between two looks at the log.", min=0.01)] = 1.0,
+    config: Config = None,
+) -> None:
+    """Serve the metrics of a log to Prometheus, as it grows, until Ctrl-C. Needs the extra `prometheus`."""
+    with ending(as_json=False):
+        from router.cli import metrics as command
+
+        command.run(
+            log,
+            config=config,
+            port=port,
+            host=host,
+            from_start=from_start,
+            labels=label or (),
+            label_tenant=label_tenant,
+            label_values_most=label_values_most,
+            interval_s=interval_s,
         )

@@ -128,17 +128,21 @@ def settings_of(config: Path | None) -> Settings:
     return default_settings() if config is None else load(config)
 
 
-def open_router(settings: Settings, *sinks: Sink, verbose: bool = False) -> Router:
+def open_router(settings: Settings, *sinks: Sink, verbose: bool = False, deliver: bool = True) -> Router:
     """Returns a router that also gives its decisions to these sinks.
 
     Args:
         settings: of the router.
         *sinks: besides those of the settings.
         verbose: whether a line per decision goes to stderr.
+        deliver: whether it may deliver alerts, for which it needs their secrets.
     """
     from router.router import Router
     from router.setup import setup_of, sinks_of
 
+    if settings.outbox is not None and not deliver:
+        outbox = settings.outbox.model_copy(update={"deliver": False})
+        settings = settings.model_copy(update={"outbox": outbox})
     own = tuple(sinks_of(setup_of(settings)))
     if verbose:
         from router.sinks.log import LogSink

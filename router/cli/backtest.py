@@ -14,11 +14,11 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 
 from router.cli.asking import settings_of
 from router.cli.ending import FAILED
-from router.cli.logs import Reading, analytics, log_path
+from router.cli.logs import REASONS, Reading, analytics, log_path, nothing_in
 from router.cli.tables import plain, report_lines, report_values
 from router.cli.terminal import err, out, print_json
 from router.cli.writing import STDOUT, writing
-from router.errors import RequestError
+from router.errors import ConfigError, RequestError
 from router.setup import setup_of
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
             told=told,
             reading=reading,
         )
+    _check_any(log, done.result.records, done.result.aside)
     figures = figures_of(done)
     about = (("log", str(log)), *(("configuration", one.origin.file) for one in settings))
     about += (("policy", asked.policy or "of each request's own name"),)
@@ -89,13 +90,8 @@ def run(asked: Asked, *, as_json: bool) -> None:
             file.write(html_of(report))
     failed = fails is not None and fails.holds(figures)
     if as_json:
-        print_json(
-            {
-                "figures": {name: plain(value) for name, value in figures.items()},
-                "failed": failed if fails is not None else None,
-                "report": report_values(report),
-            }
-        )
+        values = {name: plain(value) for name, value in figures.items()}
+        print_json({"figures": values, "failed": None if fails is None else failed, "report": report_values(report)})
     elif asked.html != STDOUT:
         console = out()
         for part in report_lines(report, console.width):
@@ -103,6 +99,12 @@ def run(asked: Asked, *, as_json: bool) -> None:
     if fails is not None and failed:
         _tell_failed(fails, figures)
         raise typer.Exit(FAILED)
+
+
+def _check_any(log: Path, records: int, aside: Mapping[str, int]) -> None:
+    """Refuses a log of which every line is no decision; decisions that cannot be replayed are a result."""
+    if records == sum(aside.values()) and aside.keys() <= REASONS.keys():
+        raise ConfigError(nothing_in(log, aside))
 
 
 def _tell_failed(fails: Condition, figures: Mapping[str, Decimal | None]) -> None:

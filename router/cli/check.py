@@ -68,7 +68,7 @@ def run(*, config: Path | None, expect: Path | None, strict: bool, max_tokens: i
         report = examine(settings, setup, expect=expect)
         warned = list(warnings(setup, today=datetime.now(UTC).date()))
         warned += [Warned(kind=kind, about=about, message=told) for kind, about, told in warned_of(report)]
-        with open_router(settings) as router:
+        with open_router(settings, deliver=False) as router:
             plans = {name: [_plan(router, name, size, max_tokens) for size in SIZES] for name in sorted(setup.policies)}
         if as_json:
             print_json(_as_values(setup, warned, plans) | report.values())

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from router.cli.logs import Reading, analytics, log_path
+from router.cli.logs import REASONS, Reading, analytics, log_path
 from router.cli.terminal import err, out, print_json
 from router.errors import ConfigError
 
 if TYPE_CHECKING:
     from router.analytics.compact import Compacted
-
-_REASONS = {"not_json": "not JSON", "not_utf8": "not UTF-8", "no_decision": "JSON, but no decision"}
 
 
 def run(log: Path | None, *, into: Path | None, remove: bool, merge: bool, config: Path | None, as_json: bool) -> None:
@@ -40,7 +38,7 @@ def run(log: Path | None, *, into: Path | None, remove: bool, merge: bool, confi
 def _lines(done: Compacted) -> list[str]:
     lines = [f"{done.records:,} decisions compacted into {done.store} ({done.files:,} files)"]
     if done.aside:
-        reasons = ", ".join(f"{count:,} {_REASONS[reason]}" for reason, count in sorted(done.aside.items()))
+        reasons = ", ".join(f"{count:,} {REASONS[reason]}" for reason, count in sorted(done.aside.items()))
         lines.append(f"{done.aside.total():,} lines set aside in {done.store / 'aside'}: {reasons}")
     if done.merged:
         lines.append(f"{done.merged:,} files merged into larger ones")

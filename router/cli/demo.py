@@ -22,7 +22,8 @@ from router.cli.ending import ending
 from router.cli.lookup import kept, source
 from router.cli.story import baseline, slate, usage
 from router.cli.terminal import dollars, out, print_json, seconds, shown, times, waiting
-from router.core.decision import total
+from router.core.decision import Decision, total
+from router.errors import RequestError
 from router.router import Router
 
 DEAREST = "claude-sonnet-4-5"
@@ -97,9 +98,12 @@ EXAMPLES = (
 
 def run(*, log: str | None, as_json: bool) -> None:
     """Sends every example and prints what was decided, by whom it was answered and what it cost."""
-    with ending(as_json=as_json), _router(log) as router:
+    kept = None if log is None else _Log(log)
+    with ending(as_json=as_json), _router(kept) as router:
         with waiting("routing"):
             records = [_record(router, example) for example in EXAMPLES]
+        if kept is not None and kept.fault is not None:
+            raise RequestError(f"--log {log}: cannot be written: {kept.fault.strerror}") from kept.fault
         if as_json:
             print_json({"simulated": True, "requests": records, **{k: str(v) for k, v in _sums(records).items()}})
             return
@@ -111,14 +115,34 @@ def config_text() -> str:
     return files("router.cli").joinpath("demo.toml").read_text(encoding="utf-8")
 
 
-def _router(log: str | None) -> Router:
+class _Log:
+    """The log, which fails the demonstration where it cannot be written, and not just warns as a router's does."""
+
+    def __init__(self, path: str) -> None:
+        from router.sinks.jsonl import JsonlSink
+
+        self._sink = JsonlSink(path)
+        self.fault: OSError | None = None
+
+    def emit(self, decision: Decision, /) -> None:
+        """Writes a decision, or keeps why it cannot."""
+        try:
+            self._sink.emit(decision)
+        except OSError as error:
+            self.fault = self.fault or error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._sink.close()
+
+
+def _router(log: _Log | None) -> Router:
     from router.config import load
-    from router.sinks.jsonl import JsonlSink
 
     with as_file(files("router.cli").joinpath("demo.toml")) as path:
         # No variable of the environment may change what the demonstration shows.
         settings = load(path, environ={})
-    return open_router(settings, *(() if log is None else (JsonlSink(log),)))
+    return open_router(settings, *(() if log is None else (log,)))
 
 
 def _record(router: Router, example: Example) -> dict[str, Any]:

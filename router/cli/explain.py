@@ -25,7 +25,7 @@ TRACE_ID = re.compile(r"[0-9a-fA-F]{8,32}")
 def run_plan(asked: Asked, *, config: Path | None, as_json: bool) -> None:
     """Prints the slate and the worst case of a request, without sending it."""
     settings = settings_of(config)
-    with open_router(settings) as router:
+    with open_router(settings, deliver=False) as router:
         decision = router.plan(asked.prompt, **asked.options)
         record = decision.to_dict()
         if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +13,15 @@ import typer
 from router.analytics.import_litellm import read_litellm
 from router.analytics.import_openai import OpenAIImporter
 from router.analytics.import_table import PRESETS, TableImporter
-from router.analytics.imported import Prices
 from router.analytics.importing import Done, Importer, import_log
+from router.analytics.report_prices import Prices
 from router.cli.asking import pairs
 from router.cli.ending import FAILED
 from router.cli.logs import Reading
 from router.cli.terminal import err, out, print_json
 from router.core.naming import allowed
 from router.errors import ConfigError, RequestError
+from router.prices.litellm_map import load_price_map
 
 FORMATS: Final = ("litellm", "openai", "table", *PRESETS)
 
@@ -44,17 +45,20 @@ class Options:
 
 def run(form: str, file: Path, *, into: Path, options: Options, as_json: bool) -> None:
     """Imports the file and prints what became of it."""
-    prices = Prices()
+    prices = Prices(price_map=load_price_map())
     importer = _importer(form, options, prices)
     try:
+        unused = importer.unused(file) if isinstance(importer, TableImporter) else ()
         with Reading("importing") as progress:
             done = import_log(file, into, source=form, importer=importer, prices=prices, progress=progress)
     except OSError as error:
         raise ConfigError(f"{error.filename or file}: {error.strerror or error}") from error
     if as_json:
-        print_json(_values(done))
+        print_json(_values(done, unused))
     else:
         _print(done, file)
+    if unused:
+        err().print(f"{file}: columns not used: {', '.join(unused)}; see --map", soft_wrap=True)
     if done.refused and not done.records:
         raise typer.Exit(FAILED)
 
@@ -98,11 +102,12 @@ def _time(text: str) -> datetime:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-def _values(done: Done) -> Mapping[str, Any]:
+def _values(done: Done, unused: Sequence[str]) -> Mapping[str, Any]:
     return {
         "path": str(done.path),
         "records": done.records,
         "unpriced": done.unpriced,
         "refused": done.refused,
         "faults": [{"row": number, "reason": reason} for number, reason in done.faults],
+        "unused_columns": list(unused),
     }

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Final, Self
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from router.analytics.report_tables import counted
 from router.cli.asking import settings_of
 from router.cli.terminal import err
 from router.errors import ConfigError
 
+if TYPE_CHECKING:
+    import duckdb
+
 EXTRA = ("duckdb", "numpy", "pyarrow")
 """What the extra `analytics` installs."""
+REASONS: Final = {"not_json": "not JSON", "not_utf8": "not UTF-8", "no_decision": "JSON, but no decision"}
+"""Why a line of a log is no decision, in words."""
 
 
 def log_path(log: Path | None, config: Path | None) -> Path:
@@ -46,6 +52,35 @@ def analytics() -> Iterator[None]:
         raise ConfigError(
             f"logs are read with {error.name}, which is not installed: pip install 'lowfare[analytics]'"
         ) from error
+
+
+def check_any(connection: duckdb.DuckDBPyConnection, log: Path) -> None:
+    """Says what a log has where that is no decision at all.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if connection.execute("SELECT 1 FROM decisions LIMIT 1").fetchone() is None:
+        aside = dict(connection.execute("SELECT reason, lines FROM aside").fetchall())
+        raise ConfigError(nothing_in(log, aside))
+
+
+def nothing_in(log: Path, aside: Mapping[str, int]) -> str:
+    """Returns what to say of a log without a decision.
+
+    Args:
+        log: its path.
+        aside: how many of its lines are none, by reason.
+    """
+    if not aside:
+        return f"{log}: has no decisions: it is empty"
+    lines = sum(aside.values())
+    commonest = sorted(aside.items(), key=lambda one: (-one[1], one[0]))
+    found = ", ".join(f"{count:,} {REASONS[reason]}" for reason, count in commonest)
+    return (
+        f"{log}: has no decisions: {counted(lines, 'line')} that {'is' if lines == 1 else 'are'} none ({found}); logs "
+        f"that other programs wrote come in by `lowfare import`"
+    )
 
 
 class Reading:

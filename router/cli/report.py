@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from router.analytics.tables import Report, Table
 from router.cli.asking import pairs, settings_of
-from router.cli.logs import Reading, analytics, log_path
+from router.cli.logs import Reading, analytics, check_any, log_path
 from router.cli.tables import report_lines, report_values, write_csv, write_csv_files
 from router.cli.terminal import err, out, print_json
 from router.cli.writing import STDOUT, writing
@@ -66,6 +66,7 @@ def run(log: Path | None, wanted: Wanted, outputs: Outputs, *, config: Path | No
 
         options = _options(wanted, config)
         with Reading("reading") as progress, opened(path, progress=progress) as connection:
+            check_any(connection, path)
             report = report_of(connection, options, log=str(path))
             if outputs.focus is not None:
                 with writing(outputs.focus) as file:

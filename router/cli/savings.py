@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from router.cli.asking import settings_of
-from router.cli.logs import Reading, analytics, log_path
+from router.cli.logs import Reading, analytics, check_any, log_path
 from router.cli.tables import report_lines, report_values
 from router.cli.terminal import out, print_json
 from router.core.catalog import Model
 from router.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
+    from router.analytics.report_prices import Prices
     from router.prices.litellm_map import PriceMap
 
 
@@ -34,6 +35,7 @@ def run(
     path = log_path(log, config)
     with analytics():
         from router.analytics.log import opened
+        from router.analytics.report_prices import Prices
         from router.analytics.savings import estimate, log_calls, log_models
         from router.analytics.savings_report import savings_report
         from router.analytics.savings_toml import recommended_toml
@@ -43,7 +45,8 @@ def run(
     catalog, policies = _configured(config, optional=bool(to))
     targets = _targets(catalog, to, prices)
     with Reading("reading") as progress, opened(path, progress=progress) as connection:
-        known = _known(log_models(connection), catalog, prices)
+        check_any(connection, path)
+        known = _known(log_models(connection), Prices(catalog=catalog, price_map=prices))
         owns = {key: model.price for key, model in known.items() if model.price is not None}
         calls = log_calls(connection)
         found = estimate(connection, targets, owns, limits=limits, adequate_share=adequate_share)
@@ -111,22 +114,11 @@ def _targets(catalog: Mapping[str, Model], to: Sequence[str], prices: PriceMap) 
     return {name: model for name, model in targets.items() if name not in unpriced}
 
 
-def _known(
-    models: Sequence[tuple[str, str | None]], catalog: Mapping[str, Model], prices: PriceMap
-) -> dict[tuple[str, str | None], Model]:
-    """Returns what the log's models are today: of the configuration by name or id, else of the price map by id."""
-    from router.prices.catalog import build_model
-
-    by_id = {model.id: model for model in reversed(list(catalog.values()))}
-    known: dict[tuple[str, str | None], Model] = {}
-    for name, model_id in models:
-        model = catalog.get(name)
-        if model is None or (model_id is not None and model.id != model_id):
-            model = by_id.get(model_id or name)
-        if model is None:
-            try:
-                model = replace(build_model(name, {"id": model_id or name}, prices), name=name)
-            except ConfigError:  # nobody knows its price
-                continue
-        known[name, model_id] = model
-    return known
+def _known(models: Sequence[tuple[str, str | None]], prices: Prices) -> dict[tuple[str, str | None], Model]:
+    """Returns what the log's models are today; those of the price map under the names that they have in the log."""
+    found = {key: prices.model(*key) for key in models}
+    return {
+        (name, model_id): model if prices.catalog.get(model.name) is model else replace(model, name=name)
+        for (name, model_id), model in found.items()
+        if model is not None
+    }

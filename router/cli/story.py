@@ -160,7 +160,8 @@ def _labels(labels: Sequence[Mapping[str, Any]]) -> Table:
         verdict = "" if adequate is None else "adequate" if adequate else "inadequate"
         style = "" if adequate is None else "green" if adequate else "red"
         scored = "" if score is None else f"score {score:g}"
-        grid.add_row(Text(shown(label["source"])), Text(verdict, style=style), Text(scored), Text(shown(label["time"])))
+        source, time = Text(_one_line(label["source"])), Text(shown(label["time"]))
+        grid.add_row(source, Text(verdict, style=style), Text(scored), time)
     return grid
 
 
@@ -229,9 +230,9 @@ def _facts(record: Record) -> Table:
     if record.get("source"):
         grid.add_row("source", Text(shown(f"imported: {record['source']}")))
     if record["tenant"] is not None:
-        grid.add_row("tenant", Text(shown(record["tenant"])))
+        grid.add_row("tenant", Text(_one_line(record["tenant"])))
     if record["tags"]:
-        grid.add_row("tags", Text(shown(", ".join(f"{name}={value}" for name, value in record["tags"].items()))))
+        grid.add_row("tags", Text(_one_line(", ".join(f"{name}={value}" for name, value in record["tags"].items()))))
     grid.add_row("input", Text(_input(features)))
     most = features["output_tokens_most"]
     if most is None:
@@ -242,6 +243,11 @@ def _facts(record: Record) -> Table:
     if features["needs"]:
         grid.add_row("needs", Text(", ".join(features["needs"])))
     return grid
+
+
+def _one_line(text: str) -> str:
+    """Returns what a caller wrote as one line: a break in it may not look like a line of the story."""
+    return shown(text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t"))
 
 
 def _input(features: Mapping[str, Any]) -> str:

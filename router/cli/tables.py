@@ -20,6 +20,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from router.analytics import spelling
+from router.analytics.cells import cell
 from router.analytics.tables import Column, Report, Section, Table, Unit
 from router.cli.terminal import shown
 from router.cli.writing import writing
@@ -66,10 +67,23 @@ def report_values(report: Report, /) -> dict[str, Any]:
 
 
 def write_csv(table: Table, to: TextIO, /) -> None:
-    """Writes a table as CSV with a header; money with every digit, times in ISO form, nothing for what is unknown."""
+    """Writes a table as CSV with a header; money with every digit, times in ISO form, nothing for what is unknown.
+
+    A text that a spreadsheet would take for a formula begins with a `'`.
+    """
     writer = csv.writer(to, lineterminator="\n")
     writer.writerow(column.name for column in table.columns)
-    writer.writerows(["" if cell is None else plain(cell) for cell in row] for row in table.rows)
+    writer.writerows([_csv_cell(value) for value in row] for row in table.rows)
+
+
+def _csv_cell(value: Any) -> Any:
+    match value:
+        case None:
+            return ""
+        case str():
+            return cell(value)
+        case _:
+            return plain(value)
 
 
 def write_csv_files(report: Report, folder: Path, /) -> list[Path]:

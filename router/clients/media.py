@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
-import ipaddress
-import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from router.clients.addresses import public_resolver, why_not
 from router.core.catalog import Timeouts
 from router.core.failure import Failure
 
 if TYPE_CHECKING:
     import aiohttp
-    from aiohttp.abc import AbstractResolver, ResolveResult
     from yarl import URL
 
 MOST: Final = 20
@@ -100,7 +98,7 @@ async def _fetch_all(needed: Sequence[str], *, connect_s: float, allow_private: 
 
     # No environment: a proxy would connect to addresses that we have not checked.
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(resolver=_resolver(allow_private=allow_private), limit=MOST),
+        connector=aiohttp.TCPConnector(resolver=public_resolver(lambda _: allow_private), limit=MOST),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_s),
         headers={"User-Agent": "lowfare"},
@@ -160,47 +158,9 @@ def _check(target: URL, *, allow_private: bool) -> None:
     """Raises for a URL that must not be fetched; names are checked when they are resolved."""
     if target.scheme not in ("http", "https") or not target.host:
         raise Refused(f"{target.scheme or 'a relative'} URL: only http and https are fetched")
-    try:
-        address = ipaddress.ip_address(target.host)
-    except ValueError:
-        return
-    if not allow_private and not _public(address):
-        raise Refused(f"{target.host} is not a public address")
-
-
-def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address):
-        # An IPv4 address in an IPv6 coat leads to the IPv4 one.
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is not None:
-            return _public(inner)
-        if address in ipaddress.ip_network("64:ff9b::/96"):
-            return _public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return address.is_global and not address.is_multicast
-
-
-def _resolver(*, allow_private: bool) -> AbstractResolver:
-    """Returns a resolver that knows only public addresses; the connection then goes to just those."""
-    from aiohttp.abc import AbstractResolver
-    from aiohttp.resolver import ThreadedResolver
-
-    class Public(AbstractResolver):
-        def __init__(self) -> None:
-            self._inner = ThreadedResolver()
-
-        async def resolve(
-            self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-        ) -> list[ResolveResult]:
-            found = await self._inner.resolve(host, port, family)
-            kept = [r for r in found if allow_private or _public(ipaddress.ip_address(r["host"].partition("%")[0]))]
-            if not kept:
-                raise OSError(None, "not a public address")
-            return kept
-
-        async def close(self) -> None:
-            await self._inner.close()
-
-    return Public()
+    fault = None if allow_private else why_not(target.host)
+    if fault is not None:
+        raise Refused(f"{target.host} is {fault}")
 
 
 def _parts(message: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -103,7 +103,7 @@ class Entry:
         answer: what it said; None for a failure.
         failure: why nobody could answer; None for an answer.
         cost_usd: what the attempt cost that it came from; None where unknown.
-        trace_id: of the request that paid.
+        trace_id, span_id: of the request that paid; older entries lack the second.
         tenant, tags, policy: of that request.
         stored_s: when it was stored, in Unix seconds.
         ttl_s: for how long it may be found, in seconds.
@@ -116,6 +116,7 @@ class Entry:
     failure: Failure | None = None
     cost_usd: Decimal | None = None
     trace_id: str
+    span_id: str | None = None
     tenant: str | None = None
     tags: Mapping[str, str]
     policy: str
@@ -131,7 +132,7 @@ class Hit:
     Attributes:
         kind: where it was found.
         model, model_id: name and id of the model that answered.
-        trace_id: of the request that paid, 32 hex digits.
+        trace_id, span_id: of the request that paid, 32 and 16 hex digits; of older entries the second is unknown.
         age_s: since it was stored, in seconds.
         saved_usd: what the answer had cost; None where unknown.
         usage: its tokens.
@@ -143,6 +144,7 @@ class Hit:
     model: str
     model_id: str
     trace_id: str
+    span_id: str | None = None
     age_s: float
     saved_usd: Decimal | None = None
     usage: Usage | None = None
@@ -186,6 +188,7 @@ def hit_of(entry: Entry, kind: CacheKind, now_s: float, /, *, unusable: str | No
         model=entry.model,
         model_id=entry.model_id,
         trace_id=entry.trace_id,
+        span_id=entry.span_id,
         age_s=max(0.0, round(now_s - entry.stored_s, 3)),
         saved_usd=entry.cost_usd,
         usage=answer.usage if answer is not None else None,

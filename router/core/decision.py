@@ -51,11 +51,18 @@ told of it (`Router.record_usage`); or not yet, in the preview that `Router.plan
 @quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ids:
-    """Names of one request in the log and in traces, in lower-case hex (W3C Trace Context: 32 and 16 digits)."""
+    """Names of one request in the log and in traces, in lower-case hex (W3C Trace Context: 32 and 16 digits).
+
+    Attributes:
+        parent_span_id: of the caller's span, where the request was made inside one.
+        trace_flags: what goes to providers beside the ids; bit 0 says whether the trace is recorded.
+    """
 
     request_id: str
     trace_id: str
     span_id: str
+    parent_span_id: str | None = None
+    trace_flags: int = 1
 
 
 @quick
@@ -218,22 +225,31 @@ class Decision:
     @property
     def waste_usd(self) -> Decimal | None:
         """What the attempts cost that gave the caller nothing; None when one of them is unknown."""
-        return total([a.cost_usd if self._lost(a) else a.waste_usd for a in self.attempts])
-
-    def _lost(self, attempt: Attempt) -> bool:
-        """Returns whether an attempt was paid for and not used.
-
-        An answer that came too late in a race, or that was not what the caller of a stream had seen the beginning of.
-        """
-        if attempt.outcome == "cancelled":
-            return self.ending == "committed"
-        return attempt.outcome == "answer" and attempt.model != self.model
+        return total([wasted_usd(a, ending=self.ending, model=self.model) for a in self.attempts])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the record as JSON values, money as decimal strings; `docs/decision-record.md` lists the fields."""
         from router.core.record import decision_dict
 
         return decision_dict(self)
+
+
+def wasted_usd(attempt: Attempt, /, *, ending: str, model: str | None) -> Decimal | None:
+    """Returns what of an attempt's cost gave the caller nothing; None where that is unknown.
+
+    An answer that came too late in a race, or that was not what the caller of a stream had seen the beginning of, was
+    paid for and not used.
+
+    Args:
+        attempt: of the request.
+        ending: of the request.
+        model: whose answer the caller got.
+    """
+    if attempt.outcome == "cancelled":
+        unused = ending == "committed"
+    else:
+        unused = attempt.outcome == "answer" and attempt.model != model
+    return attempt.cost_usd if unused else attempt.waste_usd
 
 
 def total(amounts: Iterable[Decimal | None], /) -> Decimal | None:

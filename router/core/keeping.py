@@ -58,6 +58,7 @@ def _entry(given: Given, **what: Any) -> Entry:
     return Entry(
         key=given.key,
         trace_id=given.ids.trace_id,
+        span_id=given.ids.span_id,
         tenant=given.hints.tenant,
         tags=given.hints.tags,
         policy=given.policy_name,

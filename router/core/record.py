@@ -93,6 +93,8 @@ def decision_dict(decision: Decision, /, *, parts: Parts = _anew) -> dict[str, A
     }
     if decision.stats:
         out["stats"] = {name: asdict(stats) for name, stats in decision.stats.items()}
+    if ids.parent_span_id is not None:
+        out["parent_span_id"] = ids.parent_span_id
     if decision.content is not None:
         out["content"] = decision.content
     return out
@@ -179,6 +181,7 @@ def _lookup_dict(lookup: Lookup | None) -> dict[str, Any] | None:
             "model": hit.model,
             "model_id": hit.model_id,
             "trace_id": hit.trace_id,
+            "span_id": hit.span_id,
             "age_s": hit.age_s,
             "saved_usd": usd(hit.saved_usd),
             "usage": usage_dict(hit.usage),

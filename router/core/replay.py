@@ -183,7 +183,12 @@ def given_from(record: Mapping[str, Any], /, *, catalog: Catalog, policy: Policy
         **instead: further fields of `Given` that are to be others than the logged ones.
     """
     logged: dict[str, Any] = {
-        "ids": Ids(request_id=record["request_id"], trace_id=record["trace_id"], span_id=record["span_id"]),
+        "ids": Ids(
+            request_id=record["request_id"],
+            trace_id=record["trace_id"],
+            span_id=record["span_id"],
+            parent_span_id=record.get("parent_span_id"),
+        ),
         "key": record["key"],
         "features": features_from(record["features"]),
         "hints": hints_from(record),

@@ -98,7 +98,8 @@ def span(window: Window, at: datetime, /) -> Span:
             return _hour(_zone(window.time_zone), at.astimezone(UTC))
         case "day" | "week" | "month":
             return _days(window.period, _zone(window.time_zone), at.astimezone(UTC))
-    assert_never(window.period)
+        case never:
+            assert_never(never)
 
 
 def bucket_s(rolling_s: int, /) -> int:
@@ -139,7 +140,8 @@ def _first(period: Literal["day", "week", "month"], day: date) -> date:
             return day - timedelta(days=day.weekday())
         case "month":
             return day.replace(day=1)
-    assert_never(period)
+        case never:
+            assert_never(never)
 
 
 def _next(period: Literal["day", "week", "month"], first: date) -> date:
@@ -150,7 +152,8 @@ def _next(period: Literal["day", "week", "month"], first: date) -> date:
             return first + timedelta(days=7)
         case "month":
             return (first + timedelta(days=31)).replace(day=1)
-    assert_never(period)
+        case never:
+            assert_never(never)
 
 
 @lru_cache(maxsize=256)

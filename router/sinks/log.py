@@ -20,7 +20,7 @@ class LogSink:
     def emit(self, decision: Decision, /) -> None:
         """Writes the line."""
         level = "INFO" if decision.model is not None else "WARNING"
-        logger.bind(trace_id=decision.trace_id).log(level, "{}", line(decision))
+        logger.bind(trace_id=decision.trace_id, span_id=decision.ids.span_id).log(level, "{}", line(decision))
 
     def close(self) -> None:
         """Has nothing to let go of."""
@@ -36,7 +36,7 @@ def line(decision: Decision, /) -> str:
     cost = _money(decision.cost_usd)
     return (
         f"{decision.model or 'no answer'} [{tried}] {cost}, {decision.latency_s:.3f} s,"
-        f" about {tokens:,} tokens in, policy {decision.policy}, trace {decision.trace_id}"
+        f" about {tokens:,} tokens in, policy {decision.policy}, trace {decision.trace_id}, span {decision.ids.span_id}"
     )
 
 

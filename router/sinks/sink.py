@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from router.core.decision import Decision
+from router.errors import warn
 
 
 class Sink(Protocol):
@@ -20,3 +22,20 @@ class Sink(Protocol):
     def close(self) -> None:
         """Lets go of files and connections; may be called more than once."""
         ...
+
+
+def give_to(sink: Sink, decision: Decision, /) -> None:
+    """Gives a sink a decision; warns where it fails, as a log that fails must not cost the caller an answer."""
+    try:
+        sink.emit(decision)
+    except Exception as error:  # noqa: BLE001 - as said above
+        warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
+
+
+def close_all(sinks: Iterable[Sink], /) -> None:
+    """Closes sinks; warns of one that fails, as the others must close all the same."""
+    for sink in sinks:
+        try:
+            sink.close()
+        except Exception as error:  # noqa: BLE001 - as said above
+            warn(f"{type(sink).__name__} did not close: {error}")

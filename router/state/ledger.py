@@ -6,11 +6,11 @@ A claim is reserved, lapsed or settled:
                    │                    ^
                 lapses_s ──> lapsed ──settle     counts in full: its owner died, and may have been billed
 
-A lapsed claim is kept until it is settled or its accounts are gone. One that is settled is remembered until
-`REMEMBERED_S` after its `lapses_s`, and after it was settled: within that time its id counts once. A ledger that does
-not know a claim which is settled or spent counts it: it may have been emptied meanwhile, and to count twice is the
-lesser evil. An account is kept until `KEPT_S` after its window; of a rolling one, what is in its buckets for twice the
-window's length, so that a clock that is set back finds it again.
+A lapsed claim is kept for `KEPT_S`. One that is settled is remembered until `REMEMBERED_S` after its `lapses_s`, and
+after it was settled: within that time its id counts once. A ledger that does not know a claim which is settled or spent
+counts it: it may have been emptied meanwhile, and to count twice is the lesser evil. An account is kept until `KEPT_S`
+after its window; what is in the buckets of a rolling one for twice its length, so that a clock that is set back finds
+it again.
 
 `router.testing.check_ledger` is the conformance suite of every ledger.
 """
@@ -58,7 +58,7 @@ class Ledger(Protocol):
     def accounts(self, *, now_s: float) -> AsyncIterator[tuple[Account, Standing]]:
         """Yields all accounts that are kept, those that are over as well, in no order.
 
-        The limit of each is that of the last claim in it. One that is `rebuild`'s alone has the limit 0.
+        The limit of each is that of the last claim in it.
         """
         ...
 

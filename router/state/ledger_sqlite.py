@@ -7,6 +7,7 @@ held comes back by `lowfare budget rebuild`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sqlite3
@@ -48,7 +49,9 @@ T = TypeVar("T")
 BUSY_S: Final = 1.0
 """How long a call waits for other processes' transactions; one takes some 0.1 ms."""
 
-_DUE_AT_ONCE: Final = 8
+_DUE_AFTER: Final = 8
+_DUE_AT_ONCE: Final = 64
+"""Every so many reservations so much is put in order that is due: a claim is due twice at most, so nothing piles up."""
 _ALL: Final = -1
 
 _CLAIM = "SELECT stage, amount, places FROM claims WHERE id = ?"
@@ -101,6 +104,7 @@ class SqliteLedger:
         self._own = PerProcess(first, lambda _: SqliteThread(file, busy_s=busy_s, whole=True))
         self._path = file.path
         self._kept_s = kept_s
+        self._numbers = itertools.count()
 
     def __repr__(self) -> str:
         return f"SqliteLedger({os.fspath(self._path)!r})"
@@ -108,7 +112,8 @@ class SqliteLedger:
     async def reserve(self, claim: Claim, /) -> Reserved | Refused:
         """Reserves a claim in all of its accounts, or in none; one that is known is granted, and counts once."""
         checked(claim)
-        return await self._work(lambda execute: _Books(execute, self._kept_s).reserve(claim))
+        most = 0 if next(self._numbers) % _DUE_AFTER else _DUE_AT_ONCE
+        return await self._work(lambda execute: _Books(execute, self._kept_s).reserve(claim, most))
 
     async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
         """Puts what an attempt cost in the place of its reservation; None, where nobody knows, spends all of it."""
@@ -166,9 +171,11 @@ class _Books:
     def __init__(self, execute: Execute, kept_s: float) -> None:
         self._execute = execute
         self._kept_s = kept_s
+        self._found: dict[Account, Any] = {}
 
-    def reserve(self, claim: Claim) -> Reserved | Refused:
-        self.clean(claim.now_s, most=_DUE_AT_ONCE)
+    def reserve(self, claim: Claim, most: int) -> Reserved | Refused:
+        if most:
+            self.clean(claim.now_s, most=most)
         standings = tuple(self.standing(entry, claim.now_s) for entry in claim.entries)
         if self._execute(_CLAIM, (claim.id,)):
             return Reserved(claim=claim, standings=standings)
@@ -208,8 +215,8 @@ class _Books:
 
     def standing(self, entry: Entry, now_s: float) -> Standing:
         counted_from = place(entry.account, now_s, self._kept_s).counted_from
-        found = self._execute(_ACCOUNT, (name_of(entry.account),))
-        return self._standing(found[0][0] if found else None, entry.limit_nano, counted_from)
+        found = self._account(entry.account)
+        return self._standing(found[0] if found else None, entry.limit_nano, counted_from)
 
     def page(self, last: int, now_s: float) -> list[tuple[int, Account, Standing]]:
         """Returns the accounts after one, by id, as many as one transaction should read."""
@@ -234,7 +241,7 @@ class _Books:
         self._execute(_OVER, (now_s, most))
 
     def rebuild(self, spent: Sequence[Claim], now_s: float) -> None:
-        logged = {claim.id: claim for claim in spent}
+        logged = {claim.id: claim for claim in reversed(spent)}  # the first of several, as everywhere
         under_way = [row for row in self._execute(_UNDER_WAY, (now_s,)) if row[0] not in logged]
         for table in ("claims", "accounts"):
             self._execute(f"DELETE FROM {table}", ())  # noqa: S608 - two names of our own
@@ -264,15 +271,26 @@ class _Books:
     def _opened(self, entry: Entry, now_s: float) -> int:
         """Returns the id of an account, which is made where there is none."""
         where = place(entry.account, now_s, self._kept_s)
-        name = name_of(entry.account)
-        found = self._execute(_ACCOUNT, (name,))
-        if not found:
-            return int(self._execute(_OPEN, (name, entry.limit_nano, where.kept_until_s))[0][0])
-        [[number, limit_nano, until]] = found
+        found = self._account(entry.account)
+        if found is None:
+            terms = (entry.limit_nano, where.kept_until_s)
+            [[number]] = self._execute(_OPEN, (name_of(entry.account), *terms))
+            self._found[entry.account] = (number, *terms)
+            return int(number)
+        number, limit_nano, until = found
         if limit_nano != entry.limit_nano or where.kept_until_s > until:
-            self._execute(_TERMS, (entry.limit_nano, max(until, where.kept_until_s), number))
+            terms = (entry.limit_nano, max(until, where.kept_until_s))
+            self._execute(_TERMS, (*terms, number))
+            self._found[entry.account] = (number, *terms)
             self._execute(_DROP, (number, where.kept_from))
         return int(number)
+
+    def _account(self, account: Account) -> Any:
+        """Returns number, limit and end of an account, which are looked for once; None where there is none."""
+        if account not in self._found:
+            rows = self._execute(_ACCOUNT, (name_of(account),))
+            self._found[account] = rows[0] if rows else None
+        return self._found[account]
 
     def _standing(self, number: int | None, limit_nano: int, counted_from: int) -> Standing:
         cells = [] if number is None else self._execute(_CELLS, (number,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, assert_never
 
 from router.core.budget import MOST_NANO, REMEMBERED_S, Account, Claim, Standing
 from router.core.window import bucket_s
@@ -77,6 +77,8 @@ def settling(stage: Stage | None, amount_nano: int, cost_nano: int, /) -> Move |
             return None
         case None:
             return Move(cost_nano, 0, 0)
+        case never:
+            assert_never(never)
 
 
 def standing_as(stage: Stage, amount_nano: int, /) -> Move:

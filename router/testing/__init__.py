@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from router.testing.decisions import Decisions
     from router.testing.guard import NetworkRefused, loopback_only
     from router.testing.ledgers import check_ledger
+    from router.testing.outboxes import check_outbox
     from router.testing.pasteable import as_code, as_script
     from router.testing.policies import check_policy
     from router.testing.prices import check_prices
@@ -38,6 +39,7 @@ __all__ = [
     "check_client",
     "check_config",
     "check_ledger",
+    "check_outbox",
     "check_policy",
     "check_prices",
     "check_sink",
@@ -57,6 +59,7 @@ _PLACES = {
     "router.testing.decisions": ("Decisions",),
     "router.testing.guard": ("NetworkRefused", "loopback_only"),
     "router.testing.ledgers": ("check_ledger",),
+    "router.testing.outboxes": ("check_outbox",),
     "router.testing.pasteable": ("as_code", "as_script"),
     "router.testing.policies": ("check_policy",),
     "router.testing.prices": ("check_prices",),

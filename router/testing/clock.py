@@ -39,7 +39,13 @@ class VirtualClock:
         return self._passed_s
 
     def advance(self, seconds: float, /) -> None:
-        """Lets time pass, as slow code would."""
+        """Lets time pass, as slow code would.
+
+        Raises:
+            ValueError: it would go backwards.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"seconds: {seconds!r} is not allowed; 0 or more is, since time does not go backwards")
         self._passed_s += seconds
 
     async def sleep(self, seconds: float, /) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import functools
 import itertools
 import secrets
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -207,17 +208,18 @@ def grants_what_fits_at_once(bench: LedgerBench, history: History, /) -> None:
         answers = await asyncio.gather(*(ledger.reserve(claim) for claim in claims))
         granted.extend(isinstance(answer, Reserved) for answer in answers)
 
-    async def ended() -> tuple[Standing, ...]:
+    async def left() -> tuple[Standing, ...]:
         try:
             return await here.standings(entries, now_s=BEGAN_S)
         finally:
             await here.aclose()
             await there.aclose()
 
-    works = [functools.partial(_run, reserve, (here, there)[n % 2]) for n in range(_THREADS)]
+    ended = threading.Barrier(_THREADS)
+    works = [functools.partial(_run, reserve, ended, (here, there)[n % 2]) for n in range(_THREADS)]
     try:
         all_at_once(works, patience_s=6 * bench.patience_s)
-        standings = run_alone(ended, patience_s=bench.patience_s)
+        standings = run_alone(left, patience_s=bench.patience_s)
     except HungError as error:
         raise trial.breach(f"reserve() hung in {_THREADS} threads: {error}") from None
     except Exception as error:
@@ -240,9 +242,15 @@ ONCE_RULES: Final[tuple[Rule, ...]] = (is_exact, sums_up, grants_what_fits_at_on
 """Those that have a history of their own."""
 
 
-def _run(reserve: Callable[[Ledger], Awaitable[None]], ledger: Ledger) -> None:
+def _run(reserve: Callable[[Ledger], Awaitable[None]], ended: threading.Barrier, ledger: Ledger) -> None:
+    """Runs a coroutine function in an event loop of its own; nobody closes what others are still using."""
+
     async def whole() -> None:
-        await reserve(ledger)
+        try:
+            await reserve(ledger)
+        finally:
+            await asyncio.to_thread(ended.wait)
+            await ledger.aclose()
 
     asyncio.run(whole())
 
@@ -267,11 +275,12 @@ class _Trial:
 
     def breach(self, says: str) -> Breach:
         name = self.rule.__name__
+        thing = "LedgerBench(make)" if self.bench.shared else "LedgerBench(make, shared=False)"
         return Breach(
             name,
             says,
             promise=f"{self.rule.__doc__} (Ledger, router/state/ledger.py)",
-            code=shown_call(name, __name__, thing="LedgerBench(make)", given="make", history=self.history),
+            code=shown_call(name, __name__, thing=thing, given="make", history=self.history),
         )
 
     def run(self, work: Callable[[Ledger, Ledger], Awaitable[None]]) -> None:

@@ -33,6 +33,7 @@ from annotated_types import MinLen
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 
 from router.config import Settings, load
+from router.config_destinations import OutboxTable
 from router.config_errors import Fault, config_error, faults_of
 from router.config_sources import Origin
 from router.core.naming import allowed
@@ -90,8 +91,9 @@ class Scenario(BaseModel):
         if faults := list(self._misnamed(settings)):
             raise config_error(faults, Origin(file=file))
         # The books find a request by the trace id in its headers; without a seed of its own, no run would repeat.
-        trace = settings.trace.model_copy(update={"headers": True})
-        return settings.model_copy(update={"trace": trace, "seed": settings.seed or "simulation"})
+        trace = settings.trace.model_copy(update={"headers": True, "hosts": None})
+        more = {} if settings.outbox is None else {"outbox": OutboxTable(backend="memory", deliver=False)}
+        return settings.model_copy(update={"trace": trace, "seed": settings.seed or "simulation", **more})
 
     def _misnamed(self, settings: Settings) -> Iterator[Fault]:
         names = tuple(settings.models)

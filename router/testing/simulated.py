@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from router.clock import Clock
 from router.config import Settings, load
+from router.config_destinations import OutboxTable
 from router.errors import ConfigError
 from router.registry import installed
 from router.router import Router
@@ -90,7 +91,7 @@ def simulated_router(
 
 
 def settings_of(config: str | os.PathLike[str] | Settings | None, /) -> Settings:
-    """Returns the settings of a configuration without what reaches beyond this process: the store of its cache.
+    """Returns the settings of a configuration without what reaches beyond this process: cache and outbox are in memory.
 
     Raises:
         ConfigError: the configuration is wrong.
@@ -98,6 +99,8 @@ def settings_of(config: str | os.PathLike[str] | Settings | None, /) -> Settings
     if config is None:
         return Settings.model_validate({"models": _MODELS, "policies": _POLICIES})
     settings = config if isinstance(config, Settings) else load(config, environ={})
+    if settings.outbox is not None:
+        settings = settings.model_copy(update={"outbox": OutboxTable(backend="memory", deliver=False)})
     if settings.cache is None:
         return settings
     terms = type(settings.cache).model_fields.keys() - {"backend", "key_env"}

@@ -120,6 +120,7 @@ FAULTS: Final = (
     _budget({"policy": "nobody"}, "no policy is named 'nobody'", ".policy"),
     _budget({"fail": "open"}, "an open_share above 0"),
     Fault(("sinks",), {"audit": {"kind": "jsnl"}}, "did you mean 'jsonl'?", ".audit.kind"),
+    Fault(("outbox",), {"backend": "sqlit"}, "did you mean 'sqlite'?", ".backend"),
     Fault(("trace",), {"headers": "maybe"}, "true or false", ".headers"),
     _policy({}, "is missing", ".kind"),
     _policy({"kind": "cheapst"}, "did you mean 'cheapest'?", ".kind"),

@@ -277,7 +277,7 @@ def test_costs_that_are_all_unknown() -> None:
         condition("cost_usd > 0.001", names_of(compare=False)).holds(figures)
     cost, _, days = report_of(done, figures, names=("a",), about=()).sections[:3]
     assert cost.findings[0].startswith("What they cost is not known of any request; 100.0 % of 20 requests")
-    assert "20 requests have a cost that is not known then or now; they are in no sum of dollars." in cost.findings
+    assert "The cost of 20 requests is not known then or now, and in no sum of dollars." in cost.findings
     assert cost.tables[0].rows[0][:8] == (20, *(None,) * 6, 20)
     assert days.tables[0].rows[0][2:7] == (None, None, None, None, 20)
 
@@ -354,14 +354,30 @@ def test_what_the_report_doubts() -> None:
         "$3.00 instead of $2.00: $1.00 (50.0 %) more",
         "6 requests (60.0 %) would ask a model whose outcome is not in the log",
         "$1.00 of the cost then is not in the log either",
-        "1 requests have a cost that is not known",
-        "2 estimates have no reported tokens",
-        "3 answers out of the cache do not count any more",
-        "4 requests have no statistics",
-        "5 requests were not counted exactly",
+        "The cost of 1 request is not known then or now",
+        "Of 2 estimates no tokens are reported",
+        "3 answers out of the cache would not count any more",
+        "The record of 4 requests lacks the statistics",
+        "5 requests near a limit of the policy, not counted exactly",
         "Rules match the last user message",
     ):
         assert wanted in said
     drops = next(s for s in report.sections if s.name == "drops").tables[0]
     assert len(drops.rows) == 50
     assert "50 commonest of 60" in drops.note
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ("0.5565", "0.5565", "$0.556, as before; 0.0 % of 1 request would get another model."),
+        ("0.5565", "0.55649", "$0.55649 instead of $0.5565: $0.00001 (0.0 %) less; "),
+        ("0", "0", "$0, as before; "),
+    ],
+)
+def test_amounts_that_are_nearly_the_same(was: str, now: str, told: str) -> None:
+    """Amounts that differ are never told by the same words, and equal ones are told to be equal."""
+    tally = Tally(total=Sums(requests=1, observed=1, was_usd=Decimal(was), now_usd=Decimal(now)))
+    done = Backtest(result=Result(records=1, tallies=(tally,)), job=Job(setups=(SPLIT,)))
+    cost = report_of(done, figures_of(done), names=("a",), about=()).sections[0]
+    assert cost.findings[0].startswith(told)

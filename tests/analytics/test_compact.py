@@ -16,9 +16,8 @@ from router.analytics.compact import ABANDONED_S, QUIET_S, Terms, compact
 from router.analytics.log import opened
 from router.analytics.log_reader import LogReader
 from router.analytics.places import store_of
-from router.analytics.store import read_state
 from router.errors import ConfigError
-from tests.analytics.log_lines import aged, ids, line, lines_aside
+from tests.analytics.log_lines import aged, aside, ids, line, lines_aside
 
 HELPER = """
 import os, sys
@@ -218,10 +217,36 @@ def test_remove(tmp_path: Path) -> None:
     with (tmp_path / "half.jsonl").open("ab") as file:
         file.write(b"half")
     aged(tmp_path / "read.jsonl", QUIET_S + 10)
-    aged(tmp_path / "half.jsonl", QUIET_S + 10)
     assert compact(tmp_path, Terms(remove=True)).removed == 1
     assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["fresh.jsonl", "half.jsonl"]
-    assert ids(tmp_path).total() == 3
+    assert (ids(tmp_path).total(), aside(tmp_path)) == (3, {"not_json": 1})
+    aged(tmp_path / "half.jsonl", QUIET_S + 10)
+    assert compact(tmp_path, Terms(remove=True)).removed == 1
+    assert (ids(tmp_path).total(), aside(tmp_path)) == (3, {"not_json": 1})
+
+
+@pytest.mark.parametrize("before", [b"", line(1)])
+@pytest.mark.parametrize("last", [line(2)[:-1], line(2)[:-9]])
+def test_the_last_line_of_a_quiet_file(tmp_path: Path, before: bytes, last: bytes) -> None:
+    """A last line without newline waits for a day; then it is taken if it is whole, else set aside, and only once."""
+    whole = last + b"\n" == line(2)
+    expected = ({n: 1 for n, there in ((1, before), (2, whole)) if there}, {} if whole else {"not_json": 1})
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(before + last)
+    assert compact(tmp_path, SMALL).records == len(before.splitlines())
+    assert (dict(ids(tmp_path)), aside(tmp_path)) == expected
+    aged(log, QUIET_S + 10)
+    done = compact(tmp_path, SMALL)
+    assert (done.records, dict(done.aside)) == (int(whole), expected[1])
+    assert (dict(ids(tmp_path)), aside(tmp_path)) == expected
+    assert lines_aside(tmp_path) == ([] if whole else [last + b"\n"])
+    assert compact(tmp_path, SMALL).records == 0
+    reader = LogReader(tmp_path)
+    assert (len(list(reader)), reader.torn) == (len(expected[0]), int(not whole))
+    with log.open("ab") as file:  # a writer that slept for longer
+        file.write(b"\n" + line(3))
+    assert compact(tmp_path, SMALL).records == 1
+    assert dict(ids(tmp_path)) == expected[0] | {3: 1}
 
 
 def test_a_log_of_one_file_that_was_removed(tmp_path: Path) -> None:
@@ -260,7 +285,6 @@ def test_later_schemas(tmp_path: Path) -> None:
     """A record of a later schema is kept, readable as far as the columns go, and counted."""
     (tmp_path / "log.jsonl").write_bytes(line(1, schema=2) + line(2))
     assert compact(tmp_path, SMALL).newer == 1
-    assert read_state(store_of(tmp_path)).newer == 1
     assert ids(tmp_path) == {1: 1, 2: 1}
 
 

@@ -140,3 +140,95 @@ def test_what_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     for look in (lambda f: f.last(1), lambda f: list(f.new())):
         with pytest.raises(ConfigError, match=r"folder\.jsonl: the log cannot be read"):
             look(Follower(tmp_path))
+
+
+rotations = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.sampled_from(NAMES)),
+        st.tuples(st.just("rename"), st.sampled_from(NAMES)),
+        st.tuples(st.just("copy and cut"), st.sampled_from(NAMES)),
+        st.tuples(st.just("look"), st.just("")),
+    ),
+    max_size=30,
+)
+
+
+@given(steps=rotations)
+def test_a_log_that_is_rotated_is_read_once(steps: list[tuple[str, str]]) -> None:
+    """Whatever is renamed, or copied and cut, within the folder: each decision comes once, though not in order."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder)
+        follower = Follower(log)
+        read: list[int] = []
+        written = 0
+        for number, (step, name) in enumerate(steps):
+            file, kept = log / name, log / f"{name}.{number}.jsonl"
+            if step == "write":
+                with file.open("ab") as opened:
+                    opened.write(line(number))
+                written += 1
+            elif step == "look":
+                read += numbers(follower.new())
+            elif file.exists() and step == "rename":
+                file.rename(kept)
+            elif file.exists():
+                kept.write_bytes(file.read_bytes())
+                file.write_bytes(b"")
+        read += numbers(follower.new())
+        assert (len(read), len(set(read))) == (written, written)
+        assert list(follower.new()) == []
+
+
+def test_a_copy_that_is_there_beside_its_original_is_read_once(tmp_path: Path) -> None:
+    """While both are there and one of them was not read to its end, under whichever name it comes first."""
+    for first, second in (("m.jsonl", "a.jsonl"), ("m.jsonl", "z.jsonl")):
+        folder = tmp_path / second
+        folder.mkdir()
+        follower = Follower(folder)
+        (folder / first).write_bytes(line(1))
+        assert numbers(follower.new()) == [1]
+        for name in (first, second):
+            (folder / name).write_bytes(line(1) + line(2))
+        assert numbers(follower.new()) == [2]
+        assert numbers(follower.new()) == []
+
+
+def test_a_log_from_now_on_stays_so_through_a_rotation(tmp_path: Path) -> None:
+    """What was there at the beginning is not read when it comes under another name."""
+    log = tmp_path / "a.jsonl"
+    log.write_bytes(line(1))
+    follower = Follower(tmp_path)
+    assert follower.last(0) == []
+    log.rename(tmp_path / "b.jsonl")
+    log.write_bytes(line(2))
+    found = list(follower.new())
+    assert sorted(numbers(found)) == [2]
+    assert notices(found) == [f"{log}: was replaced; reading it from its start"]
+
+
+def test_a_file_in_the_place_of_one_that_was_read_under_another_name(tmp_path: Path) -> None:
+    """It is read on, and that is said."""
+    follower = Follower(tmp_path)
+    one, two = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    one.write_bytes(line(1))
+    two.write_bytes(line(2) + line(3))
+    assert numbers(follower.new()) == [1, 2, 3]
+    two.replace(one)
+    with one.open("ab") as opened:
+        opened.write(line(4))
+    found = list(follower.new())
+    assert (numbers(found), notices(found)) == ([4], [f"{one}: was replaced; reading it on"])
+
+
+def test_files_are_not_remembered_without_end(tmp_path: Path) -> None:
+    """Of ten thousand files and more, those that were read last are known."""
+    follower = Follower(tmp_path)
+    for number in range(10_002):
+        (tmp_path / f"{number:06}.jsonl").write_bytes(line(number))
+    assert len(numbers(follower.new())) == 10_002
+    for number in range(10_002):
+        (tmp_path / f"{number:06}.jsonl").unlink()
+    assert numbers(follower.new()) == []
+    for number in (0, 1, 10_001):
+        (tmp_path / f"x{number:06}.jsonl").write_bytes(line(number))
+    assert numbers(follower.new()) == [0, 1]

@@ -10,21 +10,23 @@ from typing import Any
 import pytest
 
 from router.analytics.import_litellm import REDACTED, read_litellm
-from router.analytics.imported import Prices
 from router.analytics.importing import Done, import_log
 from router.analytics.log import opened
+from router.analytics.report_prices import Prices
 from router.core.features import features_of
 from router.core.key import content_key
 from router.core.parse import parse_request
+from router.prices.litellm_map import load_price_map
 
 FILE = Path(__file__).parent / "imports" / "litellm.jsonl"
+PRICES = Prices(price_map=load_price_map())
 PAYLOADS = [json.loads(line) for line in FILE.read_text().splitlines()]
 
 
 def imported(folder: Path, *payloads: object) -> tuple[Done, list[dict[str, Any]]]:
     """Returns what became of payloads, and their records."""
     (file := folder / "payloads.jsonl").write_text("".join(f"{json.dumps(payload)}\n" for payload in payloads))
-    done = import_log(file, folder / "log", source="litellm", importer=read_litellm, prices=Prices())
+    done = import_log(file, folder / "log", source="litellm", importer=read_litellm, prices=PRICES)
     return done, [json.loads(line) for line in done.path.read_text().splitlines()]
 
 
@@ -147,7 +149,7 @@ def test_what_is_no_payload(tmp_path: Path) -> None:
     good = json.dumps(PAYLOADS[0])
     broken = json.dumps(PAYLOADS[0] | {"metadata": {}, "prompt_tokens": -1})
     file.write_text(f'{good}\n\n[1]\n{{"a": 1}}\n{good[:50]}\n{broken}\n')
-    done = import_log(file, tmp_path / "log", source="litellm", importer=read_litellm, prices=Prices())
+    done = import_log(file, tmp_path / "log", source="litellm", importer=read_litellm, prices=PRICES)
     assert (done.records, done.refused) == (1, 4)
     assert [number for number, _ in done.faults] == [3, 4, 5, 6]
     assert "prompt_tokens" in done.faults[3][1]

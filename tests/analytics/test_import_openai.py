@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from router.analytics.import_openai import OpenAIImporter
-from router.analytics.imported import Prices
 from router.analytics.importing import Done, import_log
+from router.analytics.report_prices import Prices
 from router.core.key import content_key
 from router.core.parse import parse_request
 from router.errors import ConfigError
+from router.prices.litellm_map import load_price_map
 
-PRICES = Prices()
+PRICES = Prices(price_map=load_price_map())
 REQUEST = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Where is Porto?"}], "max_tokens": 50}
 RESPONSE = {
     "id": "chatcmpl-1",

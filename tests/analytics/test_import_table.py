@@ -15,9 +15,9 @@ from pyarrow import parquet
 
 from router.analytics.compact import Terms, compact
 from router.analytics.import_table import PRESETS, TableImporter
-from router.analytics.imported import Prices
 from router.analytics.importing import Done, import_log
 from router.analytics.log import opened
+from router.analytics.report_prices import Prices
 from router.errors import ConfigError
 from router.prices.litellm_map import PriceMap
 
@@ -34,6 +34,7 @@ MAP = PriceMap(
     },
     "a test's map",
 )
+PRICES = Prices(price_map=MAP)
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -43,7 +44,7 @@ def imported(
     """Returns what became of a CSV file, and its records."""
     (file := folder / "trace.csv").write_text(text)
     importer = TableImporter(columns=columns or {}, **options)
-    done = import_log(file, folder / "log", source="table", importer=importer, prices=Prices(MAP))
+    done = import_log(file, folder / "log", source="table", importer=importer, prices=PRICES)
     assert done.path.exists() == bool(done.records)  # what took nothing may be tried again
     return done, [json.loads(line) for line in done.path.read_text().splitlines()] if done.records else []
 
@@ -78,7 +79,7 @@ def test_any_table(
         file = folder / "trace.csv"
         lines = [",".join("" if value is None else str(value) for value in row) for row in rows]
         file.write_text("\n".join([",".join(names), *lines]))
-    done = import_log(file, folder / "log", source="table", importer=TableImporter(start=START), prices=Prices(MAP))
+    done = import_log(file, folder / "log", source="table", importer=TableImporter(start=START), prices=PRICES)
     assert (done.records, done.refused) == (len(rows), 0)
     with opened(folder / "log") as connection:
         found = connection.sql(
@@ -196,17 +197,29 @@ def test_into_a_file(tmp_path: Path) -> None:
     for _ in range(2):
         if one.exists():
             with pytest.raises(ConfigError, match="exists already"):
-                import_log(tmp_path / "trace.csv", one, source="t", importer=TableImporter(), prices=Prices(MAP))
+                import_log(tmp_path / "trace.csv", one, source="t", importer=TableImporter(), prices=PRICES)
         else:
-            import_log(tmp_path / "trace.csv", one, source="t", importer=TableImporter(), prices=Prices(MAP))
+            import_log(tmp_path / "trace.csv", one, source="t", importer=TableImporter(), prices=PRICES)
     assert json.loads(one.read_text())["trace_id"] == record["trace_id"]
+
+
+@pytest.mark.parametrize(
+    ("text", "unused"),
+    [("", ()), ('"a"b\n', ()), ("output_tokens,x\n", ("x",))],
+)
+def test_columns_not_used(tmp_path: Path, text: str, unused: tuple[str, ...]) -> None:
+    """Those that nothing is taken from, of CSV and Parquet; a file without a header has none."""
+    (file := tmp_path / "t.csv").write_text(text)
+    assert TableImporter().unused(file) == unused
+    parquet.write_table(pa.table({"input_tokens": [1], "y": [2]}), tmp_path / "t.parquet")
+    assert TableImporter().unused(tmp_path / "t.parquet") == ("y",)
 
 
 def test_no_parquet(tmp_path: Path) -> None:
     """What is called Parquet and is none is told."""
     (file := tmp_path / "x.parquet").write_text("no")
     with pytest.raises(ConfigError, match="no Parquet file"):
-        import_log(file, tmp_path / "log", source="t", importer=TableImporter(), prices=Prices(MAP))
+        import_log(file, tmp_path / "log", source="t", importer=TableImporter(), prices=PRICES)
 
 
 def test_progress(tmp_path: Path) -> None:
@@ -218,7 +231,7 @@ def test_progress(tmp_path: Path) -> None:
         tmp_path / "log",
         source="t",
         importer=TableImporter(),
-        prices=Prices(MAP),
+        prices=PRICES,
         progress=lambda done, of: told.append((done, of)),
     )
     assert len(told) == 2

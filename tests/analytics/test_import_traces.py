@@ -11,11 +11,13 @@ import duckdb
 import pytest
 
 from router.analytics.import_table import PRESETS, TableImporter
-from router.analytics.imported import Prices
 from router.analytics.importing import import_log
 from router.analytics.log import opened
+from router.analytics.report_prices import Prices
+from router.prices.litellm_map import load_price_map
 from tests.shared_data import data_path
 
+PRICES = Prices(price_map=load_price_map())
 FILES = {
     "azure2023": "azure2023_conv.parquet",
     "mooncake": "mooncake_synthetic.parquet",
@@ -39,7 +41,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
     for name, file in FILES.items():
         importer, trace = TableImporter(preset=PRESETS[name]), data_path("workload", file)
-        done = import_log(trace, folder / name, source=name, importer=importer, prices=Prices())
+        done = import_log(trace, folder / name, source=name, importer=importer, prices=PRICES)
         assert not done.refused
     return folder
 

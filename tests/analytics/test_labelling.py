@@ -93,11 +93,13 @@ def test_labels_of_a_file(
         ),
         ("x.jsonl", '{"trace_id": "%s", "adequate": true, "time": 5}', "line 2: time: 5 is not allowed"),
         ("x.jsonl", '{"trace_id": "%s", "adequate": true, "time": "0001-01-01T00:00:00+14:00"}', "line 2: time"),
-        ("x.csv", "%s,maybe,", "line 3: adequate: 'maybe' is not allowed"),
-        ("x.csv", "%s,,much", "line 3: score: 'much' is not allowed"),
-        ("x.csv", "%s,,nan", "line 3: score: nan is not allowed"),
-        ("x.csv", "short,yes,", "line 3: trace_id: 'short' is not allowed"),
-        ("x.csv", "%s,yes,1,2", "line 3: 'more cells than the header has' is no field"),
+        ("x.csv", "%s,maybe,", "row 3: column adequate: 'maybe' is not allowed; true, yes, 1, "),
+        ("x.csv", "%s,,much", "row 3: column score: 'much' is not allowed; a finite number"),
+        ("x.csv", "%s,,nan", "row 3: column score: 'nan' is not allowed"),
+        ("x.csv", "short,yes,", "row 3: column trace_id: 'short' is not allowed"),
+        ("x.csv", "%s,yes,1,2", "row 3: has more cells than the 3 of the header"),
+        ("x.csv", ",yes,", "row 3: column trace_id: is empty or missing"),
+        ("x.csv", "%s,,", "row 3: columns adequate and score: are empty or missing; one of them is needed"),
         ("x.csv", '"' + "x" * 200_000, "cannot be read: field larger than field limit"),
     ],
 )
@@ -113,6 +115,13 @@ def test_all_or_nothing(connection: duckdb.DuckDBPyConnection, tmp_path: Path, n
     assert told in str(error.value)
     assert str(error.value).startswith(f"{file}: ")
     assert taken(log) == []
+
+
+def test_a_column_that_is_none(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    """A column that labels do not have is told with those that they have."""
+    (file := tmp_path / "x.csv").write_text(f"trace_id,verdict\n{KNOWN[0]},yes\n")
+    with pytest.raises(RequestError, match="row 2: 'verdict' is no column of labels; allowed: trace_id, adequate"):
+        take(file, tmp_path / "log", connection, now=NOW)
 
 
 def test_many_wrong_lines_are_told_in_short(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

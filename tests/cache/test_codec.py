@@ -91,6 +91,7 @@ PARTS[Entry] = {
     "failure": st.none(),
     "cost_usd": st.none() | USD,
     "trace_id": st.text(),
+    "span_id": MAYBE_TEXT,
     "tenant": MAYBE_TEXT,
     "tags": st.dictionaries(st.text(), st.text(), max_size=3),
     "policy": st.text(),
@@ -192,6 +193,10 @@ def test_what_was_written_before_is_still_read() -> None:
     value = f'[1,"{KEY}","small",{answer},null,{rest}'.encode()
     assert PLAIN.encode(FULL) == value
     assert PLAIN.decode(KEY, value) == FULL
+    spanned = value[:-1] + b',"0b0b0b0b0b0b0b0b"]'
+    assert PLAIN.encode(replace(FULL, span_id="0b" * 8)) == spanned
+    assert PLAIN.decode(KEY, spanned) == replace(FULL, span_id="0b" * 8)
+    assert PLAIN.decode(KEY, spanned[:-1] + b',"0"]') is None
     value = f'[1,"{KEY}","small",null,["invalid","no messages",400,"bad",null,null,true],{rest}'.encode()
     assert PLAIN.encode(INVALID) == value
     assert PLAIN.decode(KEY, value) == INVALID

@@ -39,8 +39,8 @@ def test_a_dearer_policy(folder: Path) -> None:
     result = lowfare("backtest", folder / "log.jsonl", "--config", folder / "large.toml", "--processes", "1")
     assert result.exit_code == 0
     said = words(result.stdout)
-    assert "50.0 % of 2 requests get another model" in said
-    assert "their cost is estimated, and their adequacy unobserved" in said
+    assert "50.0 % of 2 requests would get another model" in said
+    assert "the cost is estimated, and the adequacy unobserved" in said
     assert "From model to model" in said
     assert "small large 1 50.0 %" in said, said
 

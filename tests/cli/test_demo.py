@@ -91,6 +91,14 @@ def test_a_log_can_be_explained(tmp_path: Path) -> None:
     assert "deepseek-v3.2 answered" in lowfare("explain", traces[0], "--log", log).stdout
 
 
+def test_a_log_that_cannot_be_written(tmp_path: Path) -> None:
+    """The demo does not end as if the decisions were kept."""
+    (tmp_path / "file").touch()
+    result = lowfare("demo", "--log", tmp_path / "file" / "x" / "demo.jsonl")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "demo.jsonl: cannot be written: Not a directory" in words(result.stderr)
+
+
 @pytest.mark.parametrize("columns", ["40", "120"])
 def test_it_fits_the_terminal(columns: str) -> None:
     """Lines are no longer than the terminal is wide."""

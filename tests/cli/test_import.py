@@ -57,6 +57,25 @@ def test_nothing_that_can_be_read(tmp_path: Path) -> None:
     assert lowfare("import", "litellm", file, "--into", tmp_path / "log").exit_code == 1
 
 
+def test_columns_that_are_not_used(tmp_path: Path) -> None:
+    """Nobody finds out later that a column was not taken: it is told at once, with the option that takes it."""
+    (file := tmp_path / "t.csv").write_text("input_tokens,spent,note\n1,2,3\n")
+    result = lowfare("import", "table", file, "--into", tmp_path / "log", "--map", "cost_usd=spent")
+    assert f"{file}: columns not used: note; see --map" in words(result.stderr)
+    out = parsed(lowfare("import", "table", file, "--into", tmp_path / "other", "--json"))
+    assert out["unused_columns"] == ["spent", "note"]
+    assert "not used" not in lowfare("import", "table", file, "--into", tmp_path / "x", "--map", "a=b").stderr
+
+
+def test_options_come_first(tmp_path: Path) -> None:
+    """What is wrong with the options is told before that the file was imported already."""
+    (file := tmp_path / "t.csv").write_text("input_tokens\n1\n")
+    assert lowfare("import", "table", file, "--into", tmp_path / "log").exit_code == 0
+    for option, told in (("cost=x", "--map cost: is no field"), ("cost_usd=x", "has no column 'x'")):
+        result = lowfare("import", "table", file, "--into", tmp_path / "log", "--map", option)
+        assert (result.exit_code, told in words(result.stderr)) == (2, True)
+
+
 def test_unpriced(tmp_path: Path) -> None:
     """It says how many cost an unknown amount."""
     pair = {"request": {"model": "mine", "messages": []}, "response": {"usage": {"prompt_tokens": 5}}}

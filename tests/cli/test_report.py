@@ -109,6 +109,7 @@ def test_prices_of_the_configuration(log: Path, tmp_path: Path) -> None:
         (["--json", "--table", "nonsense"], "--table nonsense: there is no such table; there are summary, "),
         (["--csv", "-"], "--csv - writes one table: name it with --table"),
         (["--focus", "no/such/folder/focus.csv"], "cannot be written: No such file or directory"),
+        (["--since", "2026-11-02", "--until", "2026-11-01"], "which is not before its end at 2026-11-01 00:00:00 UTC"),
         (["--since", "soon"], "'soon' is no time"),
         (["--by", "mood"], "'mood' is no group"),
         (["--tag", "team"], "write it as NAME=VALUE"),
@@ -128,6 +129,54 @@ def test_no_log(tmp_path: Path) -> None:
     result = lowfare("report", env={"LOWFARE_CONFIG": str(write_config(tmp_path))})
     assert result.exit_code == 2
     assert "[log] path is not set" in words(result.stderr)
+
+
+@pytest.mark.parametrize("command", ["report", "savings", "backtest"])
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "has no decisions: it is empty"),
+        ('{"a": 1}\n', "has no decisions: 1 line that is none (1 JSON, but no decision)"),
+        (
+            "hello\n[1]\nyou\n",
+            "has no decisions: 3 lines that are none (2 not JSON, 1 JSON, but no decision)",
+        ),
+    ],
+)
+def test_a_log_without_a_decision(tmp_path: Path, command: str, text: str, told: str) -> None:
+    """A file that has none is refused, with what was found there, instead of a report of nothing."""
+    (log := tmp_path / "log.jsonl").write_text(text)
+    result = lowfare(command, log, "--config", write_config(tmp_path))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{log}: {told}" in words(result.stderr)
+
+
+def test_requests_without_a_time(tmp_path: Path) -> None:
+    """They are in no day, and how many there are is told."""
+    log = write_log(tmp_path / "log.jsonl", [record(time=None), record(time=5)])
+    report = parsed(lowfare("report", log, "--json"))["sections"]["days"]
+    assert report["findings"] == ["1 request without a time: in no day."]
+    assert [row["requests"] for row in report["tables"]["by_day"]] == [1]
+
+
+def test_the_log_of_the_demo(tmp_path: Path) -> None:
+    """Who has no log yet reports on that of the demo, as docs/report.md says."""
+    assert lowfare("demo", "--log", tmp_path / "demo.jsonl").exit_code == 0
+    result = lowfare("report", tmp_path / "demo.jsonl")
+    assert result.exit_code == 0
+    assert "were spent on 7 requests; 100 % of all were answered." in words(result.stdout)
+
+
+def test_no_formulas(tmp_path: Path) -> None:
+    """What a spreadsheet would take for a formula is a text in CSV and FOCUS; figures stay as they are."""
+    log = write_log(tmp_path / "log.jsonl", [record(tenant="=HYPERLINK(1)", cost_usd="0.5", baseline_usd="0.25")])
+    table = ("--csv", "-", "--table", "by_tenant", "--by", "tenant", "--focus", tmp_path / "focus.csv")
+    (row,) = csv.DictReader(StringIO(lowfare("report", log, *table).stdout))
+    assert row["tenant"] == "'=HYPERLINK(1)"
+    (baseline,) = csv.DictReader(StringIO(lowfare("report", log, "--csv", "-", "--table", "baseline").stdout))
+    assert baseline["saved_usd"] == "-0.25"
+    with (tmp_path / "focus.csv").open() as file:
+        assert {charge["x_Tenant"] for charge in csv.DictReader(file)} == {"'=HYPERLINK(1)"}
 
 
 def test_log_of_the_configuration(log: Path, tmp_path: Path) -> None:

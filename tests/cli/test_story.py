@@ -88,6 +88,17 @@ drop_text = ['Now: \\S+']
 """
 
 
+def test_what_callers_wrote_is_one_line(tmp_path: Path) -> None:
+    """A break in a tag or a tenant does not begin what looks like a line of the story."""
+    config = write_config(tmp_path)
+    with Router.from_toml(config) as router:
+        record = router.complete("hi", tags={"team": "a\nin all  $0"}, tenant="x\ty").decision.to_dict()
+    text = told(story(record | {"labels": [{"source": "me\n", "adequate": True, "time": "now"}]}))
+    assert "tags team=a\\nin all $0" in text
+    assert "tenant x\\ty" in text
+    assert "me\\n adequate" in text
+
+
 def cached(folder: Path, *requests: dict[str, Any], more: str = "") -> list[dict[str, Any]]:
     """Returns the records of requests that one router with a cache answered, one after the other."""
     config = write_config(folder, CACHED + more, small='options = { text = "Lisbon." }')

@@ -27,7 +27,7 @@ START = given(
     model("a"),
     model("b", price=price("2", "8")),
     model("c", context_window_tokens=10),
-    ids=Ids(request_id="1" * 32, trace_id="2" * 32, span_id="3" * 16),
+    ids=Ids(request_id="1" * 32, trace_id="2" * 32, span_id="3" * 16, parent_span_id="9" * 16),
     key="4" * 64,
     key_without=("text[0]",),
     features=features(
@@ -58,6 +58,7 @@ OLD_HIT = Hit(
     model="a",
     model_id="simulated/a",
     trace_id="5" * 32,
+    span_id="6" * 16,
     age_s=5.0,
     saved_usd=Decimal("0.010"),
     usage=Usage(input_tokens=3, output_tokens=1, reasoning_tokens=2),
@@ -140,6 +141,7 @@ RECORD: dict[str, Any] = {
             "model": "a",
             "model_id": "simulated/a",
             "trace_id": "5" * 32,
+            "span_id": "6" * 16,
             "age_s": 5.0,
             "saved_usd": "0.01",
             "usage": {"input_tokens": 3, "output_tokens": 1, "reasoning_tokens": 2},
@@ -253,6 +255,7 @@ RECORD: dict[str, Any] = {
             "breaker": "closed",
         }
     },
+    "parent_span_id": "9" * 16,
 }
 
 

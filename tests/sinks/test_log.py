@@ -41,6 +41,7 @@ def test_an_answer_is_a_line_at_info(lines: list[str]) -> None:
     sink.emit(answered(Decimal("0.00012")))
     sink.close()
     assert lines[0].startswith("INFO small [small answer] $0.00012,")
+    assert f"trace {'b' * 32}, span {'c' * 16}" in lines[0]
     assert lines[0].rstrip().endswith("b" * 32)
 
 

@@ -205,7 +205,8 @@ class ForgetsWhatIsUnderWay(MemoryLedger):
 @noticed_by("lists_its_accounts")
 class ListsNothing(MemoryLedger):
     async def accounts(self, *, now_s: float) -> AsyncIterator[tuple[Account, Standing]]:
-        for each in ():
+        nothing: tuple[tuple[Account, Standing], ...] = ()
+        for each in nothing:
             yield each
 
 

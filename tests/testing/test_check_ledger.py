@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis.strategies import just
 
 from router.core.budget import Claim, Refused, Reserved, Standing
 from router.state.ledger_memory import MemoryLedger
 from router.state.ledger_redis import RedisLedger
 from router.state.ledger_sqlite import SqliteLedger
 from router.testing import check_ledger
-from router.testing.ledgers import LEDGER_RULES, ONCE_RULES
-from router.testing.trial import Breach
+from router.testing.ledger_histories import History, histories
+from router.testing.ledgers import LEDGER_RULES, ONCE_RULES, LedgerBench, Rule
+from router.testing.trial import Breach, smallest
 from tests.redis_server import RedisServer
-from tests.testing.broken_ledgers import BROKEN
+from tests.testing.broken_ledgers import BROKEN, LosesEveryHundredth, LosesSettles
 
-ORDER = [rule.__name__ for rule in (*LEDGER_RULES, *ONCE_RULES)]
+RULES = {rule.__name__: rule for rule in (*LEDGER_RULES, *ONCE_RULES)}
 
 
 def test_memory_passes() -> None:
     """A ledger in memory keeps every promise."""
-    check_ledger(lambda _: MemoryLedger(), shared=False)
+    check_ledger(lambda _: MemoryLedger(), shared=False, examples=30)
 
 
 def test_sqlite_passes(tmp_path: Path) -> None:
@@ -36,25 +39,41 @@ def test_sqlite_passes(tmp_path: Path) -> None:
 def test_redis_passes(cluster: bool) -> None:
     """A real redis-server keeps every promise, one of a cluster as well."""
     with RedisServer(cluster=cluster) as server:
-        check_ledger(lambda name: RedisLedger(server.url, prefix=name, cluster=cluster), examples=20, patience_s=60)
+        check_ledger(
+            lambda name: RedisLedger(server.url, prefix=name, cluster=cluster, answer_s=60.0),
+            examples=10,
+            patience_s=60,
+        )
 
 
 @pytest.mark.parametrize(("rule", "broken"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
 def test_broken_ledgers_are_caught(rule: str, broken: type[MemoryLedger]) -> None:
     """A ledger that breaks a promise is told what it did, what it had promised, and how to see it again."""
-    with pytest.raises(Breach) as caught:
-        check_ledger(lambda _: broken(), shared=False, examples=200)
-    breach = caught.value
-    # One fault may break the promise of a rule that comes before the one that is there for it.
-    assert ORDER.index(breach.rule) <= ORDER.index(rule)
+    bench = LedgerBench(lambda _: broken(), shared=False)
+    breach = caught(RULES[rule], bench)
+    assert breach is not None
+    assert breach.rule == rule
     assert breach.promise
     with pytest.raises(Breach):
-        exec(breach.code, {"make": lambda _: broken()})  # noqa: S102 - the very thing that is promised
+        exec(breach.code, {"make": bench.make})  # noqa: S102 - the very thing that is promised
+
+
+def caught(rule: Rule, bench: LedgerBench) -> Breach | None:
+    """Returns the breach of the shortest history in which a rule is broken."""
+    cases = histories() if rule in LEDGER_RULES else just(History())
+    return smallest(cases, functools.partial(rule, bench), examples=100, derandomize=True)
+
+
+def test_the_whole_check_catches_them() -> None:
+    """One call tries all rules."""
+    for broken in (LosesSettles, LosesEveryHundredth):
+        with pytest.raises(Breach):
+            check_ledger(lambda _: broken(), shared=False, examples=10)  # noqa: B023 - called at once
 
 
 def test_every_rule_can_be_broken() -> None:
     """For each rule there is a ledger that breaks it."""
-    assert {rule for rule, _ in BROKEN} == set(ORDER)
+    assert {rule for rule, _ in BROKEN} == RULES.keys()
 
 
 async def test_it_works_inside_a_coroutine() -> None:
@@ -112,7 +131,7 @@ class Crowded(MemoryLedger):
 def test_answers_of_another_shape_are_told(answers: str, told: str) -> None:
     """An answer that is none is a breach that says so."""
     with pytest.raises(Breach, match=told):
-        check_ledger(lambda _: Odd(answers), shared=False)
+        check_ledger(lambda _: Odd(answers), shared=False, examples=20)
 
 
 class Odd(MemoryLedger):

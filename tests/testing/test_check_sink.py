@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 from loguru import logger
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from router.core.decision import Decision
 from router.core.record import decision_dict
 from router.sinks.jsonl import JsonlSink
 from router.sinks.log import LogSink
+from router.sinks.otel import OtelSink
 from router.testing.records import decision_of
 from router.testing.sinks import SINK_RULES, SinkBench, Told, check_sink, note_wait, wait_of
 from router.testing.trial import Breach
@@ -36,6 +40,18 @@ def test_the_readable_log_is_a_sink() -> None:
         check_sink(LogSink, read=lambda: lines, examples=40)
     finally:
         logger.remove(handler)
+
+
+def test_spans_are_a_sink() -> None:
+    """`otel` keeps every promise, and every decision: one span each that has no parent."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+
+    def roots() -> list[str]:
+        return [span.to_json() for span in exporter.get_finished_spans() if span.name.startswith("route")]
+
+    check_sink(lambda: OtelSink(provider=provider), read=roots, examples=40)
 
 
 @pytest.mark.parametrize("read", [True, False])

@@ -21,6 +21,15 @@ async def test_a_sleep_moves_time() -> None:
     assert clock.slept == [2.5]
 
 
+@pytest.mark.parametrize("seconds", [-5, float("nan")])
+def test_time_does_not_go_backwards(seconds: float) -> None:
+    """Nor anywhere else than forwards: what is asked for is refused, and the time stays."""
+    clock = VirtualClock()
+    with pytest.raises(ValueError, match="0 or more is"):
+        clock.advance(seconds)
+    assert clock.monotonic() == 0
+
+
 @given(st.lists(st.floats(-1, 100), min_size=1, max_size=6))
 async def test_sleepers_wake_in_order(lengths: list[float]) -> None:
     """Tasks that sleep at once wake by the length of their sleep, and together take as long as the longest."""

@@ -319,7 +319,21 @@ def test_words_that_mean_nothing_are_refused(run: Run) -> None:
         'import pytest\n\n@pytest.mark.lowfare(real_calls="never")\ndef test_it(clock): ...\n'
     )
     found = run.whatever_comes()
-    assert "found real_calls='never'; allowed: forbid, allow" in str(found.stderr)
+    assert "found real_calls='never'; allowed: forbid, allow" in str(found.stdout)
+
+
+@pytest.mark.parametrize(
+    ("marker", "told"),
+    [
+        ('real_calls="never"', "found real_calls='never'; allowed: forbid, allow"),
+        ('real_call="allow"', "found 'real_call'; allowed: config, real_calls"),
+        ('"a.toml"', "found 'a.toml' without a name; allowed: config, real_calls"),
+    ],
+)
+def test_a_marker_that_means_nothing_fails_its_test(run: Run, marker: str, told: str) -> None:
+    """That test alone, before anything of it runs; the error says what is allowed."""
+    source = f"import pytest\n\n@pytest.mark.lowfare({marker})\ndef test_it(router): ...\n\ndef test_other(router): ..."
+    assert f"pytest.mark.lowfare: {told}" in run(source, errors=1, passed=1)
 
 
 def test_fixtures_of_ones_own_come_first(run: Run) -> None:

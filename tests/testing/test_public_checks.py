@@ -29,8 +29,9 @@ def test_checks_are_called_alike(name: str) -> None:
 
 
 def test_there_is_a_check_for_each_kind_of_plug_in() -> None:
-    """Policies, configurations, clients, caches, sinks, state and prices."""
-    assert [f"check_{what}" for what in ("cache", "client", "config", "policy", "prices", "sink", "state")] == CHECKS
+    """Policies, configurations, clients, caches, outboxes, sinks, state and prices."""
+    kinds = ("cache", "client", "config", "outbox", "policy", "prices", "sink", "state")
+    assert [f"check_{what}" for what in kinds] == CHECKS
 
 
 def test_nothing_is_imported_before_it_is_asked_for() -> None:

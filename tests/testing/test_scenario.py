@@ -44,10 +44,11 @@ def test_the_examples_load(path: Path) -> None:
 
 def test_a_scenario_may_name_a_configuration(tmp_path: Path) -> None:
     """By a path relative to its own folder; so a program's own file can be put to the test, trace ids switched on."""
-    written(tmp_path, TOML.replace("config.", "") + "[trace]\nheaders = false\n", name="config.toml")
+    written(tmp_path, TOML.replace("config.", "") + "[trace]\nheaders = false\nhosts = []\n", name="config.toml")
     settings = load_scenario(written(tmp_path, 'config = "config.toml"')).settings()
     assert list(settings.models) == ["small"]
     assert settings.trace.headers
+    assert settings.trace.hosts is None
 
 
 def test_a_trace_is_found_beside_the_scenario(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 -- How many requests a cache would have answered that keeps each answer for `ttl_s`, for each of `$ttls_s`: an answer is
 -- stored when it comes, it is found for so long and no longer, a hit does not prolong that, and an equal request that comes
 -- while the answer is under way shares it. For most keys it is plain that all repeats are hits, or that none is; where it
--- is some of them, the key's requests are gone through in order.
+-- is some of them, the key's requests are gone through in order. Keys that came more than `$often` times are left out:
+-- router/analytics/cache_played.py plays them.
 WITH keys AS (
   SELECT
     digest,
@@ -14,6 +15,7 @@ WITH keys AS (
     count(*) FILTER (WHERE place > 1 AND cost_usd IS NULL) AS unknown
   FROM repeated
   GROUP BY digest
+  HAVING count(*) <= $often
 ),
 timed AS (
   SELECT

@@ -3,16 +3,15 @@
 WITH scope AS NOT MATERIALIZED ({scope}),
 requests AS (
   SELECT
-    model,
-    model_id,
+    hash(model, model_id) AS of_model,
     epoch_us(time) AS time_us,
     input_tokens,
     coalesce(cached_input_tokens, 0) AS cached_tokens,
-    prefix[-1].size AS whole,
+    prefix_bytes AS whole,
     prefix
   FROM scope
   WHERE cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL
-    AND len(prefix) > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
+    AND prefix_bytes > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
 ),
 marks AS (
   SELECT
@@ -23,8 +22,7 @@ marks AS (
 ),
 repeated AS (
   SELECT
-    model,
-    model_id,
+    of_model,
     input_tokens,
     cached_tokens,
     input_tokens * before // whole AS from_tokens,
@@ -33,8 +31,7 @@ repeated AS (
   JOIN beginnings ON mark.digest = beginnings.digest AND time_us > first_us
 )
 SELECT
-  model,
-  model_id,
+  of_model,
   {step} AS step,
   sum(to_tokens - from_tokens)::BIGINT AS any_tokens,
   sum(greatest(to_tokens - cached_tokens, 0) - greatest(from_tokens - cached_tokens, 0))::BIGINT AS any_uncached_tokens

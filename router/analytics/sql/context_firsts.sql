@@ -5,7 +5,7 @@ marks AS (
   SELECT epoch_us(time) AS time_us, unnest(prefix) AS mark
   FROM scope
   WHERE cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL
-    AND len(prefix) > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
+    AND prefix_bytes > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
 )
 SELECT mark.digest AS digest, min(time_us) AS first_us, count(*) AS requests, max(mark.size) AS size
 FROM marks

@@ -3,21 +3,19 @@
 WITH scope AS NOT MATERIALIZED ({scope}),
 requests AS (
   SELECT
-    model,
-    model_id,
+    hash(model, model_id) AS of_model,
     input_tokens,
     coalesce(cached_input_tokens, 0) AS cached_tokens,
     repeated_previous_tokens AS previous_tokens,
     repeated_any_tokens AS any_tokens,
-    coalesce(len(prefix), 0) > 0 AND time IS NOT NULL AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL
-      AS marked,
+    coalesce(prefix_bytes > 0, false) AND time IS NOT NULL
+      AND repeated_previous_tokens IS NULL AND repeated_any_tokens IS NULL AS marked,
     session IS NOT NULL AS in_session
   FROM scope
   WHERE cache = 'none' AND model IS NOT NULL AND input_tokens IS NOT NULL
 )
 SELECT
-  model,
-  model_id,
+  of_model,
   {step} AS step,
   count(*) AS requests,
   sum(input_tokens)::BIGINT AS input_tokens,

@@ -1,8 +1,9 @@
 -- By key that occurs more than once: all requests but the first one, and what they cost; the ten dearest, and in a row
 -- without a key the sums of all.
-WITH keys AS (
+WITH scope AS NOT MATERIALIZED ({scope}),
+keys AS (
   SELECT
-    min(key) AS key,
+    digest,
     count(*) - 1 AS repeats,
     sum(cost_usd) FILTER (WHERE place > 1) AS cost_usd,
     count(*) FILTER (WHERE place > 1 AND cost_usd IS NULL) AS unknown_cost,
@@ -14,7 +15,7 @@ WITH keys AS (
 ),
 whole AS (
   SELECT
-    NULL AS key,
+    NULL AS digest,
     coalesce(sum(repeats), 0)::BIGINT AS repeats,
     sum(cost_usd) AS cost_usd,
     coalesce(sum(unknown_cost), 0)::BIGINT AS unknown_cost,
@@ -25,9 +26,15 @@ whole AS (
   FROM keys
 ),
 dearest AS (
-  SELECT *, 1 AS keys FROM keys ORDER BY cost_usd DESC NULLS LAST, repeats DESC, key LIMIT 10
+  SELECT *, 1 AS keys FROM keys ORDER BY cost_usd DESC NULLS LAST, repeats DESC, digest LIMIT 10
+),
+spelt AS (
+  SELECT key_digest AS digest, min(left(key, 16)) AS key
+  FROM scope
+  WHERE key_digest IN (SELECT digest FROM dearest) AND time IS NOT NULL
+  GROUP BY key_digest
 )
-SELECT * FROM whole
+SELECT NULL AS key, * EXCLUDE (digest) FROM whole
 UNION ALL
-SELECT * FROM dearest
+SELECT key, dearest.* EXCLUDE (digest) FROM dearest JOIN spelt USING (digest)
 ORDER BY key IS NOT NULL, cost_usd DESC NULLS LAST, repeats DESC, key

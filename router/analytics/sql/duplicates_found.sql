@@ -1,11 +1,11 @@
 -- The requests whose content key occurs more than once, in their order, as a table for the queries that follow. Keys are
--- compared by 64 bits of their MD5: of five million different ones two are taken for equal in one log of a million.
+-- compared by 64 bits of their MD5: of five million different ones two are taken for equal in one log of a million. They
+-- themselves are long, and read for those alone that are shown.
 CREATE OR REPLACE TEMP TABLE repeated AS
 WITH scope AS NOT MATERIALIZED ({scope}),
 requests AS (
   SELECT
     key_digest AS digest,
-    left(key, 16) AS key,
     epoch_us(time) AS time_us,
     epoch_us(time) + coalesce(round(latency_s * 1000000), 0)::BIGINT AS ready_us,
     coalesce(ending = 'answer', model IS NOT NULL) AS answered,

@@ -1,0 +1,246 @@
+"""A tracer provider of our own, for applications that have set none: batches, a bounded queue, and counted losses.
+
+What is stated goes before the standard `OTEL_*` variables, and these before their defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final, Literal
+
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+from opentelemetry.util.re import parse_env_headers
+
+from router.errors import ConfigError
+from router.sinks.tracing import Signal, TraceStats, exporters_of
+
+Protocol = Literal["http", "grpc", "console"]
+
+QUEUE_MOST: Final = 2048
+"""Spans that wait for their export; the default of `OTEL_BSP_MAX_QUEUE_SIZE`."""
+CLOSE_S: Final = 5.0
+"""How long `close` waits for a collector that takes its time."""
+_PATH: Final = "/v1/traces"
+
+
+class Counts:
+    """Counts spans in and out, and lets in no more than there is room for; safe to use from several threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._exported = self._dropped = self._failed = self._waiting = 0
+        self._until = inf
+
+    @property
+    def lost(self) -> bool:
+        """Whether a span was dropped, or not taken."""
+        return bool(self._dropped or self._failed)
+
+    @property
+    def late(self) -> bool:
+        """Whether it is too late to send anything."""
+        return time.monotonic() >= self._until
+
+    def end(self, within_s: float) -> None:
+        """Sets until when spans may be sent."""
+        self._until = time.monotonic() + within_s
+
+    def enter(self) -> bool:
+        """Returns whether one more span may wait."""
+        with self._lock:
+            fits = self._waiting < self._most
+            self._waiting += fits
+            self._dropped += not fits
+            return fits
+
+    def leave(self, spans: int) -> None:
+        """Notes that spans are on their way."""
+        with self._lock:
+            self._waiting = max(0, self._waiting - spans)
+
+    def sent(self, spans: int, *, taken: bool) -> None:
+        """Notes whether the collector took spans."""
+        with self._lock:
+            self._exported += spans if taken else 0
+            self._failed += 0 if taken else spans
+
+    def stats(self) -> TraceStats:
+        """Returns the counts."""
+        with self._lock:
+            return TraceStats(
+                exported=self._exported, dropped=self._dropped, failed=self._failed, waiting=self._waiting
+            )
+
+
+class CountedExporter(SpanExporter):
+    """Exports by another exporter, and counts."""
+
+    def __init__(self, exporter: SpanExporter, counts: Counts) -> None:
+        self._exporter = exporter
+        self._counts = counts
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Returns whether the collector took the spans; never raises."""
+        self._counts.leave(len(spans))
+        result = SpanExportResult.FAILURE
+        # What an exporter raises is its own affair: the spans after these are to go out.
+        with suppress(Exception):
+            if not self._counts.late:
+                result = self._exporter.export(spans)
+        self._counts.sent(len(spans), taken=result is SpanExportResult.SUCCESS)
+        return result
+
+    def shutdown(self) -> None:
+        """Ends the exporter."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Has nothing of its own to flush."""
+        return True
+
+
+class CountedBatch(BatchSpanProcessor):
+    """Exports in batches from a thread of its own, and refuses what its queue has no room for.
+
+    The SDK's own queue would drop the oldest spans instead, without saying how many.
+    """
+
+    def __init__(self, exporter: SpanExporter, counts: Counts, **options: Any) -> None:
+        super().__init__(CountedExporter(exporter, counts), **options)
+        self._counts = counts
+        self._over = False
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Takes a span that has ended, where it is sampled and there is room."""
+        if span.context is None or not span.context.trace_flags.sampled:
+            return
+        if self._over:  # of a request that was under way when the router was closed
+            self._counts.sent(1, taken=False)
+        elif self._counts.enter():
+            super().on_end(span)
+
+    def shutdown(self) -> None:
+        """Exports what waits, and takes no more."""
+        self._over = True
+        super().shutdown()  # type: ignore[no-untyped-call]  # the SDK says no types there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """Where spans go.
+
+    Attributes:
+        endpoint, protocol, headers_env, service_name, sample_ratio: as in `[otel]`.
+    """
+
+    endpoint: str | None = None
+    protocol: Protocol | None = None
+    headers_env: str | None = None
+    service_name: str | None = None
+    sample_ratio: float | None = None
+
+    def provider(self, counts: Counts) -> TracerProvider:
+        """Returns a new provider; not the application's, which it never becomes.
+
+        Raises:
+            ConfigError: a package is missing, or a variable.
+        """
+        exporter = self.exporter(os.environ)
+        provider = TracerProvider(
+            sampler=None if self.sample_ratio is None else ParentBasedTraceIdRatio(self.sample_ratio),
+            resource=self.resource(os.environ),
+            shutdown_on_exit=False,  # whoever made it closes it, and waits no longer than CLOSE_S
+        )
+        provider.add_span_processor(CountedBatch(exporter, counts))
+        return provider
+
+    def resource(self, environ: Mapping[str, str]) -> Resource:
+        """Returns what is said of the process: its service's name at least."""
+        named = "OTEL_SERVICE_NAME" in environ or f"{SERVICE_NAME}=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        name = self.service_name or (None if named else "lowfare")
+        return Resource.create({} if name is None else {SERVICE_NAME: name})
+
+    def exporter(self, environ: Mapping[str, str]) -> SpanExporter:
+        """Returns a new exporter.
+
+        Raises:
+            ConfigError: its package is not installed, or the variable with its headers is not set.
+        """
+        protocol = self.protocol or protocol_of(environ)
+        if protocol == "console":
+            return ConsoleSpanExporter(out=sys.stderr)
+        headers = self.headers(environ)
+        try:
+            if protocol == "grpc":
+                from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+
+                return GrpcExporter(endpoint=self.endpoint, headers=headers)
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+        except ImportError as error:
+            extra = "otel-grpc" if protocol == "grpc" else "otel"
+            raise ConfigError(
+                f"{error.name} is not installed; run pip install 'lowfare[{extra}]', or set another protocol"
+            ) from error
+        endpoint = None if self.endpoint is None else self.endpoint.rstrip("/").removesuffix(_PATH) + _PATH
+        return HttpExporter(endpoint=endpoint, headers=headers)
+
+    def headers(self, environ: Mapping[str, str]) -> dict[str, str] | None:
+        """Returns what goes out with each request to the collector; None leaves it to the standard variables.
+
+        Raises:
+            ConfigError: the variable that holds it is not set.
+        """
+        if self.headers_env is None:
+            return None
+        if not environ.get(self.headers_env):
+            raise ConfigError(f"headers_env: the variable {self.headers_env} is empty or not set")
+        return dict(parse_env_headers(environ[self.headers_env], liberal=True))
+
+
+def protocol_of(environ: Mapping[str, str], /, *, signal: Signal = "TRACES") -> Protocol:
+    """Returns the protocol that the standard variables ask for.
+
+    Raises:
+        ConfigError: they ask for one that there is none of here.
+    """
+    exporters = exporters_of(environ, signal)
+    if "console" in exporters and "otlp" not in exporters:
+        return "console"
+    name = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or ""
+    match name.strip():
+        case "grpc":
+            return "grpc"
+        case "" | "http/protobuf":
+            return "http"
+        case other:
+            raise ConfigError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {other!r}; allowed: http/protobuf, grpc")
+
+
+def queue_most(environ: Mapping[str, str], /) -> int:
+    """Returns how many spans may wait, as `OTEL_BSP_MAX_QUEUE_SIZE` says."""
+    text = environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "")
+    return int(text) if text.isdecimal() and int(text) else QUEUE_MOST
+
+
+def ended(provider: TracerProvider, counts: Counts, /, within_s: float = CLOSE_S) -> bool:
+    """Returns whether a provider has come to its end within a time; what it has not sent by then it never will."""
+    counts.end(within_s)
+    thread = threading.Thread(target=provider.shutdown, name="lowfare-otel-close", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is on its way out and starts no more threads
+        provider.shutdown()
+        return True
+    thread.join(within_s)
+    return not thread.is_alive()

@@ -1,0 +1,129 @@
+"""The ledger in a SQLite file: what becomes of a file that is no good. `check_ledger` tries the rest."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from router.core.budget import KEPT_S, MOST_NANO, Account, Claim, Entry, Reserved, Standing
+from router.errors import ConfigError, RouterWarning, StoreError
+from router.state.ledger_sqlite import SqliteLedger
+
+NOW_S = 1_700_000_000.0
+DAY = Entry(account=Account(budget="day", value="", start_s=1_699_920_000, end_s=1_700_006_400), limit_nano=100)
+
+
+def claim(name: str, amount: int = 10, now_s: float = NOW_S) -> Claim:
+    """Returns a claim on one account."""
+    return Claim(id=name, entries=(DAY,), amount_nano=amount, now_s=now_s, lapses_s=now_s + 60)
+
+
+async def test_what_was_counted_is_there_after_a_restart(tmp_path: Path) -> None:
+    """The file holds all of it, and only its owner may read it."""
+    path = tmp_path / "folder" / "ledger"
+    first = SqliteLedger(str(path))
+    await first.reserve(claim("one"))
+    await first.spend(claim("two", 5))
+    await first.aclose()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    second = SqliteLedger(str(path))
+    assert repr(second) == f"SqliteLedger({str(path)!r})"
+    assert await second.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=5, reserved_nano=10),)
+    await second.aclose()
+
+
+async def test_a_corrupt_file_is_set_aside_and_how_to_mend_it_is_said(tmp_path: Path) -> None:
+    """It is renamed, never removed; the warning names the command that brings back what it held."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path))
+    await ledger.spend(claim("one"))
+    await ledger.aclose()
+    garbage = b"this is no database" * 1_000
+    path.write_bytes(garbage)
+    with pytest.warns(RouterWarning, match="is corrupt .* budgets count from nothing: run `lowfare budget rebuild`"):
+        ledger = SqliteLedger(str(path))
+    [aside] = tmp_path.glob("ledger.corrupt-*Z")
+    assert aside.read_bytes() == garbage
+    await ledger.rebuild((claim("one"),), now_s=NOW_S)
+    assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=10),)
+    await ledger.aclose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("PRAGMA application_id = 7", "is a database of another program; [state] needs a path of its own"),
+        ("PRAGMA user_version = 99", "was made by another version of lowfare"),
+    ],
+)
+async def test_the_file_of_another_is_left_alone(tmp_path: Path, statement: str, told: str) -> None:
+    """Money is in it, or somebody else's data: it is neither removed nor written."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path))
+    await ledger.aclose()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError) as caught:
+        SqliteLedger(str(path))
+    assert told in str(caught.value)
+    assert path.read_bytes() == before
+
+
+async def test_a_file_that_is_held_is_told(tmp_path: Path) -> None:
+    """A call that cannot be done in time is a StoreError, and changes nothing."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path), busy_s=0.01)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="cannot be used: database is locked"):
+            await ledger.reserve(claim("one"))
+        other.execute("ROLLBACK")
+    assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100),)
+    await ledger.aclose()
+
+
+async def test_one_that_cannot_be_counted_leaves_the_others_alone(tmp_path: Path) -> None:
+    """A claim that is refused with an error in a batch is undone by itself."""
+    ledger = SqliteLedger(str(tmp_path / "ledger"))
+    await ledger.spend(claim("first", MOST_NANO - 5))
+    with pytest.raises(ValueError, match="an account of the budget 'day' would have more than can be counted"):
+        await ledger.spend(claim("second", 6))
+    await ledger.spend(claim("third", 5))
+    assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=MOST_NANO),)
+    await ledger.aclose()
+
+
+async def test_nothing_piles_up(tmp_path: Path) -> None:
+    """Claims and accounts go when their time is over, while others are reserved."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path))
+    for number in range(100):
+        start = int(NOW_S) + number * 3_600
+        entry = Entry(account=Account(budget="h", value="", start_s=start, end_s=start + 3_600), limit_nano=100)
+        rolling = Entry(account=Account(budget="r", value="", rolling_s=7_200), limit_nano=100)
+        one = Claim(id=f"{number}", entries=(entry, rolling), amount_nano=1, now_s=float(start), lapses_s=start + 60.0)
+        assert isinstance(await ledger.reserve(one), Reserved)
+        if number % 2:
+            await ledger.settle(one, 1, now_s=one.now_s)
+    later_s = NOW_S + 100 * 3_600 + 2 * KEPT_S
+    assert [each async for each in ledger.accounts(now_s=later_s)] == []
+    with closing(sqlite3.connect(path)) as connection:
+        for table in ("accounts", "cells", "claims"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchall() == [(0,)]  # noqa: S608 - our own names
+    await ledger.aclose()
+
+
+async def test_accounts_come_in_pages(tmp_path: Path) -> None:
+    """More accounts than one transaction reads are all listed, once."""
+    ledger = SqliteLedger(str(tmp_path / "ledger"))
+    for number in range(250):
+        entry = Entry(account=Account(budget="b", value=f"{number}"), limit_nano=9)
+        await ledger.spend(Claim(id=f"{number}", entries=(entry,), amount_nano=number, now_s=NOW_S, lapses_s=NOW_S))
+    found = {account.value: standing async for account, standing in ledger.accounts(now_s=NOW_S)}
+    assert found == {f"{n}": Standing(limit_nano=9, spent_nano=n) for n in range(250)}
+    await ledger.aclose()
