@@ -121,7 +121,8 @@ def summed(log: Path, setup: Setup) -> Counter[Account]:
     """Returns what the decisions of a log come to, in nano-dollars: read line by line, without DuckDB."""
     sums: Counter[Account] = Counter()
     for file in sorted(log.glob("*.jsonl")):
-        for line in file.read_text().splitlines():
+        whole, _, _ = file.read_text().rpartition("\n")  # a process that was killed may have torn its last line
+        for line in whole.splitlines():
             for claim in claims_of(json.loads(line), setup.budgets):
                 for entry in claim.entries:
                     sums[entry.account] += claim.amount_nano
