@@ -46,6 +46,7 @@ def entry(**fields: object) -> Entry:
         "model_id": "deepseek/a",
         "cost_usd": Decimal("0.5"),
         "trace_id": IDS.trace_id,
+        "span_id": "c" * 16,
         "tenant": "acme",
         "tags": {"team": "x"},
         "policy": "mine",

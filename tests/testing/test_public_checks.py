@@ -29,8 +29,8 @@ def test_checks_are_called_alike(name: str) -> None:
 
 
 def test_there_is_a_check_for_each_kind_of_plug_in() -> None:
-    """Policies, configurations, clients, caches, outboxes, sinks, state and prices."""
-    kinds = ("cache", "client", "config", "outbox", "policy", "prices", "sink", "state")
+    """Policies, configurations, clients, caches, ledgers, outboxes, sinks, state and prices."""
+    kinds = ("cache", "client", "config", "ledger", "outbox", "policy", "prices", "sink", "state")
     assert [f"check_{what}" for what in kinds] == CHECKS
 
 
