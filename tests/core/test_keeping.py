@@ -80,6 +80,7 @@ def test_all_that_an_entry_is_to_a_request(now_s: float, age_s: float) -> None:
         model="a",
         model_id="deepseek/a",
         trace_id=IDS.trace_id,
+        span_id="c" * 16,
         age_s=age_s,
         saved_usd=Decimal("0.5"),
         usage=answer("ok").usage,
