@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from router.config_otel import OtelTable
@@ -33,17 +34,15 @@ def late_metrics(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], S
         table: of the configuration.
         environ: the environment.
     """
-    if switched_off(table, environ) or _wanted(table, environ):
+    return None if switched_off(table, environ) or _wanted(table, environ) else partial(_made, table)
+
+
+def _made(table: OtelTable) -> Sink | None:
+    if not sdk_installed():
         return None
+    from router.sinks.otel_metrics import OtelMetricsSink
 
-    def made() -> Sink | None:
-        if not sdk_installed():
-            return None
-        from router.sinks.otel_metrics import OtelMetricsSink
-
-        return OtelMetricsSink(**_options(table))
-
-    return made
+    return OtelMetricsSink(**_options(table))
 
 
 def metered(sinks: tuple[Sink, ...], late: Callable[[], Sink | None] | None) -> tuple[Sink, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -32,17 +33,15 @@ def late_traces(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Tr
 
     It makes none where the extra is not installed: the provider is meant for others then.
     """
-    if switched_off(table, environ):
+    return None if switched_off(table, environ) else partial(_made, table)
+
+
+def _made(table: OtelTable) -> Tracing | None:
+    if not sdk_installed():
         return None
+    from router.sinks.otel import OtelSink
 
-    def made() -> Tracing | None:
-        if not sdk_installed():
-            return None
-        from router.sinks.otel import OtelSink
-
-        return OtelSink(**_options(table))
-
-    return made
+    return OtelSink(**_options(table))
 
 
 def traced(sinks: Iterable[Sink], late: Callable[[], Tracing | None] | None) -> tuple[tuple[Sink, ...], Tracing]:
