@@ -31,15 +31,15 @@ class Spend:
 
     Attributes:
         seen: ids of messages that count already; a program that restarts keeps them in its database.
-        spent_usd: the most that was told of each budget and window. So it does not matter in which order alerts come.
+        spent_usd: the most that was told of each account and window. So it does not matter in which order alerts come.
     """
 
     seen: set[str] = field(default_factory=set)
-    spent_usd: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    spent_usd: dict[tuple[str, ...], Decimal] = field(default_factory=dict)
 
     @property
     def total_usd(self) -> Decimal:
-        """Over all budgets and windows."""
+        """Over all accounts of budgets, and their windows."""
         return sum(self.spent_usd.values(), Decimal(0))
 
     def take(self, event: Event) -> bool:
@@ -47,8 +47,8 @@ class Spend:
         if event.id in self.seen:
             return False
         self.seen.add(event.id)
-        if "spent_usd" in event.data:
-            window = str(event.data.get("budget")), str(event.data.get("window"))
+        if event.type.startswith("budget."):  # what others say was spent, in an hour or a day, is the same money
+            window = tuple(str(event.data.get(name)) for name in ("budget", "value", "window"))
             spent_usd = Decimal(event.data["spent_usd"])
             self.spent_usd[window] = max(spent_usd, self.spent_usd.get(window, Decimal(0)))
         return True

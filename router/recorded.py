@@ -162,6 +162,8 @@ def outside(setup: Setup, now: datetime, /, *, model: str, usage: Any, time: dat
     if parsed.policy is not None:
         known("policy", parsed.policy, setup.policies)
     found = _model(model, setup.catalog)
+    if not isinstance(time, datetime | None):
+        raise RequestError(f"time: a value of type {type(time).__name__} is not allowed; a datetime, or None, is")
     if time is not None and time.tzinfo is None:
         raise RequestError("time: a datetime without a time zone is not allowed; one with it, or None, is")
     return Outside(

@@ -246,7 +246,7 @@ def _table(rows: Sequence[Row]) -> Table:
 def _until(row: Row) -> str:
     if row.account.rolling_s is not None:
         return f"last {row.account.rolling_s / 3600:g} h"
-    return "no end" if row.account.end_s is None else f"{_iso(row.account.end_s):.16} UTC".replace("T", " ")
+    return "no end" if row.account.end_s is None else f"{_iso(row.account.end_s):.16}".replace("T", " ") + " UTC"
 
 
 def _print_changes(changes: Sequence[Mapping[str, Any]], path: Path, requests: int, *, really: bool) -> None:

@@ -15,6 +15,7 @@ from router.errors import RequestError
 _OWN: Final = frozenset(f.name for f in fields(Usage))
 _SHARED: Final = frozenset({"input_tokens", "output_tokens", "service_tier"})
 """Names that our record has in common with Anthropic's usage and with that of OpenAI's Responses."""
+_TOTALS: Final = frozenset({"prompt_tokens", "completion_tokens"})
 _ALLOWED: Final = (
     "allowed: a router.Usage, or the usage of an answer as OpenAI's, Anthropic's or Google's client has it, an object "
     "or a mapping with prompt_tokens, input_tokens or promptTokenCount"
@@ -45,16 +46,21 @@ def _read(stated: Mapping[str, Any], provider: str) -> Usage | None:
     names = stated.keys()
     if names <= _OWN and names - _SHARED and "input_tokens" in names:
         return usage_from(stated)
-    if "usageMetadata" in names:
-        return gemini.usage_from(stated)
-    if any(name.endswith("TokenCount") for name in names):
-        return gemini.usage_from({"usageMetadata": stated})
+    if "usageMetadata" in names or any(name.endswith("TokenCount") for name in names):
+        body = stated if "usageMetadata" in names else {"usageMetadata": stated}
+        return gemini.usage_from(body) if _counted(table_at(body, "usageMetadata")) else None
     if "input_tokens_details" in names or ("input_tokens" in names and "total_tokens" in names):
-        return openai_usage.usage_from(_as_chat(stated), provider)
-    if totals := names & {"input_tokens", "output_tokens"}:
+        stated = _as_chat(stated)
+    elif totals := names & {"input_tokens", "output_tokens"}:
         sound = all(sound_count(stated[name]) is not None for name in totals)
         return anthropic.usage_from({"usage": stated}) if sound else None
-    return openai_usage.usage_from(stated, provider)
+    return openai_usage.usage_from(stated, provider) if _counted(openai_usage.usage_in(stated) or {}) else None
+
+
+def _counted(usage: Mapping[str, Any]) -> bool:
+    """Returns whether each total that stands there is a count. A text would count as nothing, and cost nothing."""
+    totals = (usage[name] for name in usage if name in _TOTALS or name.endswith("TokenCount"))
+    return all(total is None or sound_count(total) is not None for total in totals)
 
 
 def _as_chat(stated: Mapping[str, Any]) -> dict[str, Any]:

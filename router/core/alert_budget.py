@@ -120,7 +120,13 @@ def _text(account: Account, standing: Standing, threshold: Threshold, foreseen: 
     if foreseen is None:
         return said
     reached = usd(usd_of(threshold.nano))
-    return f"{said}; at this rate it will be ${foreseen / 10**9:.2f} by the end of the window, past ${reached}"
+    return f"{said}; at this rate it will be ${_about(foreseen)} by the end of the window, past ${reached}"
+
+
+def _about(nano: int) -> str:
+    """Returns an amount to the cent; one below a dollar to three digits, since of small budgets cents say nothing."""
+    amount = usd_of(nano)
+    return f"{amount:.{max(2, 2 - amount.adjusted())}f}"
 
 
 def _moment(seconds: int | None) -> datetime | None:

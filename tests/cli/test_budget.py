@@ -54,6 +54,15 @@ def test_a_budget_in_which_nothing_was_counted_is_shown(tmp_path: Path) -> None:
     assert "last 24 h" in words(lowfare("budget", "--config", config).stdout)
 
 
+def test_it_says_until_when_a_window_lasts(tmp_path: Path) -> None:
+    """By the clock of UTC, as it says beside it."""
+    config = configured(tmp_path, more='[budgets.day]\nlimit_usd = "2"\nwindow = "day"\n')
+    (end,) = (row["end"] for row in parsed(lowfare("budget", "--config", config, "--json"))["budgets"] if row["end"])
+    text = words(lowfare("budget", "--config", config).stdout)
+    assert f"day {end[:10]} 00:00" in text
+    assert "UTC" in text
+
+
 def test_what_each_process_has_of_its_own_is_not_known(tmp_path: Path) -> None:
     """Limits are shown, and why nothing else is; there is nothing to rebuild."""
     config = configured(tmp_path, state="", more='[budgets.day]\nlimit_usd = "2"\nwindow = "day"\n')

@@ -71,6 +71,28 @@ def test_what_states_no_tokens_is_refused(value: Any) -> None:
         stated_usage(value, "openai")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"prompt_tokens": "1200", "completion_tokens": 1},
+        {"prompt_tokens": 1200, "completion_tokens": True},
+        {"usage": {"prompt_tokens": "1200", "completion_tokens": 1}},
+        {"input_tokens": "1200", "output_tokens": 1, "total_tokens": 1201},
+        {"promptTokenCount": "1200", "candidatesTokenCount": 1},
+        {"usageMetadata": {"promptTokenCount": 1200, "candidatesTokenCount": []}},
+    ],
+)
+def test_a_total_that_is_no_number_is_refused(value: dict[str, Any]) -> None:
+    """It would count as nothing, and its tokens would be missing in the budgets."""
+    with pytest.raises(RequestError, match=r"states no tokens; allowed: a router\.Usage"):
+        stated_usage(value, "openai")
+
+
+def test_a_total_that_is_null_is_none() -> None:
+    """Providers write null where there is nothing to count, as for embeddings."""
+    assert stated_usage({"prompt_tokens": 7, "completion_tokens": None}, "openai") == Usage(input_tokens=7)
+
+
 @given(st.dictionaries(st.sampled_from(sorted({*CHAT, *RESPONSES, *GEMINI, "usage"})), st.integers() | st.text()))
 def test_no_mapping_is_too_strange(value: dict[str, Any]) -> None:
     """It is a usage or refused, never another error."""

@@ -112,6 +112,14 @@ def test_a_forecast_is_an_alert_of_its_own() -> None:
     assert foreseen.name == late.name
 
 
+def test_the_forecast_of_a_small_budget_is_told_in_digits_that_say_something() -> None:
+    """In cents it would be nothing, and past more than that."""
+    foresees = rule(forecast=True, shares=(Decimal("0.8"),))
+    standing = Standing(limit_nano=4 * 10**6, spent_nano=1_700_000)
+    [alert] = budget_alerts(foresees, TODAY, standing, at=NOW)
+    assert "at this rate it will be $0.00340 by the end of the window, past $0.0032" in alert.data["text"]
+
+
 @pytest.mark.parametrize("account", [Account(budget="team", value=""), Account(budget="team", value="", rolling_s=60)])
 def test_nobody_foresees_a_window_without_edges(account: Account) -> None:
     """Neither of all time, nor of a rolling window."""

@@ -50,10 +50,13 @@ async def served(app: Any) -> AsyncIterator[str]:
         await serving
 
 
-def told(name: str, *, spent_usd: str, budget: str = "team") -> Alert:
-    """Returns an alert of a budget."""
-    data = {"budget": budget, "window": "2026-11", "spent_usd": spent_usd}
-    return Alert(name=name, type="budget.threshold", time=datetime.now(UTC), data=data)
+def told(
+    name: str, *, spent_usd: str, budget: str = "team", value: str | None = None, kind: str = "budget.threshold"
+) -> Alert:
+    """Returns an alert of a budget, or of another kind that says what was spent."""
+    of = {"budget": budget, "value": value} if kind.startswith("budget.") else {}
+    data = {**of, "window": {"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z"}, "spent_usd": spent_usd}
+    return Alert(name=name, type=kind, time=datetime.now(UTC), data=data)
 
 
 async def test_alerts_add_up() -> None:
@@ -73,6 +76,23 @@ async def test_alerts_add_up() -> None:
         await asyncio.to_thread(alerts.close)
         assert await alerts.outbox.deliveries() == []
         assert (await client.get("/total")).json() == {"total_usd": "5.75"}
+
+
+async def test_each_account_counts_and_money_counts_once() -> None:
+    """Two tenants of one budget add up; alerts of rates and waste tell of money that budgets tell of."""
+    app, now = example().receiver([SECRET]), datetime.now(UTC)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        for alert in (
+            told("a", spent_usd="4", value="acme"),
+            told("b", spent_usd="3", value="zeta"),
+            told("c", spent_usd="5", value="acme", kind="budget.forecast"),
+            told("d", spent_usd="2", kind="spend.rate"),
+            told("e", spent_usd="1", kind="waste.share"),
+        ):
+            body = body_of(alert)
+            headers = sign(alert.name, body, SECRET, time=now)
+            assert (await client.post("/lowfare", content=body, headers=headers)).status_code == 200
+        assert (await client.get("/total")).json() == {"total_usd": "8"}
 
 
 async def test_a_message_counts_once_and_only_if_it_is_genuine() -> None:
