@@ -364,6 +364,33 @@ def test_a_hedge_that_there_is_no_money_for_is_not_sent() -> None:
         assert [attempt.model for attempt in reply.decision.attempts] == models
 
 
+def test_what_is_asked_after_a_hedge_that_was_not_sent_counts() -> None:
+    """When the first attempt fails in the end, the next one has a reservation of its own, and its cost is spent."""
+    limit = worst_usd("large", max_tokens=100)
+    held: list[int] = []
+
+    class Overloaded(ScriptedClient):
+        async def send(self, call: Call, /) -> Answer | Failure:
+            if call.model.name == "large":
+                await asyncio.sleep(0.2)
+                return failure("refused")
+            held.append((await accounts(router))[0][1].reserved_nano)
+            return answer("ok")
+
+    async def asked() -> Reply:
+        return await router.acomplete("hi", max_tokens=100)
+
+    with World() as world:
+        config = settings(day(str(limit), on_exceed="cheapest"), hedge={"enabled": True, "after_s": 0.01})
+        router = Router(config, clients={"simulated": Overloaded()}, sinks=(), clock=world.clock)
+        reply = world.run(asked())
+    assert [(a.model, a.hedge) for a in reply.decision.attempts] == [("large", False), ("medium", False)]
+    assert held == [nano_of(worst_usd("medium", max_tokens=100))]
+    cost = reply.decision.cost_usd
+    assert cost
+    assert standing(router).spent_nano == nano_of(cost)
+
+
 class Late(ScriptedClient):
     """A client whose large model answers after all others."""
 
