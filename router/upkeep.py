@@ -86,13 +86,14 @@ class Upkeep:
         treasury = self._treasury
         purses = () if treasury is None else treasury.purses(told.hints, told.policy, (told.model,), told.at)
         decision = told.decision(purses)
+        # The log first: what budgets have and the log has not, as the caller gave up between, a rebuild would lose.
+        if self._told.first(request_id):
+            self._emit(decision, decision)
         if treasury is not None:
             cost = decision.cost_usd
             claim = told.claim(purses, 0 if cost is None else nano_of(cost))
             if claim is not None:
                 await treasury.spend(claim)
-        if self._told.first(request_id):
-            self._emit(decision, decision)
         return decision
 
     def record_usage(self, *, model: str, usage: Any, **given: Any) -> Decision:

@@ -588,6 +588,21 @@ async def test_it_is_recorded_from_an_event_loop_too() -> None:
     assert (account.start_s, found.spent_nano) == (int(AT.timestamp()), 7_000)
 
 
+async def test_what_is_recorded_stands_in_the_log_also_where_the_caller_gives_up() -> None:
+    """Whatever budgets have, a rebuild finds."""
+    decisions, ledger = Decisions(), Away()
+    ledger.away = False
+    router = routed(day("1"), ledger=ledger, sinks=[decisions])
+    task = asyncio.create_task(router.arecord_usage(model="small", usage=Usage(input_tokens=7)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await router.aclose()
+    [(_, found)] = [each async for each in ledger.accounts(now_s=AT.timestamp())]
+    assert (found.spent_nano, len(decisions)) == (7_000, 1)
+
+
 def test_a_cost_that_nobody_knows_counts_nothing() -> None:
     """A model without a price has a record whose cost is unknown."""
     models = {**MODELS, "own": {"id": "own/model", "base_url": "http://127.0.0.1:9", "context_window_tokens": 10}}
