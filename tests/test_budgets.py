@@ -346,6 +346,35 @@ async def test_a_caller_who_gives_up_leaves_nothing_reserved(streamed: bool) -> 
     assert (after.reserved_nano, after.spent_nano) == (0, nano_of(attempt.cost_usd))
 
 
+def test_what_ends_with_its_event_loop_is_settled() -> None:
+    """Requests that are cancelled as a program ends tell the store what they cost before their loop is closed."""
+
+    class Distant(Away):
+        async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
+            for _ in range(50):
+                await asyncio.sleep(0)
+            await super().settle(claim, cost_nano, now_s=now_s)
+
+    class Slow(ScriptedClient):
+        async def send(self, call: Call, /) -> Answer | Failure:
+            started.append(call)
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    ledger, started = Distant(), list[Call]()
+    ledger.away = False
+    router = routed(day("1"), Slow(), ledger=ledger)
+
+    async def begun() -> None:
+        tasks = {asyncio.create_task(router.acomplete("hi", max_tokens=100)) for _ in range(3)}
+        while len(started) < len(tasks):
+            await asyncio.sleep(0)
+
+    asyncio.run(begun())
+    found = standing(router)
+    assert (found.reserved_nano, found.spent_nano) == (0, 3 * nano_of(worst_usd("large", max_tokens=100)))
+
+
 def test_a_hedge_that_there_is_no_money_for_is_not_sent() -> None:
     """The first attempt goes on alone; with money for both, both are made."""
     limit = {name: worst_usd(name, max_tokens=100) for name in ("large", "medium")}
