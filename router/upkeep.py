@@ -75,8 +75,8 @@ class Upkeep:
             usage: a `Usage`, or what OpenAI's, Anthropic's or Google's client has of it, an object or a mapping.
             tags, tenant, policy: as of a request; budgets and reports go by them.
             time: when the call was, with a time zone: it counts in the windows of then. None is now.
-            request_id: names the call: what is recorded under one name within a day counts once in budgets, and once
-                in what this process logs. None counts each time.
+            request_id: names the call: what is recorded under one name counts once in budgets, until a day after
+                `time`, and once in what this process logs. None counts each time.
 
         Raises:
             RequestError: the model or the policy is not configured, or a value is not allowed.
