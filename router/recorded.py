@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from router.setup import Setup
 
 REMEMBERED_S: Final = 86_400.0
-"""How long a request id is remembered by the ledger: what is recorded again within a day counts once."""
-
+"""How long the ledger remembers a request id after the call: what is recorded again until then counts once."""
 
 TOLD_MOST: Final = 100_000
 """Request ids that a process remembers, so that what is told twice stands in its log once."""

@@ -320,6 +320,7 @@ class Router(Upkeep):
                         yield chunk
         finally:
             await drive.visit.leave(drive.state.course.given.key)
+            await self._settled(drive)  # also where the caller gave up: the event loop may end with this task
         for chunk in rest:
             yield chunk
         yield reply
@@ -389,7 +390,6 @@ class Router(Upkeep):
         tap = next(tap for tap in drive.flow.taps if tap.attempt is state.answered)
         answer = cast("Answer", tap.result)
         decision = self._finish(state, drive.request, answer)
-        await self._settled(drive)
         source = state.answered.model, state.course.given.catalog[state.answered.model].id
         rest = tuple(piece for chunk in tap.withheld for piece in drive.visit.show(chunk, source))
         caching = state.course.given.caching
@@ -405,7 +405,6 @@ class Router(Upkeep):
     async def _failed(self, drive: _Drive, state: Exhausted) -> RouterError:
         """Records the end of a request without an answer; returns what its caller is told."""
         self._finish(state, drive.request, None)
-        await self._settled(drive)
         refusal = refusal_kept(state, self._now_s())
         if refusal is not None:
             await drive.visit.land(refusal, keep=True)

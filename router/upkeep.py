@@ -75,8 +75,8 @@ class Upkeep:
             usage: a `Usage`, or what OpenAI's, Anthropic's or Google's client has of it, an object or a mapping.
             tags, tenant, policy: as of a request; budgets and reports go by them.
             time: when the call was, with a time zone: it counts in the windows of then. None is now.
-            request_id: names the call: what is recorded under one name within a day counts once in budgets, and once
-                in what this process logs. None counts each time.
+            request_id: names the call: what is recorded under one name counts once in budgets, until a day after
+                `time`, and once in what this process logs. None counts each time.
 
         Raises:
             RequestError: the model or the policy is not configured, or a value is not allowed.
@@ -86,13 +86,14 @@ class Upkeep:
         treasury = self._treasury
         purses = () if treasury is None else treasury.purses(told.hints, told.policy, (told.model,), told.at)
         decision = told.decision(purses)
+        # The log first: what budgets have and the log has not, as the caller gave up between, a rebuild would lose.
+        if self._told.first(request_id):
+            self._emit(decision, decision)
         if treasury is not None:
             cost = decision.cost_usd
             claim = told.claim(purses, 0 if cost is None else nano_of(cost))
             if claim is not None:
                 await treasury.spend(claim)
-        if self._told.first(request_id):
-            self._emit(decision, decision)
         return decision
 
     def record_usage(self, *, model: str, usage: Any, **given: Any) -> Decision:

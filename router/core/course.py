@@ -202,10 +202,14 @@ class Course:
             waste_usd=total(a.waste_usd for a in self.attempts),
         )
 
-    def span_id(self, ahead: int = 1) -> str:
-        """Returns the span id of the next attempt, or of one further ahead."""
+    def span_id(self, *, hedge: bool = False) -> str:
+        """Returns the span id of the next attempt, or of its hedge.
+
+        A hedge has one of its own, also where it is not made in the end: an attempt that came by it later would be
+        taken by the budgets for the one that cost nothing.
+        """
         ids = self.given.ids
-        name = f"{ids.trace_id}{ids.span_id}{len(self.attempts) + ahead}"
+        name = f"{ids.trace_id}{ids.span_id}{len(self.attempts) + 1}{'h' if hedge else ''}"
         return hashlib.blake2b(name.encode(), digest_size=8).hexdigest()
 
     def decision(self, now_s: float, ending: Ending, why: str, answered: Attempt | Hit | None = None) -> Decision:

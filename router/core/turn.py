@@ -81,7 +81,7 @@ def hedge_of(course: Course, first: Candidate, candidates: Sequence[Candidate], 
     limits = [limit for limit in (bounds.waste_usd, bounds.max_cost_usd) if limit is not None]
     if limits and (both_usd is None or both_usd > min(limits)):
         return None
-    span_id = course.span_id(2)
+    span_id = course.span_id(hedge=True)
     return Hedge(candidate=second, after_s=after_s, span_id=span_id, claim=claim_of(course.given, second, span_id))
 
 

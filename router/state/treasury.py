@@ -253,10 +253,12 @@ class Treasury:
     async def _act(self, claim: Claim, act: Act) -> None:
         try:
             await act()
-            if self._observers:
-                self._tell(claim, await self._ledger.standings(claim.entries, now_s=self._now_s()))
         except (StoreError, ValueError) as error:
             warn(f"what attempt {claim.id} cost did not reach the store of budgets: {error}")
+            return
+        if self._observers:
+            with suppress(StoreError):  # what it cost is counted, or will be; the next settlement tells how that stands
+                self._tell(claim, await self._ledger.standings(claim.entries, now_s=self._now_s()))
 
     def _tell(self, claim: Claim, standings: tuple[Standing, ...]) -> None:
         for entry, standing in zip(claim.entries, standings, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -148,8 +149,12 @@ async def test_a_reservation_that_takes_too_long_is_given_back() -> None:
 
 async def test_a_store_that_is_gone_is_a_warning() -> None:
     """The cost is told of, and the request goes on; what was read before holds on."""
-    ledger = Stuck()
-    treasury, clock = shared(ledger)
+
+    class GoneLedger(Stuck):
+        async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
+            raise StoreError("gone")
+
+    treasury, clock = shared(GoneLedger())
     treasury.observe(print)
     await treasury.refresh(treasury.stale(Hints(), "default", MODELS, clock.at))
     with pytest.warns(RouterWarning, match="did not reach the store of budgets: gone"):
@@ -157,3 +162,15 @@ async def test_a_store_that_is_gone_is_a_warning() -> None:
     await treasury.settled([])
     (purse,) = treasury.purses(Hints(), "default", MODELS, clock.at)
     assert purse.standing.spent_nano == 0
+
+
+async def test_a_standing_that_cannot_be_read_is_no_loss() -> None:
+    """What was settled counts; observers hear of it another time, and no warning says that it is missing."""
+    ledger, told = Stuck(), list[object]()
+    treasury, clock = shared(ledger)
+    treasury.observe(told.append)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        await treasury.settled(treasury.settle([(claim_on(treasury, clock, 10), None)]))
+    [(_, standing)] = [each async for each in ledger.accounts(now_s=clock.now_s())]
+    assert (standing.spent_nano, told, warned) == (10, [], [])
