@@ -55,8 +55,9 @@ class BudgetTable(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.limit_usd > usd_of(MOST_NANO):
-            raise said(f"found limit_usd {usd(self.limit_usd)}; allowed: at most {usd(usd_of(MOST_NANO))}")
+        most, least = usd(usd_of(MOST_NANO)), usd(usd_of(1))
+        if self.limit_usd > usd_of(MOST_NANO) or 0 < self.limit_usd < usd_of(1):
+            raise said(f"found limit_usd {usd(self.limit_usd)}; allowed: 0, or {least} to {most}")
         if self.only is not None and self.scope == "all":
             raise said(
                 'found only without a scope that it is a value of; allowed beside it: scope = "tenant" or the like'
