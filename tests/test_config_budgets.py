@@ -68,7 +68,7 @@ def test_the_settings_stand(window: str, scope: str) -> None:
         ({"limit_usd": "-1"}, "budgets.b.limit_usd: found '-1'; allowed: 0 or more"),
         (
             {"limit_usd": "10000000000"},
-            "budgets.b: found limit_usd 10000000000; allowed: 0, or  9000000000",
+            "budgets.b: found limit_usd 10000000000; allowed: 0, or 0.000000001 to 9000000000",
         ),
         ({"limit_usd": "0.0000000001"}, "found limit_usd 0.0000000001; allowed: 0, or 0.000000001 to"),
         ({"window": "fortnight"}, "budgets.b.window: found 'fortnight' is no window; allowed: "),

@@ -3,7 +3,7 @@
     plan() ──> NeedLookup ─next(hit)─────> Served | NeedCall | Exhausted
           └──> NeedCall ──next(attempt)──> NeedCall | NeedSleep | Done | Exhausted
                NeedSleep ──next(now)─────> NeedCall | Exhausted
-               NeedReserve ─next(told)───> NeedCall | NeedReserve | Exhausted
+               NeedReserve ─next(told)───> NeedCall | NeedReserve | NeedSleep | Exhausted
                each ──────abandon()──────> Exhausted
 
 Where a budget applies to a candidate, NeedReserve comes before each NeedCall; where none does, never.
