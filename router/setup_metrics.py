@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from router.config_otel import OtelTable
@@ -36,14 +37,7 @@ def late_metrics(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], S
     if switched_off(table, environ) or _wanted(table, environ):
         return None
 
-    def made() -> Sink | None:
-        if not sdk_installed():
-            return None
-        from router.sinks.otel_metrics import OtelMetricsSink
-
-        return OtelMetricsSink(**_options(table))
-
-    return made
+    return partial(_made, _options(table))
 
 
 def metered(sinks: tuple[Sink, ...], late: Callable[[], Sink | None] | None) -> tuple[Sink, ...]:
@@ -61,6 +55,15 @@ def switched_off(table: OtelTable, environ: Mapping[str, str]) -> bool:
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     none = "none" in exporters_of(environ, "METRICS") and table.endpoint is None
     return table.enabled is False or not table.metrics or disabled or none
+
+
+def _made(options: Mapping[str, Any]) -> Sink | None:
+    """Returns the sink; not a closure, since the processes of a backtest get the set-up pickled."""
+    if not sdk_installed():
+        return None
+    from router.sinks.otel_metrics import OtelMetricsSink
+
+    return OtelMetricsSink(**options)
 
 
 def _wanted(table: OtelTable, environ: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -35,14 +36,7 @@ def late_traces(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Tr
     if switched_off(table, environ):
         return None
 
-    def made() -> Tracing | None:
-        if not sdk_installed():
-            return None
-        from router.sinks.otel import OtelSink
-
-        return OtelSink(**_options(table))
-
-    return made
+    return partial(_made, _options(table))
 
 
 def traced(sinks: Iterable[Sink], late: Callable[[], Tracing | None] | None) -> tuple[tuple[Sink, ...], Tracing]:
@@ -65,6 +59,15 @@ def switched_off(table: OtelTable, environ: Mapping[str, str]) -> bool:
     disabled = environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     none = "none" in exporters_of(environ) and table.endpoint is None
     return table.enabled is False or not table.traces or disabled or none
+
+
+def _made(options: Mapping[str, Any]) -> Tracing | None:
+    """Returns the sink; not a closure, since the processes of a backtest get the set-up pickled."""
+    if not sdk_installed():
+        return None
+    from router.sinks.otel import OtelSink
+
+    return OtelSink(**options)
 
 
 def _wanted(table: OtelTable, environ: Mapping[str, str]) -> bool:
