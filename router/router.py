@@ -114,7 +114,8 @@ class Router(Upkeep):
         self._treasury = made_treasury(setup, self._clock, ledger=ledger)
         own = metered(sinks_of(setup), setup.late_metrics) if sinks is None else tuple(sinks)
         own, self._tracing = traced(own, setup.late_traces if sinks is None else None)
-        show(States(health=self.health), own)
+        left = dict if self._treasury is None else self._treasury.left
+        show(States(health=self.health, budgets_left=left), own)
         self._attempts = Attempts(setup, self._gate, self._clients, self._tracing, self._treasury)
         self._cache = made_cache(setup.cache, self._now_s, store=store)
         self._statistics = Statistics()

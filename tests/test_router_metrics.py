@@ -52,6 +52,28 @@ async def test_the_app_of_a_router() -> None:
     )
 
 
+async def test_the_app_of_a_router_has_what_is_left_of_budgets() -> None:
+    """Of each that applied to a request, and of those for everything from the start."""
+    tables = {
+        "sinks": {"metrics": {"kind": "prometheus"}},
+        "budgets": {
+            "daily": {"limit_usd": "5", "window": "day"},
+            "each": {"limit_usd": "1", "window": "total", "scope": "tenant"},
+        },
+    }
+    async with router({}, **tables) as made:
+        before = (await fetched(made.metrics_app()))[1]["body"].decode()
+        cost_usd = (await made.acomplete("hi", tenant="acme")).cost_usd
+        assert cost_usd is not None
+        after = (await fetched(made.metrics_app()))[1]["body"].decode()
+    series = r'^lowfare_budget_left_USD{lowfare_budget_name="(\w+)",lowfare_budget_scope="(\w*)"} (\S+)'
+    assert re.findall(series, before, re.MULTILINE) == [("daily", "", "5.0")]
+    assert {(name, scope): float(left) for name, scope, left in re.findall(series, after, re.MULTILINE)} == {
+        ("daily", ""): pytest.approx(float(5 - cost_usd), abs=1e-9),
+        ("each", "acme"): pytest.approx(float(1 - cost_usd), abs=1e-9),
+    }
+
+
 def test_a_router_without_the_sink() -> None:
     """The error says how to make one."""
     with router({}) as made, pytest.raises(ConfigError, match=r"\[sinks.metrics\] kind = \"prometheus\""):

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,12 @@ def test_settings_of_no_file_take_the_installed_map() -> None:
     """Without a price map the one of the installed litellm is read."""
     catalog = setup_of(Settings.model_validate({"models": {"a": {"id": "openai/gpt-4.1"}}})).catalog
     assert catalog["a"].price is not None
+
+
+def test_a_setup_goes_to_other_processes(prices: PriceMap) -> None:
+    """As those of a backtest get it; what it makes sinks of later goes along."""
+    setup = setup_of(settings(""), prices=prices)
+    again = ForkingPickler.loads(bytes(ForkingPickler.dumps(setup)))
+    assert list(again.catalog) == list(setup.catalog)
+    assert again.late_traces is not None
+    assert again.late_metrics is not None

@@ -136,7 +136,7 @@ def measurements(decision: Measurable, /) -> Iterator[Measurement]:
             yield Measurement(i.ATTEMPTS, 1.0, {**tried, i.HELD: attempt.held})
             continue  # it is no call
         yield Measurement(i.ATTEMPTS, 1.0, tried)
-        yield from _call(attempt)
+        yield from _call(attempt, timed=decision.ending != "recorded")
         if attempt.cost_usd is not None:
             yield Measurement(i.COST, float(attempt.cost_usd), {**asked, i.BILLING: attempt.billing})
         wasted = wasted_usd(attempt, ending=decision.ending, model=model)
@@ -174,8 +174,8 @@ def wire_name(model_id: str, provider: str | None, /) -> str:
     return rest if rest and head == provider else model_id
 
 
-def _call(attempt: Attempt) -> Iterator[Measurement]:
-    """Yields the measurements that the conventions ask of one call."""
+def _call(attempt: Attempt, *, timed: bool) -> Iterator[Measurement]:
+    """Yields the measurements that the conventions ask of one call; one made elsewhere took nobody knows how long."""
     call = {
         i.OPERATION: CHAT,
         i.PROVIDER: provider_name(attempt.provider),
@@ -185,7 +185,8 @@ def _call(attempt: Attempt) -> Iterator[Measurement]:
         call[i.RESPONSE_MODEL] = attempt.served
     # Of an attempt that was given up nothing went wrong.
     failed = call if attempt.outcome in ("answer", "cancelled") else {**call, i.ERROR_TYPE: attempt.outcome}
-    yield Measurement(i.DURATION, attempt.latency_s, failed)
+    if timed:
+        yield Measurement(i.DURATION, attempt.latency_s, failed)
     if attempt.first_token_s is not None:
         yield Measurement(i.FIRST_CHUNK, attempt.first_token_s, call)
     if attempt.usage is not None:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+from router.core.budget import usd_of
 from router.core.catalog import Model
 from router.core.decision import Attempt, Decision, wasted_usd
 from router.core.measure import CHAT, provider_name, request_model
@@ -126,11 +127,14 @@ _SAMPLING: Final = ("temperature", "top_p", "top_k", "frequency_penalty", "prese
 def request_error(decision: Decision, /) -> tuple[str, Attributes] | None:
     """Returns the type of a request's error, and the event that tells of it; None where it has an answer.
 
-    Nor has one whose caller gave up: nothing went wrong.
+    Nor has one whose caller gave up, nor usage from elsewhere: nothing went wrong.
     """
-    if decision.ending in ("answer", "cancelled", "planned"):
+    if decision.ending in ("answer", "cancelled", "recorded", "planned"):
         return None
-    last = decision.attempts[-1].outcome if decision.attempts else decision.ending
+    failed = (
+        decision.attempts and decision.ending != "budget"
+    )  # where the money was gone it is not the last turn's fault
+    last = decision.attempts[-1].outcome if failed else decision.ending
     kind = last if last not in ("answer", "cancelled") else decision.ending
     made = sum(a.held is None for a in decision.attempts)
     raised = _RAISED[decision.ending] if decision.ending != "bounds" or made > 1 else "ProviderError"
@@ -151,6 +155,7 @@ _RAISED: Final[Mapping[str, str]] = {
     "no_candidate": "NoCandidate",
     "final": "ProviderError",
     "bounds": "BoundsExceeded",
+    "budget": "BudgetExceeded",
     "committed": "ProviderError",
     "policy_error": "PolicyError",
     "not_cached": "NotCached",
@@ -170,7 +175,16 @@ def _put_cache(out: Attributes, decision: Decision) -> None:
 
 
 def _put_budgets(out: Attributes, decision: Decision) -> None:
-    """Puts `lowfare.budget.left`, the least that a budget of the request has left, once the record knows budgets."""
+    """Puts how the tightest budget stood: that with the least left, of those that hold something back if any does."""
+    _put(out, "lowfare.budget.policy", decision.budget_policy)
+    tightest = min(decision.budgets, key=lambda purse: (not purse.strict, purse.standing.left_nano), default=None)
+    if tightest is None:
+        return
+    out["lowfare.budget.name"] = tightest.budget.name
+    if tightest.account.value:
+        out["lowfare.budget.scope"] = tightest.account.value
+    _put_usd(out, "lowfare.budget.left_usd", tightest.left_usd)
+    _put_usd(out, "lowfare.budget.limit_usd", usd_of(tightest.standing.limit_nano))
 
 
 def _put_usage(out: Attributes, attempt: Attempt, cache_write_name: str) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
+from heapq import nsmallest
 from typing import Any, Final, TypeVar
 
-from router.core.budget import Account, Budget, Claim, Refused, Reserved, Standing, account_of, nano_of
+from router.core.budget import Account, Budget, Claim, Entry, Refused, Reserved, Standing, account_of, nano_of, usd_of
 from router.core.budgeting import Purse, ahead_of, entries_of, held_ahead, value_of
 from router.core.catalog import Model
 from router.core.request import Hints
@@ -28,6 +29,9 @@ T = TypeVar("T")
 
 READING_S: Final = 1.0
 """How old a reading of a shared ledger may be, in seconds."""
+
+LEFT_MOST: Final = 100
+"""Values of one budget's scope that `Treasury.left` tells of: tenants may be many, and each is a series of a metric."""
 
 _ACCOUNTS_MOST: Final = 10_000
 """Accounts whose reading is kept; tenants may be many."""
@@ -119,6 +123,39 @@ class Treasury:
                 known.read_s = now_s
         with suppress(StoreError):
             self._took(purses, await self._ledger.standings(entries_of(purses), now_s=self._now_s()))
+
+    def left(self) -> dict[tuple[str, str], Decimal]:
+        """Returns what this process knows to be left in US dollars, by the budget's name and the value of its scope.
+
+        It waits for nothing, and may be called from any thread. Of one budget it tells of `LEFT_MOST` values, those
+        with the least left. What a shared ledger has is told as it was read last, and not before it was.
+        """
+        now_s = self._now_s()
+        at = datetime.fromtimestamp(now_s, UTC)
+        values: dict[str, set[str]] = {name: set() for name in self._budgets}
+        for account in list(self._readings):  # at once: the router's thread goes on reading
+            values[account.budget].add(account.value)
+        out: dict[tuple[str, str], Decimal] = {}
+        for name, budget in self._budgets.items():
+            if budget.scope.kind == "all":
+                values[name].add("")
+            found = self._known(budget, values[name], at, now_s)
+            if len(found) > LEFT_MOST:
+                found = nsmallest(LEFT_MOST, found)
+            out.update({(name, value): usd_of(nano) for nano, value in found})
+        return out
+
+    def _known(self, budget: Budget, values: Collection[str], at: datetime, now_s: float) -> list[tuple[int, str]]:
+        """Returns what is left in the accounts of this moment, and whose they are."""
+        now = account_of(budget, "", at)
+        accounts = [replace(now, value=value) for value in values]
+        if self._own:
+            entries = [Entry(account=account, limit_nano=budget.limit_nano) for account in accounts]
+            standings = _at_once(self._ledger.standings(entries, now_s=now_s))
+            return [(standing.left_nano, a.value) for a, standing in zip(accounts, standings, strict=True)]
+        read = [(account.value, self._readings.get(account)) for account in accounts]
+        limit = budget.limit_nano
+        return [(replace(r.standing, limit_nano=limit).left_nano, value) for value, r in read if r is not None]
 
     async def reserve(self, claim: Claim, /, *, wait_s: float | None = None) -> Reserved | Refused:
         """Reserves a claim; a store that cannot be reached in time, or cannot count as much, refuses it.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core import instruments as i
+from router.core.answer import Usage
 from router.core.decision import Attempt, Decision
 from router.core.instruments import Instrument
 from router.core.measure import Measurement, breakers, budgets, logged, measurements, request_model
@@ -45,7 +47,7 @@ def test_counts_are_those_of_the_decision(decision: Decision) -> None:
     assert values(found, i.DECISIONS) == [1.0]
     assert len(values(found, i.ATTEMPTS)) == len(decision.attempts)
     assert len(values(found, i.CACHE)) == (decision.lookup is not None)
-    assert values(found, i.DURATION) == [a.latency_s for a in made]
+    assert values(found, i.DURATION) == [a.latency_s for a in made if decision.ending != "recorded"]
     assert values(found, i.FIRST_CHUNK) == [a.first_token_s for a in made if a.first_token_s is not None]
     used = [a.usage for a in made if a.usage is not None]
     assert sum(values(found, i.TOKEN_USAGE)) == sum(u.total_tokens for u in used)
@@ -128,6 +130,16 @@ def test_any_line_is_measured_or_refused(odd: Any, name: str, of_attempt: str | 
     for _, value, attributes in measurements(read):
         assert value >= 0
         assert all(isinstance(text, str) for text in attributes.values())
+
+
+def test_nobody_knows_how_long_a_call_took_that_was_made_elsewhere() -> None:
+    """It counts, with its tokens and its cost, but has no duration: least of all one of 0 s."""
+    told = with_attempts(decision_of(), attempt("m", usage=Usage(input_tokens=3, output_tokens=2)))
+    usual, recorded = (
+        [found.instrument for found in measurements(replace(told, ending=ending))] for ending in ("answer", "recorded")
+    )
+    assert [instrument for instrument in usual if instrument is not i.DURATION] == recorded
+    assert i.DURATION in usual
 
 
 def test_what_the_cache_came_to() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -17,9 +18,12 @@ from opentelemetry.semconv.attributes import (
 
 from router.config_otel import CostName as ConfiguredCostName
 from router.core.answer import Usage
+from router.core.budget import Account, Budget, Standing
+from router.core.budgeting import Purse
 from router.core.decision import Attempt, Ending, Outcome
 from router.core.machine import Done, Exhausted, NeedCall, plan
 from router.core.measure import CHAT, PROVIDER_NAMES, wire_name
+from router.core.window import Window
 from router.prices.providers import PROVIDERS as KNOWN_PROVIDERS
 from router.sinks import otel_content, otel_names
 from router.sinks.otel_names import (
@@ -197,13 +201,13 @@ def test_a_model_with_an_address_of_its_own_is_there() -> None:
 
 @pytest.mark.parametrize("ending", get_args(Ending))
 def test_every_ending_without_an_answer_is_an_error_of_the_tree(ending: Any) -> None:
-    """Given up and planned are none."""
+    """Given up and planned are none, nor is usage from elsewhere."""
     import router
 
     end = plan(given())
     assert isinstance(end, Exhausted)
     found = request_error(Exhausted(course=end.course, now_s=1.0, ending=ending, why="why").decision)
-    if ending in ("answer", "cancelled", "planned"):
+    if ending in ("answer", "cancelled", "recorded", "planned"):
         assert found is None
     else:
         assert found is not None
@@ -233,6 +237,50 @@ def test_requests_that_several_models_failed_end_at_a_bound() -> None:
         end = Exhausted(course=state.course.after(*attempts), now_s=1.0, ending="bounds", why="why")
         kind, event = request_error(end.decision) or ("", {})
         assert (kind, event["exception.type"]) == ("server_error", f"router.{raised}")
+
+
+def test_a_request_that_found_the_money_gone_is_over_its_budget() -> None:
+    """Also where turns came before, which found none either."""
+    state = plan(given(model("a")))
+    assert isinstance(state, NeedCall)
+    turn = attempt("a", "refused", held="budget_spent", error="budget daily: $0 left")
+    end = Exhausted(course=state.course.after(turn), now_s=1.0, ending="budget", why="why")
+    kind, event = request_error(end.decision) or ("", {})
+    assert (kind, event["exception.type"]) == ("budget", "router.BudgetExceeded")
+
+
+def test_a_request_says_how_its_tightest_budget_stood() -> None:
+    """That with the least left of those that hold something back; one that only alerts where there is no other."""
+    alert = purse("noted", 10, on_exceed="alert")
+    found = {
+        name: request_attributes(replace(done(), budgets=purses, budget_policy=policy))
+        for name, purses, policy in (
+            ("none", (), None),
+            ("alert", (alert,), None),
+            ("tight", (alert, purse("wide", 2_500_000_000), purse("tight", 1_500_000_000, value="acme")), "frugal"),
+        )
+    }
+    assert {name: {k: v for k, v in says.items() if ".budget" in k} for name, says in found.items()} == {
+        "none": {},
+        "alert": {
+            "lowfare.budget.name": "noted",
+            "lowfare.budget.left_usd": 1e-8,
+            "lowfare.budget.limit_usd": 1e-8,
+        },
+        "tight": {
+            "lowfare.budget.policy": "frugal",
+            "lowfare.budget.name": "tight",
+            "lowfare.budget.scope": "acme",
+            "lowfare.budget.left_usd": 1.5,
+            "lowfare.budget.limit_usd": 1.5,
+        },
+    }
+
+
+def purse(name: str, limit_nano: int, *, value: str = "", **options: Any) -> Purse:
+    """Returns an unspent budget of a request."""
+    budget = Budget(name=name, limit_nano=limit_nano, window=Window(period="total"), **options)
+    return Purse(budget=budget, account=Account(budget=name, value=value), standing=Standing(limit_nano=limit_nano))
 
 
 def test_a_request_says_what_was_dropped_and_why() -> None:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from router import Answer, Call, Chunk, Failure, Router, RouterError, Settings
+from router import Answer, BudgetExceeded, Call, Chunk, Failure, Router, RouterError, Settings, Usage
 from router.core.answer import ChunkChoice, Message
 from router.testing.scripted import answer, failure
 from tests.sinks.otlp import Collector, attributes, collector
@@ -67,6 +67,7 @@ def settings(endpoint: str, log: Path, **more: Any) -> Settings:
             for name, price in {"small": "1", "large": "3"}.items()
         },
         "policies": {"default": {"kind": "fallback", "models": ["small", "large"]}},
+        "budgets": {"poor": {"limit_usd": "0", "window": "day", "scope": "tenant", "only": "poor"}},
         "cache": {"backend": "memory"},
         "bounds": {"waste_usd": "1", "attempts": 4},
         "log": {"path": str(log)},
@@ -85,6 +86,9 @@ async def mixed(router: Router, client: Moody) -> None:
             await router.acomplete(prompt, max_cost_usd="0.000000001" if prompt == "too dear" else None)
     with pytest.raises(RouterError):
         await router.acomplete("never seen", cache="only")
+    with pytest.raises(BudgetExceeded):
+        await router.acomplete("over the budget", tenant="poor")
+    await router.arecord_usage(model="small", usage=Usage(input_tokens=9), request_id="elsewhere")
     leader = asyncio.create_task(router.acomplete("wait for it"))
     while ("wait for it", "small") not in client.asked:
         await asyncio.sleep(0)
@@ -140,7 +144,17 @@ def test_the_run_is_mixed(run: tuple[list[Record], Collector]) -> None:
     """All kinds of requests are in it."""
     records, _ = run
     assert {r["cache"] for r in records} == {"none", "memory", "flight"}
-    endings = {"answer", "final", "bounds", "no_candidate", "not_cached", "committed", "cancelled"}
+    endings = {
+        "answer",
+        "final",
+        "bounds",
+        "no_candidate",
+        "not_cached",
+        "committed",
+        "cancelled",
+        "budget",
+        "recorded",
+    }
     assert {r["ending"] for r in records} >= endings - {"bounds", "final"}
     assert {r["ending"] for r in records} & {"bounds", "final"}
     outcomes = {a["outcome"] for r in records for a in r["attempts"]}
@@ -231,7 +245,7 @@ def test_what_failed_has_an_exception_and_a_type(run: tuple[list[Record], Collec
     spans = by_id(found.spans)
     for record in records:
         root = spans[record["span_id"]]
-        failed = record["ending"] not in ("answer", "cancelled")
+        failed = record["ending"] not in ("answer", "cancelled", "recorded")
         assert (root.status.code == Status.STATUS_CODE_ERROR) is failed
         assert ("error.type" in attributes(root)) is failed
         assert [event.name for event in root.events] == (["exception"] if failed else [])

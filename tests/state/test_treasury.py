@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -95,6 +96,40 @@ def test_readings_of_many_accounts_are_forgotten() -> None:
     (purse,) = treasury.purses(Hints(tenant="0"), "default", MODELS, clock.at)
     assert purse.standing == Standing(limit_nano=100)
     assert purse.account == account_of(tenants, "0", clock.at)
+
+
+async def test_what_is_left_is_what_accounts_of_now_have() -> None:
+    """A budget for everything is told of from the start, others once they are met; a new window is full again."""
+    treasury, clock = made(HOUR, EACH)
+    nano = Decimal("1e-9")
+    assert treasury.left() == {("hour", ""): 100 * nano}
+    await treasury.spend(claim_on(treasury, clock, 60))
+    assert treasury.left() == {("hour", ""): 40 * nano, ("each", "a"): 40 * nano}
+    clock.at += timedelta(hours=1)
+    assert treasury.left() == {("hour", ""): 100 * nano, ("each", "a"): 40 * nano}
+
+
+async def test_of_many_accounts_those_with_the_least_left_are_told_of() -> None:
+    """Each is a series of a metric, and tenants may be many."""
+    tenants = Budget(name="t", limit_nano=100, window=Window(period="total"), scope=Scope(kind="tenant"))
+    treasury, clock = made(tenants)
+    for number in range(module.LEFT_MOST + 20):
+        purses = treasury.purses(Hints(tenant=str(number)), "default", MODELS, clock.at)
+        if number >= 20:
+            at_s = clock.now_s()
+            name, entries = str(number), entries_of(purses)
+            await treasury.spend(Claim(id=name, entries=entries, amount_nano=1, now_s=at_s, lapses_s=at_s + 60))
+    assert set(treasury.left()) == {("t", str(number)) for number in range(20, module.LEFT_MOST + 20)}
+
+
+async def test_of_a_shared_ledger_what_was_read_is_told() -> None:
+    """Without asking it: nothing before it was read, and nothing of a window that began since."""
+    treasury, clock = shared(MemoryLedger())
+    assert treasury.left() == {}
+    await treasury.reserve(claim_on(treasury, clock, 30))
+    assert treasury.left() == {("hour", ""): Decimal("7e-8")}
+    clock.at += timedelta(hours=1)
+    assert treasury.left() == {}
 
 
 class Stuck(MemoryLedger):
