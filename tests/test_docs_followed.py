@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.source_tree import ROOT
@@ -53,6 +54,7 @@ def pytest_output(command: str, folder: Path) -> str:
     environment["PYTEST_ADDOPTS"] = "-p no:randomly -p no:asyncio -p no:xdist -p no:cacheprovider"
     environment["PYTHONPATH"] = str(ROOT)
     environment["COLUMNS"] = "80"
+    environment["TZ"] = f"PAGE{datetime.now(UTC).hour - 12}"  # the page is read by day: its policy looks at the clock
     arguments = [sys.executable, *command.split()[1:]]
     run = subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return seconds_left_out(run.stdout.replace(str(folder.resolve()), HOME)) + run.stderr
