@@ -67,7 +67,7 @@ def call_of(model_id: str, base_url: str, *, stream: bool, provider: str, **opti
     return Call(
         model=Model(name="m", id=model_id, provider=provider, client=provider, base_url=base_url, options=options),
         request=Request(messages=({"role": "user", "content": "hi"},), stream=stream),
-        timeouts=Timeouts(between_tokens_s=None),
+        timeouts=Timeouts(connect_s=60.0, between_tokens_s=None),  # importing litellm may hold up the loop for long
         key="test-key",
     )
 

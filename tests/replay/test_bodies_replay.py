@@ -72,7 +72,7 @@ def ours(model_id: str, request: Mapping[str, Any]) -> WireRequest | Failure:
     call = Call(
         model=Model(name="m", id=model_id, provider=provider, client=provider),
         request=Request(messages=tuple(request["messages"]), params=params, stream=bool(request.get("stream"))),
-        timeouts=Timeouts(),
+        timeouts=Timeouts(connect_s=60.0),
         key="test-key",
     )
     return litellm_adapter.anthropic(call) if provider == "anthropic" else litellm_adapter.gemini(call)
