@@ -189,8 +189,8 @@ def value_of(
             value = model
         case "provider":
             value = provider
-        case _:
-            assert_never(scope.kind)
+        case never:
+            assert_never(never)
     return value if scope.value is None or scope.value == value else None
 
 
