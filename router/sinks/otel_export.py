@@ -1,4 +1,4 @@
-"""A tracer provider of our own, for applications that have set none: batches, a bounded queue, and counted losses.
+"""The export of our own, for applications that have set no provider: batches, a bounded queue, and counted losses.
 
 What is stated goes before the standard `OTEL_*` variables, and these before their defaults.
 """
@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -34,18 +34,18 @@ _PATH: Final = "/v1/traces"
 
 
 class Counts:
-    """Counts spans in and out, and lets in no more than there is room for; safe to use from several threads."""
+    """Counts spans in and out, and lets in no more than there is room for; safe to use from several threads.
+
+    Attributes:
+        lost: whether a span was dropped, or not taken.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()
         self._exported = self._dropped = self._failed = self._waiting = 0
+        self.lost = False
         self._until = inf
-
-    @property
-    def lost(self) -> bool:
-        """Whether a span was dropped, or not taken."""
-        return bool(self._dropped or self._failed)
 
     @property
     def late(self) -> bool:
@@ -56,12 +56,13 @@ class Counts:
         """Sets until when spans may be sent."""
         self._until = time.monotonic() + within_s
 
-    def enter(self) -> bool:
-        """Returns whether one more span may wait."""
+    def enter(self, spans: int) -> bool:
+        """Returns whether so many more spans may wait."""
         with self._lock:
-            fits = self._waiting < self._most
-            self._waiting += fits
-            self._dropped += not fits
+            fits = self._waiting + spans <= self._most
+            self._waiting += spans if fits else 0
+            self._dropped += 0 if fits else spans
+            self.lost |= not fits
             return fits
 
     def leave(self, spans: int) -> None:
@@ -69,11 +70,12 @@ class Counts:
         with self._lock:
             self._waiting = max(0, self._waiting - spans)
 
-    def sent(self, spans: int, *, taken: bool) -> None:
-        """Notes whether the collector took spans."""
+    def sent(self, taken: int, *, failed: int) -> None:
+        """Notes how many spans the collector took, and how many it did not."""
         with self._lock:
-            self._exported += spans if taken else 0
-            self._failed += 0 if taken else spans
+            self._exported += taken
+            self._failed += failed
+            self.lost |= failed > 0
 
     def stats(self) -> TraceStats:
         """Returns the counts."""
@@ -84,21 +86,33 @@ class Counts:
 
 
 class CountedExporter(SpanExporter):
-    """Exports by another exporter, and counts."""
+    """Makes spans of what was waiting, exports them by another exporter, and counts.
 
-    def __init__(self, exporter: SpanExporter, counts: Counts) -> None:
+    Args:
+        exporter: the other one.
+        counts: of the spans.
+        make: makes one.
+    """
+
+    def __init__(self, exporter: SpanExporter, counts: Counts, make: Callable[[Any], ReadableSpan]) -> None:
         self._exporter = exporter
         self._counts = counts
+        self._make = make
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, spans: Sequence[Any]) -> SpanExportResult:
         """Returns whether the collector took the spans; never raises."""
         self._counts.leave(len(spans))
-        result = SpanExportResult.FAILURE
-        # What an exporter raises is its own affair: the spans after these are to go out.
-        with suppress(Exception):
-            if not self._counts.late:
-                result = self._exporter.export(spans)
-        self._counts.sent(len(spans), taken=result is SpanExportResult.SUCCESS)
+        result, made = SpanExportResult.FAILURE, []
+        if not self._counts.late:
+            for waiting in spans:
+                # What one record cannot say costs the others nothing.
+                with suppress(Exception):
+                    made.append(self._make(waiting))
+            # What an exporter raises is its own affair: the spans after these are to go out.
+            with suppress(Exception):
+                result = self._exporter.export(made)
+        taken = len(made) if result is SpanExportResult.SUCCESS else 0
+        self._counts.sent(taken, failed=len(spans) - taken)
         return result
 
     def shutdown(self) -> None:
@@ -113,22 +127,30 @@ class CountedExporter(SpanExporter):
 class CountedBatch(BatchSpanProcessor):
     """Exports in batches from a thread of its own, and refuses what its queue has no room for.
 
-    The SDK's own queue would drop the oldest spans instead, without saying how many.
+    The SDK's own queue would drop the oldest spans instead, without saying how many. What is put there is not a span
+    yet, but has a context as one has.
+
+    Args:
+        exporter: where they go.
+        counts: of the spans.
+        make: makes a span of what was put there.
+        **options: of the SDK's class.
     """
 
-    def __init__(self, exporter: SpanExporter, counts: Counts, **options: Any) -> None:
-        super().__init__(CountedExporter(exporter, counts), **options)
+    def __init__(
+        self, exporter: SpanExporter, counts: Counts, make: Callable[[Any], ReadableSpan], **options: Any
+    ) -> None:
+        super().__init__(CountedExporter(exporter, counts, make), **options)
         self._counts = counts
         self._over = False
 
-    def on_end(self, span: ReadableSpan) -> None:
-        """Takes a span that has ended, where it is sampled and there is room."""
-        if span.context is None or not span.context.trace_flags.sampled:
-            return
+    def take(self, spans: Sequence[Any]) -> None:
+        """Takes spans that are sampled, all or none."""
         if self._over:  # of a request that was under way when the router was closed
-            self._counts.sent(1, taken=False)
-        elif self._counts.enter():
-            super().on_end(span)
+            self._counts.sent(0, failed=len(spans))
+        elif self._counts.enter(len(spans)):
+            for waiting in spans:
+                self.on_end(waiting)
 
     def shutdown(self) -> None:
         """Exports what waits, and takes no more."""
@@ -150,20 +172,13 @@ class Export:
     service_name: str | None = None
     sample_ratio: float | None = None
 
-    def provider(self, counts: Counts) -> TracerProvider:
-        """Returns a new provider; not the application's, which it never becomes.
-
-        Raises:
-            ConfigError: a package is missing, or a variable.
-        """
-        exporter = self.exporter(os.environ)
-        provider = TracerProvider(
+    def provider(self) -> TracerProvider:
+        """Returns a new provider, which has a sampler and a resource, and exports nothing."""
+        return TracerProvider(
             sampler=None if self.sample_ratio is None else ParentBasedTraceIdRatio(self.sample_ratio),
             resource=self.resource(os.environ),
-            shutdown_on_exit=False,  # whoever made it closes it, and waits no longer than CLOSE_S
+            shutdown_on_exit=False,
         )
-        provider.add_span_processor(CountedBatch(exporter, counts))
-        return provider
 
     def resource(self, environ: Mapping[str, str]) -> Resource:
         """Returns what is said of the process: its service's name at least."""
@@ -233,14 +248,14 @@ def queue_most(environ: Mapping[str, str], /) -> int:
     return int(text) if text.isdecimal() and int(text) else QUEUE_MOST
 
 
-def ended(provider: TracerProvider, counts: Counts, /, within_s: float = CLOSE_S) -> bool:
-    """Returns whether a provider has come to its end within a time; what it has not sent by then it never will."""
+def ended(batch: CountedBatch, counts: Counts, /, within_s: float = CLOSE_S) -> bool:
+    """Returns whether a batch has come to its end within a time; what it has not sent by then it never will."""
     counts.end(within_s)
-    thread = threading.Thread(target=provider.shutdown, name="lowfare-otel-close", daemon=True)
+    thread = threading.Thread(target=batch.shutdown, name="lowfare-otel-close", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # the interpreter is on its way out and starts no more threads
-        provider.shutdown()
+        batch.shutdown()
         return True
     thread.join(within_s)
     return not thread.is_alive()

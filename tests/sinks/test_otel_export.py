@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent import futures
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.resources import SERVICE_NAME
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from router import ConfigError, Router, RouterWarning
@@ -221,6 +223,21 @@ def test_a_collector_that_hangs_costs_no_answer_and_no_memory() -> None:
         assert stats.exported + stats.dropped == 50
 
 
+SAMPLED = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What stands in the queue, of which a span is made."""
+
+    context: SpanContext = SAMPLED
+
+
+def made(waiting: Any) -> ReadableSpan:
+    """Makes a span."""
+    return ReadableSpan("a", context=waiting.context)
+
+
 def test_close_does_not_wait_for_ever() -> None:
     """What a collector has not taken by then is given up, and said so."""
     counts, stuck = Counts(10), threading.Event()
@@ -233,11 +250,9 @@ def test_close_does_not_wait_for_ever() -> None:
         def shutdown(self) -> None:
             """Has nothing open."""
 
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(CountedBatch(Stuck(), counts, max_export_batch_size=1))
-    for _ in range(2):
-        provider.get_tracer("x").start_span("x").end()
-    assert not ended(provider, counts, within_s=0.1)
+    batch = CountedBatch(Stuck(), counts, made, max_export_batch_size=1)
+    batch.take([Waiting(), Waiting()])
+    assert not ended(batch, counts, within_s=0.1)
     assert counts.late
     stuck.set()
 
@@ -250,24 +265,35 @@ def test_an_exporter_that_raises_loses_its_spans_and_no_others() -> None:
             raise ValueError("a bug")
 
     counts = Counts(10)
-    exporter = CountedExporter(Raising(), counts)
-    assert exporter.export([ReadableSpan("a"), ReadableSpan("b")]) is SpanExportResult.FAILURE
+    exporter = CountedExporter(Raising(), counts, made)
+    assert exporter.export([Waiting(), Waiting()]) is SpanExportResult.FAILURE
     assert counts.stats().failed == 2
     assert exporter.force_flush()
     counts.end(0.0)
-    assert exporter.export([ReadableSpan("a")]) is SpanExportResult.FAILURE
+    assert exporter.export([Waiting()]) is SpanExportResult.FAILURE
+    assert counts.stats().failed == 3
 
 
-def test_what_is_not_sampled_takes_no_place() -> None:
-    """A sampler may have spans recorded for processors alone."""
-    counts = Counts(1)
-    batch: Any = CountedBatch(ConsoleSpanExporter(), counts)
-    batch.on_end(ReadableSpan("a"))
-    batch.on_end(ReadableSpan("a", context=SpanContext(1, 2, is_remote=False)))
-    assert counts.stats().waiting == 0
+def test_a_span_that_cannot_be_made_is_lost_alone() -> None:
+    """It is counted, and those beside it go out."""
+    counts, exporter = Counts(10), InMemorySpanExporter()
+
+    counted = CountedExporter(exporter, counts, made)
+    assert counted.export([Waiting(), None, Waiting()]) is SpanExportResult.SUCCESS
+    assert len(exporter.get_finished_spans()) == counts.stats().exported == 2
+    assert counts.stats().failed == 1
+
+
+def test_a_request_has_all_its_spans_or_none() -> None:
+    """A trace with holes in it would mislead more than one that is not there."""
+    counts = Counts(3)
+    batch = CountedBatch(InMemorySpanExporter(), counts, made)
+    batch.take([Waiting(), Waiting()])
+    batch.take([Waiting(), Waiting()])
+    assert (counts.stats().waiting, counts.stats().dropped) == (2, 2)
     batch.shutdown()
-    batch.on_end(ReadableSpan("a", context=SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))))
-    assert (counts.stats().waiting, counts.stats().failed) == (0, 1)
+    batch.take([Waiting()])
+    assert (counts.stats().exported, counts.stats().failed) == (2, 1)
 
 
 def test_a_router_may_be_used_after_it_was_closed() -> None:
