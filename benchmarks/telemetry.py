@@ -7,8 +7,8 @@ is a coroutine that answers at once, and the collector another process. A figure
 request took more than with traces switched off in the same round: time on the clock, and the processor's time of the
 thread that asks. Where the machine is busy the second is the steadier one.
 
-"application's" is a provider that the application has set, whose spans the SDK makes within the request; "by hand" is as
-many spans with as many attributes by the SDK alone, without lowfare. Neither has a bar.
+"application's" is a provider that the application has set, whose spans the SDK makes within the request; "by hand" is
+as many spans with as many attributes by the SDK alone, without lowfare. Neither has a bar.
 """
 
 from __future__ import annotations
@@ -104,11 +104,13 @@ class Ready:
 
 
 class ByHand:
-    """A sink that makes as many spans with as many attributes as ours, but knows nothing: the SDK's share of the time."""
+    """A sink that makes as many spans as ours, with as many attributes, of nothing: the SDK's share of the time."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._tracer = provider.get_tracer("by hand")
-        self._about = {f"lowfare.a{number}": value for number, value in enumerate((1.5, "text", 3, True) * 4)}
+        self._about: dict[str, Any] = {
+            f"lowfare.a{number}": value for number, value in enumerate((1.5, "text", 3, True) * 4)
+        }
 
     def emit(self, decision: Decision, /) -> None:
         """Makes a span and one below it."""

@@ -84,8 +84,7 @@ class OtelSink:
         self._told: set[str] = set()
         self._here = self._renewed()
         self._here.maker()  # what is wrong with the export is said now, not at the first request
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
+        os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
 
     def begin(self, request: Request, policy: str, now: datetime, drawn: Ids, /) -> Ids:
         """Returns the ids of a request whose span begins now, below the caller's."""

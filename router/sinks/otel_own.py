@@ -70,7 +70,8 @@ class Own:
 
     def _made(self, waiting: Waiting) -> ReadableSpan:
         opened, decision, attempt = waiting.opened, waiting.decision, waiting.attempt
-        head, ids = opened.head, opened.ids
+        head, ids, limits = opened.head, opened.ids, self._limits
+        longest = limits.max_attribute_length
 
         def named(span_id: int) -> SpanContext:
             flags = TraceFlags(ids.trace_flags)
@@ -89,8 +90,11 @@ class Own:
             context,
             parent,
             self._resource,
-            self._bounded(attributes),
-            [Event(event.name, self._bounded(event.attributes), event.timestamp) for event in told.events],
+            _bounded(attributes, limits.max_span_attributes, limits.max_span_attribute_length),
+            [
+                Event(event.name, _bounded(event.attributes, limits.max_event_attributes, longest), event.timestamp)
+                for event in told.events
+            ],
             links,
             told.kind,
             status=told.status,
@@ -98,13 +102,6 @@ class Own:
             end_time=told.end_ns,
             instrumentation_scope=_SCOPE,
         )
-
-    def _bounded(self, attributes: Any) -> Any:
-        """Returns attributes within the limits of the `OTEL_*` variables, which few ever reach."""
-        most, longest = self._limits.max_span_attributes, self._limits.max_span_attribute_length
-        if longest is None and (most is None or len(attributes) <= most):
-            return attributes
-        return BoundedAttributes(most, attributes, max_value_len=longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +116,10 @@ class Waiting:
     decision: Decision
     attempt: Attempt | None
     context: SpanContext = SAMPLED
+
+
+def _bounded(attributes: Any, most: int | None, longest: int | None) -> Any:
+    """Returns attributes within the limits of the `OTEL_*` variables, which few ever reach."""
+    if longest is None and (most is None or len(attributes) <= most):
+        return attributes
+    return BoundedAttributes(most, attributes, max_value_len=longest)

@@ -10,10 +10,17 @@ from typing import Any
 
 import orjson
 import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from router import Answer, BudgetExceeded, Call, Chunk, Failure, Router, RouterError, Settings, Usage
 from router.core.answer import ChunkChoice, Message
+from router.sinks.jsonl import JsonlSink
+from router.sinks.otel import OtelSink
+from router.sinks.sink import Sink
 from router.testing.scripted import answer, failure
 from tests.sinks.otlp import Collector, attributes, collector
 
@@ -114,18 +121,23 @@ async def mixed(router: Router, client: Moody) -> None:
         await hung
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Record], Collector]:
-    """Returns the log of a mixed run, and the collector that got its traces."""
+@pytest.fixture(scope="module", params=["our own", "the application's"])
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Record], Collector]:
+    """Returns the log of a mixed run, and the collector that got its traces: from us, or the application's provider."""
     log = tmp_path_factory.mktemp("run") / "log.jsonl"
     with collector() as found:
+        provider = TracerProvider(resource=Resource.create({"service.name": "lowfare"}), shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{found.url}/v1/traces")))
+        theirs: tuple[Sink, ...] = (JsonlSink(log), OtelSink(provider=provider))
+        sinks = None if request.param == "our own" else theirs
 
         async def runs() -> None:
             client = Moody()
-            async with Router(settings(found.url, log), clients={"simulated": client}) as router:
+            async with Router(settings(found.url, log), clients={"simulated": client}, sinks=sinks) as router:
                 await mixed(router, client)
 
         asyncio.run(runs())
+        provider.shutdown()
     return [orjson.loads(line) for line in log.read_bytes().splitlines()], found
 
 
