@@ -15,7 +15,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Tracer
 
-from router.sinks.otel_export import Counts, Export, ended, queue_most
+from router.sinks.otel_end import Ending
+from router.sinks.otel_export import Counts, Export, ending, queue_most
 from router.sinks.tracing import has_provider
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Here:
         self._seen: object = None
         self._tracer: Tracer | None = None
         self._lock = threading.Lock()
+        self._ending: Ending | None = None
 
     def tracer(self) -> Tracer:
         """Returns the tracer of the application's provider; of our own as long as there is none."""
@@ -103,12 +105,18 @@ class Here:
             self._seen, self._tracer = found, tracer
             return tracer
 
-    def close(self) -> bool:
-        """Returns whether all was sent in time; the next span starts anew."""
+    def begin_close(self) -> None:
+        """Begins to send what waits; the next span starts anew."""
         atexit.unregister(self.close)
         with self._lock:
             own, self.own, self._tracer = self.own, None, None
-        return own is None or ended(own, self.counts)
+            if own is not None:
+                self._ending = ending(own, self.counts)
+
+    def close(self) -> bool:
+        """Returns whether all was sent in time."""
+        self.begin_close()
+        return self._ending is None or self._ending.done()
 
     def _made(self) -> TracerProvider:
         self.counts.end(inf)

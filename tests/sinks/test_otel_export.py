@@ -23,7 +23,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from router import ConfigError, Router, RouterWarning
 from router.sinks.otel import OtelSink
-from router.sinks.otel_export import CountedBatch, CountedExporter, Counts, Export, ended, protocol_of, queue_most
+from router.sinks.otel_export import CountedBatch, CountedExporter, Counts, Export, ending, protocol_of, queue_most
 from router.testing.scripted import ScriptedClient
 from tests.cache.routers import routed
 from tests.sinks.otlp import attributes, collector
@@ -237,7 +237,7 @@ def test_close_does_not_wait_for_ever() -> None:
     provider.add_span_processor(CountedBatch(Stuck(), counts, max_export_batch_size=1))
     for _ in range(2):
         provider.get_tracer("x").start_span("x").end()
-    assert not ended(provider, counts, within_s=0.1)
+    assert not ending(provider, counts, within_s=0.1).done()
     assert counts.late
     stuck.set()
 
