@@ -8,8 +8,9 @@ from annotated_types import Ge, Le, MinLen
 from pydantic import BaseModel, field_validator, model_validator
 
 from router.config_errors import said
-from router.config_secrets import checked_base_url, checked_key_env
+from router.config_secrets import ADVICE, HEADERS_ADVICE, checked_base_url, checked_headers_env
 from router.config_values import STRICT, Real, Whole
+from router.sinks.metric_labels import checked_labels
 
 CostName = Literal["langfuse", "logfire", "openinference", "genai"]
 """Whose name for the cost of a call a span has besides ours."""
@@ -38,8 +39,16 @@ class OtelTable(BaseModel):
     cost_names: tuple[CostName, ...] = ()
     cache_write_name: Literal["cache_creation", "cache_write"] = "cache_creation"
 
-    _check_endpoint = field_validator("endpoint")(checked_base_url)
-    _check_headers_env = field_validator("headers_env")(checked_key_env)
+    _check_headers_env = field_validator("headers_env")(checked_headers_env)
+    _check_labels = field_validator("labels")(checked_labels)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _without_a_key(cls, value: str | None) -> str | None:
+        try:
+            return checked_base_url(value)
+        except ValueError as error:
+            raise said(str(error).replace(ADVICE, HEADERS_ADVICE)) from None
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:

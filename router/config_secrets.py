@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from router.core.headers import is_name, is_value
 
 ADVICE = "keep the key in an environment variable, and name that variable in key_env"
+HEADERS_ADVICE = "keep it in an environment variable, as the header NAME=VALUE, and name that variable in headers_env"
 
 SECRET_NAME = re.compile(
     r"(^|[_\-])(api[_\-]?key|key|secret|token|password|passwd|authorization|credentials?|bearer)$", re.IGNORECASE
@@ -47,10 +48,19 @@ def masked(text: str) -> str:
 
 def checked_key_env(value: str | None) -> str | None:
     """Returns the name of an environment variable; refuses what looks like the key itself."""
+    return _checked_variable(value, f'{ADVICE}: key_env = "OPENAI_API_KEY"')
+
+
+def checked_headers_env(value: str | None) -> str | None:
+    """Returns the name of the variable that holds a collector's headers; refuses what looks like them."""
+    return _checked_variable(value, f'{HEADERS_ADVICE}: headers_env = "COLLECTOR_HEADERS"')
+
+
+def _checked_variable(value: str | None, advice: str) -> str | None:
     if value is not None and SECRET_VALUE.search(value):
-        raise ValueError(f'found what looks like the key itself (not shown); {ADVICE}: key_env = "OPENAI_API_KEY"')
+        raise ValueError(f"found what looks like the key itself (not shown); {advice}")
     if value is not None and not IDENTIFIER.fullmatch(value):
-        raise ValueError(f'found {value!r}; allowed: the name of an environment variable, as in "OPENAI_API_KEY"')
+        raise ValueError(f"found no name of a variable (not shown, as it may be a key); {advice}")
     return value
 
 
@@ -111,9 +121,13 @@ def checked_base_url(value: str | None) -> str | None:
     if parts.username is not None or parts.password is not None or SECRET_VALUE.search(parts.query):
         raise ValueError(f"the address holds a password or a key (not shown); {ADVICE}")
     if parts.query or parts.fragment or value.endswith(("?", "#")):
-        raise ValueError(f"found {value!r}; allowed: an address without ? and #, as a path is put behind it")
-    if parts.scheme not in {"http", "https"} or not host:
         raise ValueError(
-            f'found {value!r}; allowed: an address of http:// or https:// and a host, as in "http://localhost:8000/v1"'
+            "found an address with ? or # (not shown, as there may be a key behind it); "
+            "allowed: one without ? and #, as a path is put behind it"
+        )
+    if parts.scheme not in {"http", "https"} or not host:
+        found = "one that may hold a password (not shown)" if "@" in value else repr(value)
+        raise ValueError(
+            f'found {found}; allowed: an address of http:// or https:// and a host, as in "http://localhost:8000/v1"'
         )
     return value

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from router.config import Settings
-from router.config_errors import Fault
-from router.config_sources import Path
+from router.config_errors import Fault, config_error
+from router.config_sources import Origin, Path
 from router.errors import ConfigError
 from router.registry import Registry, installed
 from router.setup_metrics import otel_metrics
@@ -32,9 +32,11 @@ class PlannedSink:
         place: of its table in the configuration.
         make: its class.
         options: what its class is called with, by keyword.
+        origin: where the configuration came from.
     """
 
     place: Path
+    origin: Origin
     make: Callable[..., Sink]
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -60,7 +62,7 @@ def planned_sinks(
         wrong = list(_wrong(make, kind, options))
         faults += [Fault((*place, *path), message) for path, message in wrong]
         if not wrong:
-            planned.append(PlannedSink(place=place, make=make, options=options))
+            planned.append(PlannedSink(place=place, origin=settings.origin, make=make, options=options))
     return tuple(planned), faults
 
 
@@ -77,8 +79,16 @@ def made_sinks(planned: Iterable[PlannedSink]) -> tuple[Sink, ...]:
         except Exception as error:
             for sink in made:
                 sink.close()
-            raise ConfigError(f"{'.'.join(map(str, plan.place))}: cannot be made: {error}") from error
+            raise config_error([_fault(plan, error)], plan.origin) from error
     return tuple(made)
+
+
+def _fault(plan: PlannedSink, error: Exception) -> Fault:
+    """Returns what a class says of its options: at the key that its message begins with, where it does."""
+    option, _, message = str(error).partition(": ")
+    if isinstance(error, ConfigError) and option in plan.options:
+        return Fault((*plan.place, option), message)
+    return Fault(plan.place, f"cannot be made: {error}")
 
 
 def _asked_for(settings: Settings) -> Iterator[tuple[Path, str, dict[str, Any]]]:

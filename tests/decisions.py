@@ -33,6 +33,7 @@ def attempts() -> st.SearchStrategy[Attempt]:
         "model_id": st.sampled_from([None, "openai/gpt-9", "bare"]),
         "provider": st.sampled_from([None, "openai", "gemini", "mine"]),
         "served": st.sampled_from([None, "gpt-9-2026-01-01"]),
+        "response_id": st.sampled_from([None, "chatcmpl-1"]),
         "latency_s": seconds,
         "first_token_s": st.none() | seconds,
         "usage": st.none() | usages(),

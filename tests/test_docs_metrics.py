@@ -6,7 +6,7 @@ import re
 
 from router.core.instruments import COUNTED, STANDING, TAG, TENANT
 from router.sinks.metric_labels import _LONGEST, COMBINATIONS_MOST, VALUES_MOST
-from router.sinks.otel_export import CLOSE_S
+from router.sinks.otel_end import CLOSE_S
 from router.sinks.prometheus import prometheus_name
 from tests.source_tree import ROOT
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from router.config import Settings
+from router.config import Settings, load
 from router.core.decision import Decision
 from router.errors import ConfigError
 from router.registry import Registry
@@ -110,6 +110,48 @@ def test_a_sink_that_refuses_its_options_closes_those_before_it() -> None:
     with pytest.raises(ConfigError, match=r"sinks\.b: cannot be made: most is negative"):
         made_sinks(planned)
     assert Kept.closed == [7]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '[otel]\nendpoint = "http://127.0.0.1:9"\nheaders_env = "NO_SUCH"\n',
+            "otel.headers_env: the variable NO_SUCH is empty or not set",
+        ),
+        (
+            '[sinks.mine]\nkind = "otel"\nheaders_env = "NO_SUCH"\n',
+            "sinks.mine.headers_env: the variable NO_SUCH is empty or not set",
+        ),
+        (
+            '[sinks.mine]\nkind = "prometheus"\nlabels = ["a", "a"]\n',
+            "sinks.mine.labels: 'a' stands there twice; allowed: once",
+        ),
+        (
+            '[sinks.mine]\nkind = "prometheus"\nlabels = [1]\n',
+            "sinks.mine.labels: found [1]; allowed: a list of names of tags",
+        ),
+    ],
+)
+def test_what_a_sink_refuses_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    """The file and the key, as for whatever else is wrong; where a variable has set the table, that one."""
+    file = tmp_path / "config.toml"
+    file.write_text(MODELS + text)
+    with pytest.raises(ConfigError) as caught:
+        sinks_of(setup_of(load(file, environ={})))
+    assert str(caught.value) == f"{file}: {said}"
+
+
+def test_what_a_variable_set_is_told_with_the_variable(tmp_path: Path) -> None:
+    """As the file has nothing of it."""
+    file = tmp_path / "config.toml"
+    file.write_text(MODELS)
+    environ = {"LOWFARE_OTEL__PROTOCOL": "http", "LOWFARE_OTEL__HEADERS_ENV": "NO_SUCH"}
+    with pytest.raises(ConfigError) as caught:
+        sinks_of(setup_of(load(file, environ=environ)))
+    assert str(caught.value) == (
+        "environment variable LOWFARE_OTEL__HEADERS_ENV: otel.headers_env: the variable NO_SUCH is empty or not set"
+    )
 
 
 def test_a_key_in_a_sink_is_refused() -> None:

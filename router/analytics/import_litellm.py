@@ -65,6 +65,7 @@ def _call(payload: Mapping[str, Any]) -> Imported:
         provider=word(payload.get("custom_llm_provider")),
         window_tokens=_window(payload),
         served=word(response.get("model")),
+        response_id=word(response.get("id")),
         tenant=word(metadata.get("user_api_key_team_alias")) or word(metadata.get("user_api_key_team_id")),
         client=word(payload.get("end_user")) or word(metadata.get("user_api_key_alias")),
         session=word(payload.get("session_id")),

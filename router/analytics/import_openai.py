@@ -107,6 +107,7 @@ class OpenAIImporter:
             model=model,
             model_id=known.id if known is not None else model,
             served=word(response.get("model")),
+            response_id=word(response.get("id")),
             client=word(request.get("safety_identifier")) or word(request.get("user")),
             facts=_facts(request, usage),
             usage=usage,

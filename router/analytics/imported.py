@@ -73,6 +73,7 @@ class Imported:
     provider: str | None = None
     window_tokens: int | None = None
     served: str | None = None
+    response_id: str | None = None
     tenant: str | None = None
     client: str | None = None
     session: str | None = None
@@ -182,6 +183,7 @@ def _attempt(found: Imported, name: str | None, known: Model | None, trace_id: s
         provider=found.provider or (known.provider if known else None),
         window_tokens=found.window_tokens or (known.context_window_tokens if known else None),
         served=found.served,
+        response_id=found.response_id,
         span_id=trace_id[16:],
         started_s=0.0,
         latency_s=found.latency_s or 0.0,

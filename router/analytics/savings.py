@@ -27,6 +27,7 @@ UNCOUNTED: Final = ("audio_input", "audio_output", "file_input", "video_input", 
 _Z: Final = 1.959964
 """Of a 95 % interval."""
 _COST_UNKNOWN: Final = "cost unknown"
+_OUTSIDE: Final = "was made outside the router"
 _CENTS: Final = Decimal("1e-12")
 _ZERO: Final = Decimal(0)
 
@@ -379,7 +380,7 @@ def _stays(groups: Sequence[Group], option: Option, owns: Mapping[tuple[str, str
 def _answering(groups: Sequence[Group]) -> tuple[tuple[str, str | None], ...]:
     counts: dict[tuple[str, str | None], int] = {}
     for group in groups:
-        if group.model is not None:
+        if group.model is not None and group.stays != _OUTSIDE:
             key = group.model, group.model_id
             counts[key] = counts.get(key, 0) + group.requests
     return tuple(sorted(counts, key=lambda key: (-counts[key], key[0], key[1] or "")))

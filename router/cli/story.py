@@ -133,6 +133,8 @@ def attempts(record: Record) -> RenderableType:
             lines.append(Text("a part of its answer had reached the caller, so nobody else was asked"))
         if attempt.get("deployment"):
             lines.append(Text(f"at the deployment {attempt['deployment']}", style="dim"))
+        if attempt.get("response_id"):
+            lines.append(Text(f"its provider's name for it is {shown(attempt['response_id'])}", style="dim"))
         if attempt.get("hedge"):
             lines.append(Text("asked beside the one before, which took long", style="dim"))
         grid.add_row(Text(str(number), style=style), Text(_name(attempt), style="bold"), Group(*lines))

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from router.clients import exchange, litellm_adapter
 from router.clients.client import Call
-from router.clients.counts import believable, count_at, table_at
+from router.clients.counts import believable, count_at, table_at, text_or_none
 from router.clients.litellm_adapter import WireRequest
 from router.clients.media import Remote
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -145,8 +145,8 @@ def answer_from(
     return Answer(
         choices=(Choice(message=message, finish_reason=_FINISH.get(reason, reason) if reason else None),),
         usage=usage_from(body),
-        id=body.get("id"),
-        model=body.get("model"),
+        id=text_or_none(body.get("id")),
+        model=text_or_none(body.get("model")),
         headers=headers,
     )
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from router.clients.asked import asked, unsupported
 from router.clients.client import Call, key_of
-from router.clients.counts import believable, count_at
+from router.clients.counts import believable, count_at, text_or_none
 from router.clients.litellm_adapter import WireRequest
 from router.clients.media import Remote
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -160,7 +160,7 @@ def answer_from(body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
             ),
         ),
         usage=usage_from(body),
-        id=body.get("id"),
+        id=text_or_none(body.get("id")),
         headers=headers,
     )
 

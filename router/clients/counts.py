@@ -1,4 +1,4 @@
-"""Reading what providers count: any of it may be missing, null, of another type, or no count at all."""
+"""Reading counts and names in what providers send: any of it may be missing, null, of another type, or none at all."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def table_at(value: Mapping[str, Any], name: str, /) -> Mapping[str, Any]:
     """Returns the object under a name; an empty one where there is none."""
     inner = value.get(name)
     return inner if isinstance(inner, Mapping) else {}
+
+
+def text_or_none(value: object, /) -> str | None:
+    """Returns a string that is not empty, or None."""
+    return value if isinstance(value, str) and value else None
 
 
 def count_at(value: Mapping[str, Any], name: str, /) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from router.clients import exchange, litellm_adapter
 from router.clients.client import Call
-from router.clients.counts import believable, count_at
+from router.clients.counts import believable, count_at, text_or_none
 from router.clients.litellm_adapter import WireRequest
 from router.clients.media import Remote
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -159,8 +159,8 @@ def answer_from(body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
     return Answer(
         choices=choices,
         usage=usage_from(body),
-        id=body.get("responseId"),
-        model=body.get("modelVersion"),
+        id=text_or_none(body.get("responseId")),
+        model=text_or_none(body.get("modelVersion")),
         headers=headers,
     )
 

@@ -14,7 +14,7 @@ from typing import Any, Final, assert_never
 
 from router.clients import cohere, exchange, litellm_adapter, litellm_results
 from router.clients.client import Call, failure_of
-from router.clients.counts import believable, count_at, table_at
+from router.clients.counts import believable, count_at, table_at, text_or_none
 from router.clients.http import Http
 from router.clients.real import refuse_if_forbidden
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall, Usage
@@ -166,8 +166,8 @@ def answer_from(body: Mapping[str, Any], headers: Mapping[str, str]) -> Answer:
             for choice in body.get("choices") or []
         ),
         usage=usage_from(body),
-        id=body.get("id"),
-        model=body.get("model"),
+        id=text_or_none(body.get("id")),
+        model=text_or_none(body.get("model")),
         headers=headers,
     )
 
@@ -262,8 +262,8 @@ class Joined:
                 for index, whole in wholes
             ),
             usage=usage_from({**self._body, "usage": usage}),
-            id=self._body.get("id"),
-            model=self._body.get("model"),
+            id=text_or_none(self._body.get("id")),
+            model=text_or_none(self._body.get("model")),
             headers=headers,
         )
 

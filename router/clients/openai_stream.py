@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from router.clients.counts import text_or_none
 from router.clients.openai_usage import usage_from, usage_in
 from router.clients.openai_wire import (
     arguments_of,
@@ -15,7 +16,6 @@ from router.clients.openai_wire import (
     finish_from,
     listed,
     reasoning_of,
-    text_or_none,
     texts_of,
 )
 from router.core.answer import Answer, Choice, Chunk, ChunkChoice, Function, Message, ToolCall

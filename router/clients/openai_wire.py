@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 
+from router.clients.counts import text_or_none
 from router.clients.nesting import too_deep
 from router.clients.openai_usage import usage_from
 from router.core.answer import Answer, Choice, Function, Message, ToolCall
@@ -205,8 +206,3 @@ def beside_of(body: Mapping[str, Any]) -> dict[str, Any]:
 def listed(value: object) -> list[Any]:
     """Returns a list as it is, and anything else as an empty one."""
     return value if isinstance(value, list) else []
-
-
-def text_or_none(value: object) -> str | None:
-    """Returns a string that is not empty, or None."""
-    return value if isinstance(value, str) and value else None

@@ -74,6 +74,7 @@ class Attempt:
         model: the candidate's name.
         model_id, provider, window_tokens: whom that name meant, and its context window; None in older records.
         served: the model that answered as the provider names it, where it says.
+        response_id: the provider's name for its answer, where it has one.
         started_s: seconds from the request's arrival to the attempt's start.
         latency_s: seconds from its start to its end.
         first_token_s: seconds from its start to the first piece of a stream; None where nothing was streamed.
@@ -94,6 +95,7 @@ class Attempt:
     provider: str | None = None
     window_tokens: int | None = None
     served: str | None = None
+    response_id: str | None = None
     span_id: str
     started_s: float
     latency_s: float

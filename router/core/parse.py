@@ -28,6 +28,7 @@ PLAIN_ROLES: Final = frozenset({"developer", "system", "user", "assistant"})
 """Roles whose message needs nothing besides its content."""
 
 _ROLE_MOST: Final = 24
+_KEY_MOST: Final = 60
 """Characters of a wrong role that an error shows; what is longer may be a prompt in the wrong place."""
 _DEPTH_MOST: Final = 200
 """Levels of nesting; orjson stops at 254, and a message is wrapped in a few more before it is sent."""
@@ -327,7 +328,8 @@ def _fault_in_dict(value: dict[Any, Any], where: str, depth: int) -> str | None:
             return f"{where}: a key of type {type(key).__name__} is not allowed; strings are"
         if not _encodable(key):
             return f"{where}: a key {_SURROGATE}"
-        if (fault := _fault(item, f"{where}.{key:.60}", depth + 1)) is not None:
+        name = key if len(key) <= _KEY_MOST else "(a long key)"
+        if (fault := _fault(item, f"{where}.{name}", depth + 1)) is not None:
             return fault
     return None
 

@@ -115,6 +115,7 @@ def attempt_dict(attempt: Attempt, /) -> dict[str, Any]:
         "provider": attempt.provider,
         "window_tokens": attempt.window_tokens,
         "served": attempt.served,
+        "response_id": attempt.response_id,
         "span_id": attempt.span_id,
         "started_s": attempt.started_s,
         "latency_s": attempt.latency_s,

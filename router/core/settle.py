@@ -109,6 +109,7 @@ def settle(
         provider=model.provider,
         window_tokens=model.context_window_tokens,
         served=answer.model if answer is not None else None,
+        response_id=answer.id if answer is not None else None,
         span_id=call.span_id,
         started_s=seen.started_s,
         latency_s=round(seen.ended_s - seen.started_s, 6),

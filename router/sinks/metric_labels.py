@@ -7,8 +7,9 @@ all later ones are counted together as "other".
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from router.core.instruments import TAG, TENANT
@@ -22,6 +23,30 @@ COMBINATIONS_MOST: Final = 1_000
 """Combinations of tenant and tags: two labels of a hundred values could make ten thousand, times each metric's own."""
 _LONGEST: Final = 200
 """Characters of a value; longer ones are no label's."""
+
+
+def checked_labels(tags: Sequence[str], /) -> Sequence[str]:
+    """Returns the names of tags that are to be labels.
+
+    Raises:
+        ValueError: two of them are one label, to OpenTelemetry or to Prometheus: a query must hold whichever way a
+            metric came.
+    """
+    known: dict[str, str] = {}
+    for name in tags:
+        label = prometheus_label(TAG + name)
+        first = known.setdefault(label, name)
+        if first != name:
+            raise ValueError(f"{first!r} and {name!r} are one label for Prometheus, {label}; allowed: one of them")
+    twice = next((name for name in known.values() if tags.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} stands there twice; allowed: once")
+    return tags
+
+
+def prometheus_label(attribute: str, /) -> str:
+    """Returns what an attribute is called in Prometheus, by OpenTelemetry's rules."""
+    return re.sub(r"[^a-zA-Z0-9]+", "_", attribute)
 
 
 class MetricLabels:
@@ -40,6 +65,10 @@ class MetricLabels:
         listed: list[Any] = [tags] if isinstance(tags, str) else list(tags)  # a table may hold anything
         if isinstance(tags, str) or not all(isinstance(name, str) and name for name in listed):
             raise ConfigError(f"labels: found {tags!r:.80}; allowed: a list of names of tags")
+        try:
+            checked_labels(listed)
+        except ValueError as error:
+            raise ConfigError(f"labels: {error}") from None
         if values_most < 1:
             raise ConfigError(f"label_values_most: found {values_most!r}; allowed: 1 or more")
         self._tags: dict[str, str] = {name: TAG + name for name in listed}

@@ -132,6 +132,10 @@ class OtelSink:
         """Returns what became of the spans that this process exported itself."""
         return self._here.counts.stats()
 
+    def begin_close(self) -> None:
+        """Begins to send what is waiting, so that others may close meanwhile."""
+        self._here.begin_close()
+
     def close(self) -> None:
         """Sends what is waiting; waits for five seconds at most. The application's own provider is left alone."""
         here = self._here
@@ -146,7 +150,7 @@ class OtelSink:
             stats = here.counts.stats()
             warn(
                 f"spans are lost: {stats.dropped} found the queue full, and {stats.failed} the collector did not take; "
-                "this is said once, and Router.trace_stats() counts on"
+                "this is said once, Router.trace_stats() counts on, and OpenTelemetry's loggers say why"
             )
         if self._stated and here.theirs and "theirs" not in self._told:
             self._told.add("theirs")

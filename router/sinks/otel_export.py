@@ -19,17 +19,17 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
-from opentelemetry.util.re import parse_env_headers
 
 from router.errors import ConfigError
+from router.sinks.otel_end import CLOSE_S, Ending
+from router.sinks.otel_headers import headers_of
+from router.sinks.otel_outlet import SpanOutlet
 from router.sinks.tracing import Signal, TraceStats, exporters_of
 
 Protocol = Literal["http", "grpc", "console"]
 
 QUEUE_MOST: Final = 2048
 """Spans that wait for their export; the default of `OTEL_BSP_MAX_QUEUE_SIZE`."""
-CLOSE_S: Final = 5.0
-"""How long `close` waits for a collector that takes its time."""
 _PATH: Final = "/v1/traces"
 
 
@@ -141,6 +141,7 @@ class CountedBatch(BatchSpanProcessor):
         self, exporter: SpanExporter, counts: Counts, make: Callable[[Any], ReadableSpan], **options: Any
     ) -> None:
         super().__init__(CountedExporter(exporter, counts, make), **options)
+        self._outlet = exporter
         self._counts = counts
         self._over = False
 
@@ -155,6 +156,8 @@ class CountedBatch(BatchSpanProcessor):
     def shutdown(self) -> None:
         """Exports what waits, and takes no more."""
         self._over = True
+        if isinstance(self._outlet, SpanOutlet):
+            self._outlet.hasten()
         super().shutdown()  # type: ignore[no-untyped-call]  # the SDK says no types there
 
 
@@ -195,7 +198,7 @@ class Export:
         protocol = self.protocol or protocol_of(environ)
         if protocol == "console":
             return ConsoleSpanExporter(out=sys.stderr)
-        headers = self.headers(environ)
+        headers = headers_of(self.headers_env, environ, "TRACES")
         try:
             if protocol == "grpc":
                 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
@@ -209,18 +212,6 @@ class Export:
             ) from error
         endpoint = None if self.endpoint is None else self.endpoint.rstrip("/").removesuffix(_PATH) + _PATH
         return HttpExporter(endpoint=endpoint, headers=headers)
-
-    def headers(self, environ: Mapping[str, str]) -> dict[str, str] | None:
-        """Returns what goes out with each request to the collector; None leaves it to the standard variables.
-
-        Raises:
-            ConfigError: the variable that holds it is not set.
-        """
-        if self.headers_env is None:
-            return None
-        if not environ.get(self.headers_env):
-            raise ConfigError(f"headers_env: the variable {self.headers_env} is empty or not set")
-        return dict(parse_env_headers(environ[self.headers_env], liberal=True))
 
 
 def protocol_of(environ: Mapping[str, str], /, *, signal: Signal = "TRACES") -> Protocol:
@@ -248,14 +239,7 @@ def queue_most(environ: Mapping[str, str], /) -> int:
     return int(text) if text.isdecimal() and int(text) else QUEUE_MOST
 
 
-def ended(batch: CountedBatch, counts: Counts, /, within_s: float = CLOSE_S) -> bool:
-    """Returns whether a batch has come to its end within a time; what it has not sent by then it never will."""
+def ending(batch: CountedBatch, counts: Counts, /, within_s: float = CLOSE_S) -> Ending:
+    """Returns the end of a batch, which begins now; what it has not sent within a time it never will."""
     counts.end(within_s)
-    thread = threading.Thread(target=batch.shutdown, name="lowfare-otel-close", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # the interpreter is on its way out and starts no more threads
-        batch.shutdown()
-        return True
-    thread.join(within_s)
-    return not thread.is_alive()
+    return Ending(batch.shutdown, within_s)

@@ -9,6 +9,7 @@ from math import inf
 
 from opentelemetry import trace
 
+from router.sinks.otel_end import Ending
 from router.sinks.otel_export import Counts, Export, queue_most
 from router.sinks.otel_own import Own
 from router.sinks.otel_spans import Maker, Open, Teller
@@ -40,6 +41,7 @@ class Here:
         self._own: Own | None = None
         self._seen: object = None
         self._maker: Maker | None = None
+        self._ending: Ending | None = None
         self._lock = threading.Lock()
 
     def maker(self) -> Maker:
@@ -54,12 +56,18 @@ class Here:
             self._seen, self._maker = found, maker
             return maker
 
-    def close(self) -> bool:
-        """Returns whether all was sent in time; the next span starts anew."""
+    def begin_close(self) -> None:
+        """Begins to send what waits; the next span starts anew."""
         atexit.unregister(self.close)
         with self._lock:
             own, self._own, self._maker = self._own, None, None
-        return own is None or own.close()
+            if own is not None:
+                self._ending = own.close()
+
+    def close(self) -> bool:
+        """Returns whether all was sent in time."""
+        self.begin_close()
+        return self._ending is None or self._ending.done()
 
     def _made(self) -> Own:
         self.counts.end(inf)

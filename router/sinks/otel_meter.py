@@ -5,6 +5,7 @@ The application's is used and never replaced or closed; ours is private, so that
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Mapping
@@ -17,22 +18,55 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExport
 
 from router.errors import ConfigError
 from router.sinks.metrics_late import has_meter_provider
-from router.sinks.otel_export import CLOSE_S, Export, protocol_of
+from router.sinks.otel_end import CLOSE_S, Ending
+from router.sinks.otel_export import Export, protocol_of
+from router.sinks.otel_headers import headers_of
+from router.sinks.otel_outlet import MetricOutlet
 
 _PATH = "/v1/metrics"
 
 
 class OwnProvider:
-    """A provider that lowfare made, and closes."""
+    """A provider that lowfare makes, and closes.
 
-    def __init__(self, provider: SdkMeterProvider) -> None:
-        self._provider: SdkMeterProvider | None = provider
+    Args:
+        export: where metrics go.
 
-    def close(self) -> None:
-        """Sends what was measured, and ends the thread that sends; the second time there is nothing left to do."""
-        provider, self._provider = self._provider, None
-        if provider is not None:
-            provider.shutdown(timeout_millis=CLOSE_S * 1e3)
+    Raises:
+        ConfigError: a package is missing, or a variable.
+    """
+
+    def __init__(self, export: Export) -> None:
+        self._outlet = MetricOutlet(_exporter(export, os.environ))
+        reader = PeriodicExportingMetricReader(self._outlet)
+        self.provider = SdkMeterProvider([reader], export.resource(os.environ), shutdown_on_exit=False)
+        self._ending: Ending | None = None
+        atexit.register(self.close)  # for programs that end without closing
+
+    @property
+    def lost(self) -> bool:
+        """Whether the collector did not take what it was last sent."""
+        return self._outlet.lost
+
+    def begin_close(self) -> None:
+        """Begins to send what was measured, and to end the thread that sends."""
+        atexit.unregister(self.close)
+        if self._ending is None:
+            self._ending = Ending(self._end)
+
+    def close(self) -> bool:
+        """Returns whether the collector got all in time; waits for it."""
+        self.begin_close()
+        return self._ending is not None and self._ending.done() and not self.lost
+
+    def leave(self) -> None:
+        """Sends nothing any more: what was measured is another process's, of which this one is a fork."""
+        atexit.unregister(self.close)
+        self._outlet.leave()
+
+    def _end(self) -> None:
+        self._outlet.hasten()
+        self.provider.shutdown(timeout_millis=CLOSE_S * 1e3)
 
 
 def provider_of(export: Export, /) -> tuple[MeterProvider, OwnProvider | None]:
@@ -46,16 +80,15 @@ def provider_of(export: Export, /) -> tuple[MeterProvider, OwnProvider | None]:
     """
     if has_meter_provider(metrics):
         return metrics.get_meter_provider(), None
-    exporter = _exporter(export, os.environ)
-    own = SdkMeterProvider([PeriodicExportingMetricReader(exporter)], export.resource(os.environ))
-    return own, OwnProvider(own)
+    own = OwnProvider(export)
+    return own.provider, own
 
 
 def _exporter(export: Export, environ: Mapping[str, str]) -> MetricExporter:
     protocol = export.protocol or protocol_of(environ, signal="METRICS")
     if protocol == "console":
         return ConsoleMetricExporter(out=sys.stderr)
-    headers: Any = export.headers(environ)
+    headers: Any = headers_of(export.headers_env, environ, "METRICS")
     try:
         if protocol == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcExporter

@@ -6,18 +6,24 @@ slow or down holds nobody up, and what it missed is in the next sum that it gets
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
+from weakref import WeakMethod
 
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 
 from router.core.instruments import COUNTED, STANDING, Instrument
 from router.core.measure import Measurable
+from router.errors import warn
 from router.sinks.metric_labels import VALUES_MOST, MetricLabels
 from router.sinks.otel_export import Export, Protocol
 from router.sinks.otel_meter import OwnProvider, provider_of
 from router.sinks.states import States
+
+_Instruments = Mapping[Instrument, Callable[[float, Mapping[str, Any]], None]]
 
 
 class OtelMetricsSink:
@@ -52,31 +58,75 @@ class OtelMetricsSink:
     ) -> None:
         self._labels = MetricLabels(labels, tenant=label_tenant, values_most=label_values_most)
         self._states: States | None = None
+        self._export = Export(endpoint=endpoint, protocol=protocol, headers_env=headers_env, service_name=service_name)
+        self._given = provider
         self._own: OwnProvider | None = None
-        if provider is None:
-            provider, self._own = provider_of(
-                Export(endpoint=endpoint, protocol=protocol, headers_env=headers_env, service_name=service_name)
-            )
-        meter = provider.get_meter("lowfare", version("lowfare"))
-        self._metrics = {instrument: _made(meter, instrument) for instrument in COUNTED}
-        for instrument in STANDING:
-            head = {"unit": instrument.unit, "description": instrument.description}
-            meter.create_observable_gauge(instrument.name, [self._standing(instrument)], **head)
+        self._told = False
+        self._lock = threading.Lock()
+        self._metrics: _Instruments | None = self._begun()
+        if hasattr(os, "register_at_fork"):
+            left = WeakMethod(self._left)
+            os.register_at_fork(after_in_child=lambda: leave() if (leave := left()) is not None else None)
 
     def emit(self, decision: Measurable, /) -> None:
         """Measures a decision."""
+        metrics = self._metrics or self._again()
         for instrument, value, attributes in self._labels.measured(decision):
-            self._metrics[instrument](value, attributes)
+            metrics[instrument](value, attributes)
+        if self._own is not None and self._own.lost and not self._told:
+            self._told = True
+            warn(
+                "the collector does not take metrics; what it misses is in the sums that it is sent next; "
+                "this is said once, and OpenTelemetry's loggers say why"
+            )
 
     def observe(self, states: States, /) -> None:
         """Takes what to look through for breakers and budgets, whenever sums are sent."""
         self._states = states
 
-    def close(self) -> None:
-        """Sends what was measured, where the provider is our own, and looks no more at the router."""
+    def begin_close(self) -> None:
+        """Begins to send what was measured, so that others may close meanwhile."""
         if self._own is not None:
-            self._own.close()
+            self._own.begin_close()
+
+    def close(self) -> None:
+        """Sends what was measured, where the provider is our own, and looks no more at the router.
+
+        Waits for five seconds at most. The next decision begins new sums.
+        """
+        with self._lock:
+            own, self._own = self._own, None
+            if own is not None:
+                self._metrics = None
         self._states = None
+        if own is not None and not own.close():
+            warn("the collector did not take the last metrics before the end")
+
+    def _begun(self) -> _Instruments:
+        """Returns new instruments."""
+        provider = self._given
+        if provider is None:
+            provider, self._own = provider_of(self._export)
+        meter = provider.get_meter("lowfare", version("lowfare"))
+        for instrument in STANDING:
+            head = {"unit": instrument.unit, "description": instrument.description}
+            meter.create_observable_gauge(instrument.name, [self._standing(instrument)], **head)
+        return {instrument: _made(meter, instrument) for instrument in COUNTED}
+
+    def _again(self) -> _Instruments:
+        """Returns instruments of a sink that was closed, or of a process that was forked; another thread's, if any."""
+        with self._lock:
+            if self._metrics is None:
+                self._metrics = self._begun()
+            return self._metrics
+
+    def _left(self) -> None:
+        """Begins anew in a forked child: what its parent measured, the parent sends."""
+        self._lock = threading.Lock()  # another thread may have held it
+        own, self._own = self._own, None
+        if own is not None:
+            own.leave()
+            self._metrics = None
 
     def _standing(self, instrument: Instrument) -> Callable[[CallbackOptions], Iterable[Observation]]:
         def look(_: CallbackOptions) -> Iterator[Observation]:

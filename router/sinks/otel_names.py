@@ -91,6 +91,7 @@ def attempt_attributes(
     if decision.features.choices != 1:
         out["gen_ai.request.choice.count"] = decision.features.choices
     _put(out, "gen_ai.response.model", attempt.served)
+    _put(out, "gen_ai.response.id", attempt.response_id)
     _put(out, "gen_ai.response.time_to_first_chunk", attempt.first_token_s)
     if attempt.finish_reason is not None:
         out["gen_ai.response.finish_reasons"] = [attempt.finish_reason]

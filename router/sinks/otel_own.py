@@ -18,7 +18,9 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
 from router.core.decision import Attempt, Decision, Ids
-from router.sinks.otel_export import CountedBatch, Counts, Export, ended
+from router.sinks.otel_end import Ending
+from router.sinks.otel_export import CountedBatch, Counts, Export, ending
+from router.sinks.otel_outlet import SpanOutlet
 from router.sinks.otel_spans import RANDOM, SCOPE, Head, Open, Teller
 
 SAMPLED: Final = SpanContext(1, 1, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
@@ -43,7 +45,7 @@ class Own:
         self._limits = SpanLimits()
         self._counts = counts
         self._teller = teller
-        self._batch = CountedBatch(export.exporter(os.environ), counts, self._made)
+        self._batch = CountedBatch(SpanOutlet(export.exporter(os.environ)), counts, self._made)
 
     def begin(self, head: Head, /) -> Open:
         """Returns a request that begins, as the sampler wants it."""
@@ -64,9 +66,9 @@ class Own:
         if opened.ids.trace_flags & TraceFlags.SAMPLED:
             self._batch.take([Waiting(opened, decision, one) for one in (*decision.attempts, None)])
 
-    def close(self) -> bool:
-        """Returns whether all was sent in time."""
-        return ended(self._batch, self._counts)
+    def close(self) -> Ending:
+        """Begins to send what waits, and takes no more."""
+        return ending(self._batch, self._counts)
 
     def _made(self, waiting: Waiting) -> ReadableSpan:
         opened, decision, attempt = waiting.opened, waiting.decision, waiting.attempt

@@ -7,7 +7,6 @@ https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetric
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -17,8 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from router.core.instruments import COUNTED, STANDING, Instrument
 from router.core.measure import Measurable
-from router.errors import ConfigError
-from router.sinks.metric_labels import VALUES_MOST, MetricLabels
+from router.sinks.metric_labels import VALUES_MOST, MetricLabels, prometheus_label
 from router.sinks.states import AsgiApp, States
 
 MULTIPROCESS: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -136,25 +134,9 @@ class _Standing:
 
 def prometheus_name(instrument: Instrument, /) -> str:
     """Returns a metric's name for Prometheus, without the `_total` that counters get there."""
-    return _plain(instrument.name) + _UNITS.get(instrument.unit, "")
+    return prometheus_label(instrument.name) + _UNITS.get(instrument.unit, "")
 
 
 def label_names(attributes: Iterable[str], /) -> list[str]:
-    """Returns the names of attributes for Prometheus.
-
-    Raises:
-        ConfigError: two of them are the same there.
-    """
-    named: dict[str, str] = {}
-    for attribute in attributes:
-        label = _plain(attribute)
-        if label in named:
-            raise ConfigError(
-                f"labels: {attribute!r} and {named[label]!r} are one for Prometheus; allowed: one of them"
-            )
-        named[label] = attribute
-    return list(named)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9]+", "_", name)
+    """Returns the names of attributes for Prometheus."""
+    return list(map(prometheus_label, attributes))

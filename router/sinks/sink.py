@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from router.core.decision import Decision
 from router.errors import warn
@@ -32,10 +32,21 @@ def give_to(sink: Sink, decision: Decision, /) -> None:
         warn(f"{type(sink).__name__} lost the decision of trace {decision.trace_id}: {error}")
 
 
+@runtime_checkable
+class SlowSink(Protocol):
+    """A sink that takes its time to close, as it waits for others: it begins before any sink is waited for."""
+
+    def begin_close(self) -> None:
+        """Begins to close; `close` follows, and waits."""
+        ...
+
+
 def close_all(sinks: Iterable[Sink], /) -> None:
     """Closes sinks; warns of one that fails, as the others must close all the same."""
-    for sink in sinks:
+    closing = tuple(sinks)
+    begun = [(sink, sink.begin_close) for sink in closing if isinstance(sink, SlowSink)]
+    for sink, close in [*begun, *((sink, sink.close) for sink in closing)]:
         try:
-            sink.close()
+            close()
         except Exception as error:  # noqa: BLE001 - as said above
             warn(f"{type(sink).__name__} did not close: {error}")

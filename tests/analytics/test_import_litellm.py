@@ -58,6 +58,7 @@ def test_what_a_call_says(tmp_path: Path) -> None:
     assert first["latency_s"] == pytest.approx(2.076816)
     attempt = first["attempts"][0]
     assert (attempt["window_tokens"], attempt["finish_reason"], attempt["provider"]) == (128000, "stop", "openai")
+    assert attempt["response_id"] == PAYLOADS[0]["response"]["id"]
     request = parse_request(PAYLOADS[0]["messages"], **PAYLOADS[0]["model_parameters"])
     assert first["key"] == content_key(request, "default")
     assert first["features"]["prefix"] == [list(mark) for mark in features_of(request).prefix]

@@ -42,6 +42,7 @@ def test_pairs(tmp_path: Path) -> None:
     )
     assert record["cost_usd"] == "0.00205"  # 500 at $2, 500 cached at $0.50 and 100 at $8 a million
     assert (record["model"], record["attempts"][0]["model_id"]) == ("gpt-4.1", "openai/gpt-4.1")
+    assert record["attempts"][0]["response_id"] == "chatcmpl-1"
     assert (record["time"], record["latency_s"]) == ("2026-11-01T12:00:00.000000+00:00", 1.5)
     assert (plain["time"], plain["latency_s"]) == ("2026-11-01T00:00:00.000000+00:00", None)
     assert record["key"] == content_key(parse_request("Where is Porto?", max_tokens=50), "default")

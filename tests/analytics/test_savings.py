@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from router import Router, Settings
 from router.analytics.log import opened
 from router.analytics.savings import UNCOUNTED, Evidence, TierEstimate, estimate, log_calls, log_models
 from router.analytics.savings_report import savings_report
@@ -24,6 +25,7 @@ from router.core.cost import cost_usd
 from router.core.label import Label
 from router.core.record import usage_dict
 from router.sinks.labels import LabelFile
+from router.testing.scripted import ScriptedClient
 from tests.core.builders import model
 
 LIMITS = (50, 200)
@@ -359,6 +361,25 @@ def test_an_attempt_of_unknown_cost_is_not_free(tmp_path: Path) -> None:
     tiers = estimated(write(tmp_path, [record]))
     assert (tiers[0].spent_usd, tiers[0].unknown) == (Decimal(0), 1)
     assert dict(tiers[0].stays) == {"cost unknown": 1}
+
+
+def test_usage_that_was_recorded_stays(tmp_path: Path) -> None:
+    """Its cost is in its tier, and no policy can move it; its model answers none of the requests that one can."""
+    tables: dict[str, Any] = {
+        "models": {
+            name: {"id": f"simulated/{name}", "input_usd_per_mtok": "3", "output_usd_per_mtok": "15"}
+            for name in ("large", "other")
+        },
+        "log": {"path": str(tmp_path / "log.jsonl")},
+    }
+    with Router(Settings(**tables), clients={"simulated": ScriptedClient()}) as router:
+        router.record_usage(model="other", usage=Usage(input_tokens=10, output_tokens=5))
+        router.record_usage(model="other", usage=Usage(input_tokens=10, output_tokens=5))
+        router.complete("hi", model="large")
+    first = estimated(tmp_path / "log.jsonl")[0]
+    assert dict(first.stays) == {"was made outside the router": 2, "names its model": 1}
+    assert first.spent_usd == 3 * Decimal("0.000105")
+    assert first.models == (("large", "simulated/large"),)
 
 
 def test_unknown_costs_are_told(tmp_path: Path) -> None:

@@ -69,12 +69,13 @@ def test_how_an_attempt_came_about_is_told(record: dict[str, Any]) -> None:
     made = record["attempts"][0]
     held = made | {"held": "rate_limited", "retry_after_s": 2.5, "outcome": "not_sent"}
     shut = held | {"held": "breaker_open", "retry_after_s": None}
-    record["attempts"] = [held, shut, made | {"deployment": "east", "hedge": True}]
+    record["attempts"] = [held, shut, made | {"deployment": "east", "hedge": True, "response_id": "chatcmpl-7"}]
     text = told(story(record))
     assert "held back: rate_limited, 2.50 s more, nothing was sent" in text
     assert "held back: breaker_open, nothing was sent" in text
     assert "1 " + made["model"] in text
     assert "at the deployment east" in text
+    assert "its provider's name for it is chatcmpl-7" in text
     assert "asked beside the one before, which took long" in text
 
 

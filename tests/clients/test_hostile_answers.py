@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from router.clients import anthropic, cohere, gemini, litellm, openai
+from router.clients import anthropic, cohere, gemini, litellm, openai, openai_wire
 from router.clients.client import Client
 from router.clients.counts import COUNT_MOST
 from router.clients.nesting import DEPTH_MOST, too_deep
@@ -51,6 +51,24 @@ def test_a_bill_that_is_none_is_not_reported(cost: object) -> None:
     """What is no amount of money says nothing of what an answer cost."""
     usage = openai.usage_from({"usage": {"prompt_tokens": 9, "completion_tokens": 4, "cost": cost}}, "openrouter")
     assert usage == Usage(input_tokens=9, output_tokens=4)
+
+
+NAMED: Mapping[str, Callable[[object], Answer]] = {
+    "openai": lambda name: openai_wire.answer_from({"id": name, "model": name}, "openai"),
+    "anthropic": lambda name: anthropic.answer_from({"id": name, "model": name, "content": []}, {}),
+    "gemini": lambda name: gemini.answer_from({"responseId": name, "modelVersion": name, "candidates": []}, {}),
+    "cohere": lambda name: cohere.answer_from({"id": name, "message": {}}, {}),
+    "litellm": lambda name: litellm.answer_from({"id": name, "model": name}, {}),
+}
+
+
+@pytest.mark.parametrize("reader", NAMED)
+def test_a_name_that_is_no_text_is_none(reader: str) -> None:
+    """The record and spans hold the names of an answer and of its model, and take text."""
+    for name in (7, True, "", ["a"], {"a": 1}, None):
+        answer = NAMED[reader](name)
+        assert (answer.id, answer.model) == (None, None)
+    assert NAMED[reader]("a-1").id == "a-1"
 
 
 def nested(depth: int) -> Any:

@@ -252,6 +252,8 @@ def test_an_error_names_every_role() -> None:
     [
         ([{"role": "r" * 24, "content": "x"}], f"messages[0].role: '{'r' * 24}' is not allowed; "),
         ([{"role": "r" * 25, "content": "x"}], "messages[0].role: a value of type str is not allowed; "),
+        ([{"role": "user", "content": "x", "k" * 60: {1}}], f"messages[0].{'k' * 60}: a value of type set is not"),
+        ([{"role": "user", "content": "x", "k" * 61: {1}}], "messages[0].(a long key): a value of type set is not"),
         ([{"role": "tool", "content": "x", "tool_call_id": 5}], "messages[0].tool_call_id: a value of type int is"),
         ([{"role": "tool", "content": "x"}], "messages[0].tool_call_id: None is not allowed; a tool message names"),
         ([{"role": "user", "content": [{"kind": "text", "text": "x"}]}], "messages[0].content[0].type: None is not"),

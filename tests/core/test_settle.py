@@ -38,7 +38,7 @@ def call(candidate: Model | None = None) -> NeedCall:
 def answer(text: str | None = "hello", usage: Usage | None = USAGE, finish_reason: str = "stop") -> Answer:
     """Returns an answer of one choice."""
     choice = Choice(message=Message(content=text), finish_reason=finish_reason)
-    return Answer(choices=(choice,), usage=usage, model="small-2026")
+    return Answer(choices=(choice,), usage=usage, id="chatcmpl-7", model="small-2026")
 
 
 def test_an_answer_costs_its_reported_usage() -> None:
@@ -175,6 +175,7 @@ def test_all_that_is_noted_of_an_answer() -> None:
         provider="simulated",
         window_tokens=100_000,
         served="small-2026",
+        response_id="chatcmpl-7",
         span_id=state.span_id,
         started_s=1.0,
         latency_s=1.5,

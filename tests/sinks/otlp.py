@@ -22,6 +22,7 @@ class Collector:
         status: what it answers with.
         go: it answers when this is set.
         came: set when the first batch has come.
+        asked: paths of all that have come, answered or not.
     """
 
     def __init__(self, url: str) -> None:
@@ -30,6 +31,7 @@ class Collector:
         self.go = threading.Event()
         self.go.set()
         self.came = threading.Event()
+        self.asked: set[str] = set()
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
@@ -82,6 +84,7 @@ def collector() -> Iterator[Collector]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            it.asked.add(self.path)
             it.came.set()
             it.go.wait()
             if it.status == 200:

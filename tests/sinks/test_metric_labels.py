@@ -94,6 +94,12 @@ def test_threads_do_not_overrun_the_bound() -> None:
         ({"tags": "team"}, "labels: found 'team'"),
         ({"tags": ["team", 1]}, "labels: found"),
         ({"tags": [""]}, "labels: found"),
+        ({"tags": ["team", "user", "team"]}, "labels: 'team' stands there twice; allowed: once"),
+        (
+            {"tags": ["user.id", "team", "user_id"]},
+            "labels: 'user.id' and 'user_id' are one label for Prometheus, lowfare_tag_user_id; allowed: one of them",
+        ),
+        ({"tags": ["é", "ü"]}, "labels: 'é' and 'ü' are one label for Prometheus, lowfare_tag_; allowed: one of them"),
         ({"values_most": 0}, "label_values_most: found 0; allowed: 1 or more"),
     ],
 )

@@ -25,7 +25,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from router import ConfigError, Router, RouterWarning
 from router.sinks.otel import OtelSink
-from router.sinks.otel_export import CountedBatch, CountedExporter, Counts, Export, ended, protocol_of, queue_most
+from router.sinks.otel_export import CountedBatch, CountedExporter, Counts, Export, ending, protocol_of, queue_most
 from router.testing.scripted import ScriptedClient
 from tests.cache.routers import routed
 from tests.sinks.otlp import attributes, collector
@@ -252,7 +252,7 @@ def test_close_does_not_wait_for_ever() -> None:
 
     batch = CountedBatch(Stuck(), counts, made, max_export_batch_size=1)
     batch.take([Waiting(), Waiting()])
-    assert not ended(batch, counts, within_s=0.1)
+    assert not ending(batch, counts, within_s=0.1).done()
     assert counts.late
     stuck.set()
 

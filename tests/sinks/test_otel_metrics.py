@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from decimal import Decimal
 from typing import Any
 
@@ -15,13 +16,14 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from router.core.instruments import BREAKER_STATE, BUDGET_LEFT, COUNTED, STANDING
-from router.errors import ConfigError
+from router.errors import ConfigError, RouterWarning
 from router.sinks.otel_export import Export
 from router.sinks.otel_meter import provider_of
 from router.sinks.otel_metrics import OtelMetricsSink
 from router.testing.records import decision_of
 from router.testing.sinks import check_sink
 from tests.sinks.otlp import Collector, attributes, collector
+from tests.sinks.spans import environment
 from tests.sinks.test_prometheus import STATES
 from tests.source_tree import ROOT
 
@@ -140,18 +142,80 @@ def test_a_collector_that_refuses_costs_nothing(status: int) -> None:
         received.status = 200
         flushing.join()
         sink.emit(decision_of())
-        own.close()
+        assert own.close()
         assert sums(received, "lowfare.decisions") == 2
 
 
 def test_a_collector_that_is_down() -> None:
-    """Closing waits a while for it and ends without an error, and so does every decision before."""
+    """Every decision is taken, and closing says that the sums are lost."""
     with collector() as received:
         endpoint = received.url
     sink = OtelMetricsSink(endpoint=endpoint)
     for _ in range(20):
         sink.emit(decision_of())
+    with pytest.warns(RouterWarning, match="did not take the last metrics"):
+        sink.close()
+
+
+def test_metrics_that_do_not_arrive_are_told_of_once() -> None:
+    """They are no loss yet, as the next sums have them; nobody would know that the collector refuses them."""
+    with collector() as received:
+        received.status = 400
+        with environment(OTEL_METRIC_EXPORT_INTERVAL="1"):
+            sink = OtelMetricsSink(endpoint=received.url)
+        told: list[str] = []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(3):
+                received.came.clear()
+                while not received.came.is_set():
+                    sink.emit(decision_of())
+            told += [str(warning.message) for warning in caught]
+        assert [text.partition(";")[0] for text in told] == ["the collector does not take metrics"]
+        received.status = 200
+        sink.close()
+        assert sums(received, "lowfare.decisions") > 3
+
+
+def test_a_sink_may_be_used_after_it_was_closed() -> None:
+    """As a log may; its sums begin anew."""
+    with collector() as received:
+        sink = OtelMetricsSink(endpoint=received.url)
+        for count in (1, 2):
+            for _ in range(count):
+                sink.emit(decision_of())
+            sink.close()
+            assert sums(received, "lowfare.decisions") == count
+
+
+FORKED = """
+import os, sys
+from router.sinks.otel_metrics import OtelMetricsSink
+from router.testing.records import decision_of
+sink = OtelMetricsSink(endpoint={url!r})
+for _ in range(3):
+    sink.emit(decision_of())
+pid = os.fork()
+if pid == 0:
+    if {measures}:
+        sink.emit(decision_of())
     sink.close()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+sink.close()
+"""
+
+
+@pytest.mark.parametrize("measures", [True, False])
+def test_a_forked_child_sends_what_it_measured_itself(measures: bool) -> None:
+    """And nothing of what its parent had measured before, which the parent sends."""
+    with collector() as received:
+        result = ran(FORKED.format(url=received.url, measures=measures))
+        assert (result.returncode, result.stderr) == (0, "")
+        assert sums(received, "lowfare.decisions") == 3
+        assert len(received.bodies) == 1 + measures
+        received.bodies.pop()
+        assert not measures or sums(received, "lowfare.decisions") == 1
 
 
 def test_series_are_bounded_whatever_comes() -> None:

@@ -57,6 +57,7 @@ TYPES = {
     "gen_ai.request.presence_penalty": float,
     "gen_ai.request.seed": int,
     "gen_ai.response.model": str,
+    "gen_ai.response.id": str,
     "gen_ai.response.finish_reasons": list,
     "gen_ai.response.time_to_first_chunk": float,
     "gen_ai.usage.input_tokens": int,
@@ -75,6 +76,7 @@ FULL = attempt(
     model_id="openai/gpt-4.1",
     provider="openai",
     served="gpt-4.1-2025",
+    response_id="chatcmpl-1",
     started_s=0.5,
     latency_s=1.5,
     first_token_s=0.25,
@@ -132,6 +134,7 @@ def test_values_are_those_of_the_record() -> None:
     assert (says["gen_ai.usage.input_tokens"], says["gen_ai.usage.cache_read.input_tokens"]) == (9, 3)
     assert says["gen_ai.usage.cache_creation.input_tokens"] == 3
     assert says["gen_ai.response.finish_reasons"] == ["stop"]
+    assert says["gen_ai.response.id"] == "chatcmpl-1"
     assert (says["server.address"], says["server.port"]) == ("api.openai.com", 443)
     assert (says["gen_ai.request.model"], says["lowfare.model"]) == ("gpt-4.1", "a")
     assert (says["lowfare.hedge"], says["lowfare.deployment"], says["lowfare.retry_after_s"]) == (True, "east", 1.0)

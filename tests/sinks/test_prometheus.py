@@ -19,7 +19,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from router.core.decision import Decision
 from router.core.place import DeploymentState, ModelState
-from router.errors import ConfigError
 from router.sinks.otel_metrics import OtelMetricsSink
 from router.sinks.prometheus import PrometheusSink
 from router.sinks.states import States, app_of
@@ -98,10 +97,17 @@ def test_how_things_stand() -> None:
     assert requests(sink) == 1
 
 
-def test_labels_that_prometheus_cannot_tell_apart() -> None:
-    """Two tags whose names are one for Prometheus are refused, rather than counted as one."""
-    with pytest.raises(ConfigError, match=r"'lowfare.tag.a_b' and 'lowfare.tag.a.b' are one for Prometheus"):
-        PrometheusSink(labels=["a.b", "a_b"])
+def test_a_tag_with_the_name_of_one_of_our_labels() -> None:
+    """Is a label of its own beside that one, since tags have names of their own."""
+    sink = PrometheusSink(labels=["model", "tenant"], label_tenant=True)
+    sink.emit(decision_of(tags={"model": "mine", "tenant": "theirs"}, tenant="acme"))
+    found = next(dict(labels) for name, labels in samples(sink.registry) if name == "lowfare_decisions_total")
+    assert {name: found[name] for name in found if "model" in name or "tenant" in name} == {
+        "lowfare_model": "m1",
+        "lowfare_tag_model": "mine",
+        "lowfare_tag_tenant": "theirs",
+        "lowfare_tenant": "acme",
+    }
 
 
 def test_a_registry_of_the_application() -> None:

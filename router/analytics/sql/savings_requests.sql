@@ -21,6 +21,7 @@ SELECT
   coalesce(input_tokens_most, input_tokens) AS window_input_tokens,
   coalesce(expected_output_tokens, output_tokens) AS expected_output_tokens,
   CASE
+    WHEN ending = 'recorded' THEN 'was made outside the router'
     WHEN cost_usd IS NULL AND calls > 1 THEN 'cost unknown'
     WHEN cache <> 'none' THEN 'came out of the cache'
     WHEN model IS NULL OR ending <> 'answer' THEN 'had no answer'

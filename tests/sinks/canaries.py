@@ -1,0 +1,306 @@
+"""What must not leave the process: a canary in every field of a request, an answer and a key, and where to look."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import logging
+import threading
+import traceback
+import warnings
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from loguru import logger
+
+SAID: Mapping[str, str] = {
+    name: f"canary-{name}-{number}"
+    for name, number in {
+        "system": "1f0c9a77",
+        "prompt": "8d2e6b41",
+        "earlier": "3c75aa90",
+        "thought": "5b1d20ce",
+        "arguments": "e4b19f26",
+        "result": "70ad5c18",
+        "name": "0e47fb13",
+        "description": "b6f3821d",
+        "parameter": "c2908e5a",
+        "schema": "94d6170b",
+        "property": "2ad0c6f8",
+        "metadata": "95e0c4ab",
+        "user": "66a1f03e",
+        "stop": "2a8f7d53",
+        "image": "d5e38b72",
+        "header": "41b7e6d9",
+        "extra": "7fc0a915",
+        "answer": "6e93b07f",
+        "reasoning": "83c5de40",
+        "called": "d80f5a2c",
+        "logprob": "ea62b9d1",
+        "beside": "19f7c3a6",
+    }.items()
+}
+"""Of what is said and answered."""
+KEYS: Mapping[str, str] = {
+    "key": "sk-canary-key-c1d4e8f06b7a9235",
+    "other_key": "canary-other-key-3f8b",  # which looks like no key
+    "collector_header": "canary-collector-header-0c7d",
+}
+SHOWN: Mapping[str, str] = {
+    "tag": "canary-tag-a83e",
+    "tenant": "canary-tenant-77c2",
+    "stated_header": "canary-stated-header-52e1",
+}
+"""What traces and the log may have, and metrics and the readable log must not; headers of the file are no keys."""
+REFUSALS = ("echo", "html", "text", "denied", "ok", "stream")
+"""How providers repeat what they got: in JSON, HTML or text, with the key, in an answer, in mid-stream."""
+
+
+class Provider:
+    """A provider that answers with canaries, or repeats all that it got; as the first part of the path says.
+
+    Attributes:
+        url: where it stands.
+        got: all that it got.
+        paths: to which it was sent.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.got: list[str] = []
+        self.paths: list[str] = []
+
+
+@contextmanager
+def provider() -> Iterator[Provider]:
+    """Runs one."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"])).decode()
+            everything = body + str(self.headers)
+            it.got.append(everything)
+            it.paths.append(self.path)
+            how = self.path.split("/")[1]
+            error = {"message": f"cannot {everything}", "type": everything, "code": everything, "param": everything}
+            match how:
+                case "good" | "wrong" | "cut":
+                    self._answer(how, stream=json.loads(body).get("stream") is True)
+                case "html":
+                    self._send(502, "text/html", f"<html><h1>Bad gateway</h1>{everything}</html>")
+                case "text":
+                    self._send(400, "text/plain", everything)
+                case "denied":
+                    keys = " ".join(self.headers.get(name, "") for name in ("authorization", "x-api-key"))
+                    self._send(
+                        401, "application/json", json.dumps({"error": {"message": f"Incorrect API key: {keys}"}})
+                    )
+                case "ok":
+                    self._send(200, "application/json", json.dumps({"error": error}))
+                case "stream":
+                    self._send(200, "text/event-stream", f"data: {json.dumps({'error': error})}\n\n")
+                case _:
+                    self._send(500, "application/json", json.dumps({"error": error}))
+
+        def _answer(self, how: str, *, stream: bool) -> None:
+            whole = answer(how)
+            if not stream:
+                self._send(200, "application/json", json.dumps(whole))
+                return
+            choice = whole["choices"][0]
+            piece = whole | {"choices": [{"index": 0, "delta": choice["message"]}], "object": "chat.completion.chunk"}
+            end = whole | {"choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]}
+            parts = [piece] if how == "cut" else [piece, end, "[DONE]"]
+            lines = [part if isinstance(part, str) else json.dumps(part) for part in parts]
+            self._send(200, "text/event-stream", "".join(f"data: {line}\n\n" for line in lines))
+
+        def _send(self, status: int, kind: str, text: str) -> None:
+            data = text.encode()
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(data)))
+            self.send_header("x-echo", SAID["prompt"] + KEYS["key"])
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the library gave it
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    it = Provider(f"http://127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield it
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def answer(how: str) -> dict[str, Any]:
+    """Returns a whole answer of the provider; one that is "wrong" is JSON that does not match the schema."""
+    call = {"name": "f", "arguments": json.dumps({"a": SAID["called"]})}
+    message = {
+        "role": "assistant",
+        "content": json.dumps({SAID["property"]: SAID["answer"]}) if how == "wrong" else SAID["answer"],
+        "reasoning_content": SAID["reasoning"],
+        "annotations": [{"type": "url_citation", "note": SAID["beside"]}],
+        "tool_calls": [] if how == "wrong" else [{"id": "1", "index": 0, "type": "function", "function": call}],
+    }
+    logprobs = {"content": [{"token": SAID["logprob"], "logprob": -1.0, "bytes": None, "top_logprobs": []}]}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": logprobs}
+    usage = {"prompt_tokens": 5, "completion_tokens": 5}
+    return {"id": "answer-1", "model": "m", "choices": [choice], "usage": usage}
+
+
+def request(**more: Any) -> dict[str, Any]:
+    """Returns a request with a canary in every field that holds content."""
+    call = {"id": "9", "type": "function", "function": {"name": "f", "arguments": f'"{SAID["arguments"]}"'}}
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{SAID['image'].replace('-', '+')}"}}
+    parameters = {"type": "object", "properties": {"a": {"type": "string", "description": SAID["parameter"]}}}
+    function = {"name": "f", "description": SAID["description"], "parameters": parameters}
+    return {
+        "messages": [
+            {"role": "system", "content": SAID["system"]},
+            {"role": "user", "name": SAID["name"], "content": [{"type": "text", "text": SAID["earlier"]}, image]},
+            {"role": "assistant", "content": None, "reasoning_content": SAID["thought"], "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "9", "content": SAID["result"]},
+            {"role": "user", "content": SAID["prompt"]},
+        ],
+        "tools": [{"type": "function", "function": function}],
+        "metadata": {"note": SAID["metadata"]},
+        "user": SAID["user"],
+        "stop": [SAID["stop"]],
+        "extra_headers": {"x-own": SAID["header"]},
+        "extra_body": {"own": SAID["extra"]},
+        "tags": {"note": SHOWN["tag"]},
+        "tenant": SHOWN["tenant"],
+        "max_tokens": 50,
+    } | more
+
+
+SCHEMA: Mapping[str, Any] = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "wanted",
+        "schema": {
+            "type": "object",
+            "description": SAID["schema"],
+            "properties": {SAID["property"]: {"type": "integer"}},
+            "required": [SAID["property"]],
+        },
+    },
+}
+
+
+def tables(provider_url: str, collector_url: str, nobody: str, log: str) -> dict[str, Any]:
+    """Returns the configuration: a model for each way to answer and to refuse, and a policy for each of them."""
+    shape = {
+        "headers": {"x-model": SHOWN["stated_header"]},
+        "input_usd_per_mtok": "1",
+        "output_usd_per_mtok": "1",
+        "context_window_tokens": 100_000,
+        "max_output_tokens": 1_000,
+        "capabilities": ["tools", "vision", "json_schema", "json_object"],
+        "key_env": "CANARY_KEY",
+    }
+    models = {how: shape | {"client": "openai", "id": f"openai/{how}"} for how in ("good", "wrong", "cut", *REFUSALS)}
+    for how in ("echo", "denied"):
+        others = {
+            "anthropic": "anthropic/claude-sonnet-4-5",
+            "gemini": "gemini/gemini-2.5-flash",
+            "cohere": "cohere/command-a-03-2025",
+            "vllm": "hosted_vllm/m",
+        }
+        models |= {f"{how}_{name}": shape | {"id": id_, "key_env": "OTHER_KEY"} for name, id_ in others.items()}
+    models = {
+        name: model | {"base_url": f"{provider_url}/{name.partition('_')[0]}/v1"} for name, model in models.items()
+    }
+    models["down"] = models["good"] | {"base_url": f"{nobody}/v1"}
+    models["keyless"] = models["good"] | {"key_env": "NO_SUCH_KEY", "base_url": models["denied"]["base_url"]}
+    return {
+        "models": models,
+        "policies": {
+            "default": {"kind": "fallback", "models": ["echo", "good"]},
+            **{name: {"kind": "fallback", "models": [name]} for name in models},
+        },
+        "bounds": {"attempts": 2},
+        "breaker": {"consecutive_failures": 1_000},
+        "retry_quota": {"share": 1.0},
+        "cache": {"backend": "memory"},
+        "log": {"path": log, "lines": True},
+        "otel": {"endpoint": collector_url, "headers_env": "CANARY_HEADERS"},
+        "sinks": {"metrics": {"kind": "prometheus"}},
+    }
+
+
+ENVIRONMENT: Mapping[str, str] = {
+    "CANARY_KEY": KEYS["key"],
+    "OTHER_KEY": KEYS["other_key"],
+    "CANARY_HEADERS": f"x-team={KEYS['collector_header']}",
+}
+
+
+class Outputs:
+    """Collects what leaves the process, by the way it left."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[str]] = {}
+
+    def add(self, way: str, *texts: object) -> None:
+        """Notes what left."""
+        self.found.setdefault(way, []).extend(map(str, texts))
+
+    def show(self, *values: object) -> None:
+        """Notes how values show themselves."""
+        self.add("repr", *map(repr, values))
+
+    def error(self, error: BaseException) -> None:
+        """Notes how an error shows itself, its causes, and their notes and arguments."""
+        self.add("exception", str(error), repr(error), *traceback.format_exception(error))
+        chain: BaseException | None = error
+        while chain is not None:
+            self.add("exception", repr(chain.args), vars(chain))
+            chain = chain.__cause__ or chain.__context__
+
+    def leaks(self, canaries: Mapping[str, str], *, but: frozenset[str] = frozenset()) -> set[tuple[str, str]]:
+        """Returns by which way which canaries left.
+
+        Args:
+            canaries: by name.
+            but: ways that need not be looked at.
+        """
+        return {
+            (way, name)
+            for way, texts in self.found.items()
+            if way not in but
+            for name, canary in canaries.items()
+            for spelling in (canary, canary.replace("-", "+"))
+            if any(spelling in text for text in texts)
+        }
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listens to the readable log, to `logging` down to its debug lines, and to warnings."""
+
+        class Lines(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                outer.add("logging", self.format(record), record.args, record.exc_text)
+
+        outer, root, lines = self, logging.getLogger(), Lines(level=logging.DEBUG)
+        number = logger.add(lambda text: self.add("loguru", text), format="{message} {extra} {exception}", level=0)
+        level = root.level
+        root.addHandler(lines)
+        root.setLevel(logging.DEBUG)
+        try:
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                yield
+            self.add("warning", *(one.message for one in told))
+        finally:
+            root.removeHandler(lines)
+            root.setLevel(level)
+            logger.remove(number)
