@@ -32,7 +32,7 @@ _OWNER_ONLY = 0o600
 _PAUSE_S = 0.0005
 """Between two tries of what another process holds up; it takes some 0.1 ms for a write."""
 
-_LONG_PAGES = 8192
+_LONG_PAGES = 4096
 """From how many pages on, of 4 kB each, a log is long."""
 
 _RESTARTING_S = 0.05
