@@ -8,11 +8,13 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from router.core.budget import KEPT_S, MOST_NANO, Account, Claim, Entry, Refused, Reserved, Standing, refused
+from router.core.budget import KEPT_S, MOST_NANO, Account, Claim, Entry, Refused, Reserved, Standing
 from router.state.moves import (
+    Cell,
     Move,
     Place,
     Stage,
+    answered,
     checked,
     lapsing,
     place,
@@ -20,6 +22,7 @@ from router.state.moves import (
     settling,
     standing,
     standing_as,
+    standings,
     too_much,
 )
 from router.state.process import PerProcess
@@ -36,14 +39,15 @@ class Kept:
     cells: dict[int, list[int]] = field(default_factory=dict)
     until_s: float = 0.0
 
-    def standing(self, limit_nano: int, counted_from: int) -> Standing:
-        """Returns how it stands, by this limit and the cells from this bucket on."""
-        cells = self.cells
-        if len(cells) == 1:
-            [(bucket, (spent, reserved, lapsed))] = cells.items()
+    def counted(self, counted_from: int) -> Cell:
+        """Returns what counts: all cells from this bucket on."""
+        spent = reserved = lapsed = 0
+        for bucket, cell in self.cells.items():
             if bucket >= counted_from:
-                return Standing(limit_nano=limit_nano, spent_nano=spent, reserved_nano=reserved, lapsed_nano=lapsed)
-        return standing(limit_nano, [(c[0], c[1], c[2]) for bucket, c in cells.items() if bucket >= counted_from])
+                spent += cell[0]
+                reserved += cell[1]
+                lapsed += cell[2]
+        return spent, reserved, lapsed
 
 
 @dataclass(slots=True)
@@ -53,12 +57,14 @@ class Held:
     Attributes:
         amount_nano: what it counts as: its worst case, or its cost when it is settled.
         due_s: when it lapses, or is forgotten.
+        cells: in which it counts, one for each entry; they may be gone from their accounts meanwhile.
     """
 
     claim: Claim
     stage: Stage
     amount_nano: int
     due_s: float
+    cells: Sequence[list[int]]
 
 
 class Book:
@@ -75,25 +81,15 @@ class Book:
     def reserve(self, claim: Claim) -> Reserved | Refused:
         """Reserves a claim in all of its accounts, or in none."""
         self.clean(claim.now_s, most=_DUE_AT_ONCE)
-        standings = tuple(self.standing(entry, claim.now_s) for entry in claim.entries)
+        places = self.places(claim)
+        counted = [self.counted(e, where.counted_from) for e, where in zip(claim.entries, places, strict=True)]
         if claim.id in self.claims:
-            return Reserved(claim=claim, standings=standings)
-        refusal = refused(claim, standings)
-        if refusal is not None:
-            return refusal
-        amount = claim.amount_nano
-        self.move(claim, Move(0, amount, 0))
-        self.hold(claim, "reserved", amount, claim.lapses_s)
-        after = tuple(
-            Standing(
-                limit_nano=s.limit_nano,
-                spent_nano=s.spent_nano,
-                reserved_nano=s.reserved_nano + amount,
-                lapsed_nano=s.lapsed_nano,
-            )
-            for s in standings
-        )
-        return Reserved(claim=claim, standings=after)
+            return Reserved(claim=claim, standings=standings(claim.entries, counted))
+        answer = answered(claim, counted)
+        if isinstance(answer, Reserved):
+            cells = self.count(claim, Move(0, claim.amount_nano, 0), places)
+            self.hold(claim, "reserved", claim.amount_nano, claim.lapses_s, cells)
+        return answer
 
     def settle(self, claim: Claim, cost_nano: int, now_s: float) -> None:
         """Puts what a claim cost in the place of what it counted as."""
@@ -101,44 +97,48 @@ class Book:
         stage, amount = (None, 0) if held is None else (held.stage, held.amount_nano)
         move = settling(stage, amount, cost_nano)
         if move is not None:
-            self.move(claim, move, new=held is None)
-            self.hold(claim, "settled", cost_nano, remembered_until_s(claim.lapses_s, now_s))
+            if held is None:
+                cells = self.count(claim, move, self.places(claim))
+            else:
+                cells = held.cells
+                _add(held.claim, cells, move)
+            self.hold(claim, "settled", cost_nano, remembered_until_s(claim.lapses_s, now_s), cells)
 
-    def standing(self, entry: Entry, now_s: float) -> Standing:
-        """Returns how the account of an entry stands."""
+    def places(self, claim: Claim) -> Sequence[Place]:
+        """Returns where a claim counts, for each of its entries."""
+        return [place(entry.account, claim.now_s, self.kept_s) for entry in claim.entries]
+
+    def counted(self, entry: Entry, counted_from: int) -> Cell:
+        """Returns what counts in the account of an entry, from this bucket on."""
         kept = self.accounts.get(entry.account)
-        if kept is None:
-            return Standing(limit_nano=entry.limit_nano)
-        return kept.standing(entry.limit_nano, place(entry.account, now_s, self.kept_s).counted_from)
+        return (0, 0, 0) if kept is None else kept.counted(counted_from)
 
-    def hold(self, claim: Claim, stage: Stage, amount_nano: int, due_s: float) -> None:
-        """Remembers a claim until it is due."""
-        self.claims[claim.id] = Held(claim, stage, amount_nano, due_s)
+    def hold(self, claim: Claim, stage: Stage, amount_nano: int, due_s: float, cells: Sequence[list[int]]) -> None:
+        """Remembers a claim, which counts in these cells, until it is due."""
+        held = self.claims.get(claim.id)
+        if held is None:
+            self.claims[claim.id] = Held(claim, stage, amount_nano, due_s, cells)
+        else:
+            later = due_s >= held.due_s
+            held.stage, held.amount_nano, held.due_s = stage, amount_nano, due_s
+            if later:  # it is looked at when it would have been due, and put off
+                return
         heapq.heappush(self._due, (due_s, next(self._numbers), claim.id))
 
-    def move(self, claim: Claim, move: Move, *, new: bool = True) -> None:
-        """Adds a step to every cell of a claim, or raises and adds nothing; `new` cells are made for it."""
-        places = [place(entry.account, claim.now_s, self.kept_s) for entry in claim.entries]
-        found = [self._cell(entry, where, new=new) for entry, where in zip(claim.entries, places, strict=True)]
-        for entry, cell in zip(claim.entries, found, strict=True):
-            if cell is not None and cell[0] + cell[1] + move.spent + move.reserved > MOST_NANO:
-                raise too_much(entry.account)
-        for cell in found:
-            if cell is not None:
-                cell[0] += move.spent
-                cell[1] += move.reserved
-                cell[2] += move.lapsed
+    def count(self, claim: Claim, move: Move, places: Sequence[Place]) -> Sequence[list[int]]:
+        """Adds a step to every cell of a claim that is not known, or raises and adds nothing; returns the cells."""
+        cells = [self._cell(entry, where) for entry, where in zip(claim.entries, places, strict=True)]
+        _add(claim, cells, move)
+        return cells
 
-    def _cell(self, entry: Entry, where: Place, *, new: bool) -> list[int] | None:
-        """Returns the cell at a place; None where it is gone and nothing new begins."""
+    def _cell(self, entry: Entry, where: Place) -> list[int]:
+        """Returns the cell at a place; it begins where there is none."""
         account = entry.account
         kept = self.accounts.get(account)
-        cell = None if kept is None else kept.cells.get(where.bucket)
-        if not new:
-            return cell
         if kept is None:
             kept = self.accounts[account] = Kept(entry.limit_nano)
         kept.limit_nano = entry.limit_nano
+        cell = kept.cells.get(where.bucket)
         if cell is None:
             cell = kept.cells[where.bucket] = [0, 0, 0]
             for bucket in [bucket for bucket in kept.cells if bucket < where.kept_from]:
@@ -168,13 +168,15 @@ class Book:
 
     def _clean_claim(self, claim_id: str, due_s: float) -> None:
         held = self.claims.get(claim_id)
-        if held is None or held.due_s > due_s:
+        if held is None:
             return
-        if held.stage == "reserved":
-            self.move(held.claim, lapsing(held.amount_nano), new=False)
-            self.hold(held.claim, "lapsed", held.amount_nano, held.due_s + self.kept_s)
-        else:
-            del self.claims[claim_id]
+        if held.due_s <= due_s:
+            if held.stage != "reserved":
+                del self.claims[claim_id]
+                return
+            _add(held.claim, held.cells, lapsing(held.amount_nano))
+            held.stage, held.due_s = "lapsed", held.due_s + self.kept_s
+        heapq.heappush(self._due, (held.due_s, next(self._numbers), claim_id))
 
     def rebuilt(self, spent: Sequence[Claim], now_s: float) -> Book:
         """Returns a book of what the log says, and of what is under way and not in the log."""
@@ -183,14 +185,14 @@ class Book:
         for claim in spent:
             if claim.id not in logged:
                 logged.add(claim.id)
-                book.move(claim, Move(checked(claim), 0, 0))
+                cells = book.count(claim, Move(checked(claim), 0, 0), book.places(claim))
                 if (until_s := remembered_until_s(claim.lapses_s, claim.now_s)) > now_s:
-                    book.hold(claim, "settled", claim.amount_nano, until_s)
+                    book.hold(claim, "settled", claim.amount_nano, until_s, cells)
         for held in self.claims.values():
             if held.claim.id not in logged and held.claim.lapses_s > now_s:
                 amount = held.amount_nano
-                book.move(held.claim, standing_as(held.stage, amount))
-                book.hold(held.claim, held.stage, amount, held.due_s)
+                cells = book.count(held.claim, standing_as(held.stage, amount), book.places(held.claim))
+                book.hold(held.claim, held.stage, amount, held.due_s, cells)
         return book
 
     def take(self, other: Book) -> None:
@@ -200,7 +202,7 @@ class Book:
     def standings(self, now_s: float) -> Iterator[tuple[Account, Standing]]:
         """Yields every account, and how it stands."""
         for account, kept in self.accounts.items():
-            yield account, kept.standing(kept.limit_nano, place(account, now_s, self.kept_s).counted_from)
+            yield account, standing(kept.limit_nano, [kept.counted(place(account, now_s, self.kept_s).counted_from)])
 
 
 class MemoryLedger:
@@ -238,7 +240,8 @@ class MemoryLedger:
         book = self._own.get()
         with book.lock:
             book.clean(now_s)
-            return tuple(book.standing(entry, now_s) for entry in entries)
+            places = [place(entry.account, now_s, book.kept_s) for entry in entries]
+            return standings(entries, [book.counted(e, p.counted_from) for e, p in zip(entries, places, strict=True)])
 
     async def accounts(self, *, now_s: float) -> AsyncIterator[tuple[Account, Standing]]:
         """Yields all accounts that are kept, those that are over as well, in no order."""
@@ -257,6 +260,18 @@ class MemoryLedger:
 
     async def aclose(self) -> None:
         """There is nothing to let go of."""
+
+
+def _add(claim: Claim, cells: Sequence[list[int]], move: Move) -> None:
+    """Adds a step to the cells of a claim, or raises and adds nothing."""
+    spent, reserved, lapsed = move
+    for entry, cell in zip(claim.entries, cells, strict=True):
+        if cell[0] + cell[1] + spent + reserved > MOST_NANO:
+            raise too_much(entry.account)
+    for cell in cells:
+        cell[0] += spent
+        cell[1] += reserved
+        cell[2] += lapsed
 
 
 def _forked(parent: Book) -> Book:

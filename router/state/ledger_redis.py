@@ -5,20 +5,36 @@ Names and scripts: `ledger_scripts.py`. All of it is on one node of a cluster, a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from redis.exceptions import RedisError
 
-from router.core.budget import KEPT_S, Account, Claim, Entry, Refused, Reserved, Standing, refused
+from router.core.budget import KEPT_S, Account, Claim, Entry, Refused, Reserved, Standing
 from router.errors import ConfigError, StoreError
 from router.state.ledger_memory import Book
 from router.state.ledger_scripts import REBUILD, RESERVE, SETTLE, STANDINGS
-from router.state.moves import account_named, checked, name_of, place, remembered_until_s, standing, too_much
+from router.state.moves import (
+    Cell,
+    account_named,
+    answered,
+    checked,
+    name_of,
+    place,
+    remembered_until_s,
+    standing,
+    standings,
+    too_much,
+)
 from router.state.redis_calls import RedisCalls, Script
 from router.state.redis_lines import Word
 
 _PAGE: Final = 200
+
+_DUE_AFTER: Final = 8
+_DUE_AT_ONCE: Final = 64
+"""Every so many reservations so much is put in order that is due: a claim is due twice at most, so nothing piles up."""
 
 
 class RedisLedger:
@@ -49,6 +65,7 @@ class RedisLedger:
         self._calls = RedisCalls(url, cluster=cluster, answer_s=answer_s)
         self._names = tuple(f"{{{prefix}:ledger}}:{name}" for name in ("accounts", "claims", "due", "ends"))
         self._kept_s = kept_s
+        self._numbers = itertools.count()
 
     def __repr__(self) -> str:
         return f"RedisLedger({self._calls.place}, {self._names[0]!r})"
@@ -57,18 +74,14 @@ class RedisLedger:
         """Reserves a claim in all of its accounts, or in none; one that is known is granted, and counts once."""
         checked(claim)
         words: list[Word] = [repr(claim.now_s), repr(self._kept_s), claim.id, claim.amount_nano, repr(claim.lapses_s)]
+        words.append(0 if next(self._numbers) % _DUE_AFTER else _DUE_AT_ONCE)
         for entry in claim.entries:
             name, bucket, counted_from, kept_from, until = self._place(entry.account, claim.now_s)
             words += [name, entry.limit_nano, int(entry.strict), bucket, counted_from, kept_from, until]
         came, *counted = _counted(await self._run(RESERVE, *words))
-        before = _standings(claim.entries, counted)
         if came == b"known":
-            return Reserved(claim=claim, standings=before)
-        if came == b"refused" and (refusal := refused(claim, before)):
-            return refusal
-        held = claim.amount_nano
-        after = (standing(s.limit_nano, [(s.spent_nano, s.reserved_nano + held, s.lapsed_nano)]) for s in before)
-        return Reserved(claim=claim, standings=tuple(after))
+            return Reserved(claim=claim, standings=standings(claim.entries, _cells(counted)))
+        return answered(claim, _cells(counted))
 
     async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
         """Puts what an attempt cost in the place of its reservation; None, where nobody knows, spends all of it."""
@@ -90,7 +103,7 @@ class RedisLedger:
         for entry in entries:
             name, _, counted_from, _, _ = self._place(entry.account, now_s)
             words += [name, counted_from]
-        return _standings(entries, await self._run(STANDINGS, *words))
+        return standings(entries, _cells(await self._run(STANDINGS, *words)))
 
     async def accounts(self, *, now_s: float) -> AsyncIterator[tuple[Account, Standing]]:
         """Yields all accounts that are kept, those that are over as well, in no order."""
@@ -151,10 +164,9 @@ def _counted(answer: list[bytes]) -> list[bytes]:
     return answer
 
 
-def _standings(entries: Sequence[Entry], counted: Sequence[bytes]) -> tuple[Standing, ...]:
+def _cells(counted: Sequence[bytes]) -> list[Cell]:
     numbers = list(map(int, counted))
-    triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
-    return tuple(standing(entry.limit_nano, [cell]) for entry, cell in zip(entries, triples, strict=True))
+    return list(zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True))
 
 
 def _read(text: bytes, counted_from: int) -> Standing:

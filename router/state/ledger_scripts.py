@@ -21,17 +21,21 @@ from router.state.redis_calls import script
 _HEAD: Final = """
 local ACCOUNTS, CLAIMS, DUE, ENDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local BASE = 1000000000
-local MOST_HIGH = 9 * BASE
+local MOST = '9000000000000000000'
+local find, match, sub, format = string.find, string.match, string.sub, string.format
 
 local function limbs(text)
   if #text <= 9 then return 0, tonumber(text) end
-  return tonumber(string.sub(text, 1, -10)), tonumber(string.sub(text, -9))
+  return tonumber(sub(text, 1, -10)), tonumber(sub(text, -9))
 end
 local function spelt(high, low)
-  if high == 0 then return string.format('%.0f', low) end
-  return string.format('%.0f%09.0f', high, low)
+  if high == 0 then return format('%.0f', low) end
+  return format('%.0f%09.0f', high, low)
 end
 local function plus(a, b)
+  if a == '0' then return b end
+  if b == '0' then return a end
+  if #a <= 15 and #b <= 15 then return format('%.0f', a + b) end
   local ah, al = limbs(a)
   local bh, bl = limbs(b)
   local high, low = ah + bh, al + bl
@@ -39,6 +43,7 @@ local function plus(a, b)
   return spelt(high, low)
 end
 local function minus(a, b)
+  if #a <= 15 and #b <= 15 then return format('%.0f', a - b) end
   local ah, al = limbs(a)
   local bh, bl = limbs(b)
   local high, low = ah - bh, al - bl
@@ -46,47 +51,43 @@ local function minus(a, b)
   return spelt(high, low)
 end
 local function more(a, b)
-  local ah, al = limbs(a)
-  local bh, bl = limbs(b)
-  return ah > bh or (ah == bh and al > bl)
-end
-local function uncountable(a)
-  local high, low = limbs(a)
-  return high > MOST_HIGH or (high == MOST_HIGH and low > 0)
+  return #a > #b or (#a == #b and a > b)
 end
 
--- Accounts are read once and written at the end.
+-- Accounts are read once and written at the end. Of the cells, which may be many, only those are taken out of an
+-- account's text that a claim is in.
 local loaded, changed = {}, {}
 local function load(name)
   local account = loaded[name]
   if account == nil then
     local raw = redis.call('HGET', ACCOUNTS, name)
-    account = false
-    if raw then
-      account = {limit = string.match(raw, '^%d+'), cells = {}}
-      for bucket, spent, reserved, lapsed in string.gmatch(raw, '\\n(%-?%d+) (%d+) (%d+) (%d+)') do
-        account.cells[bucket] = {spent, reserved, lapsed}
-      end
-    end
+    account = raw and {limit = match(raw, '^%d+'), text = match(raw, '\\n.*') or '', cells = {}}
     loaded[name] = account
   end
   return account
 end
 local function cell(name, bucket)
   local account = load(name)
+  if account and not account.cells[bucket] then
+    local _, stop = find(account.text, '\\n' .. bucket .. ' ', 1, true)
+    if stop then account.cells[bucket] = {match(account.text, '^(%d+) (%d+) (%d+)', stop + 1)} end
+  end
   return account and account.cells[bucket]
 end
 local function begun(name, limit, bucket, kept_from, ends)
   local account = load(name)
   if not account then
-    account = {cells = {}}
+    account = {text = '', cells = {}}
     loaded[name] = account
   end
   account.limit = limit
-  if not account.cells[bucket] then
-    for other in pairs(account.cells) do
-      if tonumber(other) < tonumber(kept_from) then account.cells[other] = nil end
-    end
+  if not cell(name, bucket) then
+    account.text = string.gsub(account.text, '\\n(%-?%d+) [^\\n]*', function(other)
+      if tonumber(other) < tonumber(kept_from) then
+        account.cells[other] = nil
+        return ''
+      end
+    end) .. '\\n' .. bucket .. ' 0 0 0'
     account.cells[bucket] = {'0', '0', '0'}
     if ends ~= 'inf' then
       local before = redis.call('ZSCORE', ENDS, name)
@@ -98,23 +99,32 @@ local function begun(name, limit, bucket, kept_from, ends)
 end
 local function save()
   for name in pairs(changed) do
-    local lines = {loaded[name].limit}
-    for bucket, cell in pairs(loaded[name].cells) do
-      lines[#lines + 1] = bucket .. ' ' .. cell[1] .. ' ' .. cell[2] .. ' ' .. cell[3]
+    local account = loaded[name]
+    local text = account.text
+    for bucket, cell in pairs(account.cells) do
+      local _, stop = find(text, '\\n' .. bucket .. ' ', 1, true)
+      text = sub(text, 1, stop) .. table.concat(cell, ' ') .. sub(text, find(text, '\\n', stop, true) or #text + 1)
     end
-    redis.call('HSET', ACCOUNTS, name, table.concat(lines, '\\n'))
+    redis.call('HSET', ACCOUNTS, name, account.limit .. text)
   end
 end
+-- Up to 120 cells of 13 digits are exact as numbers of Lua.
 local function standing(name, counted_from)
-  local account, spent, reserved, lapsed = load(name), '0', '0', '0'
+  local account, from = load(name), tonumber(counted_from)
+  local small, large = {0, 0, 0}, {'0', '0', '0'}
   if account then
-    for bucket, cell in pairs(account.cells) do
-      if tonumber(bucket) >= tonumber(counted_from) then
-        spent, reserved, lapsed = plus(spent, cell[1]), plus(reserved, cell[2]), plus(lapsed, cell[3])
+    for bucket, spent, reserved, lapsed in string.gmatch(account.text, '\\n(%-?%d+) (%d+) (%d+) (%d+)') do
+      if tonumber(bucket) >= from then
+        for at, nano in ipairs(account.cells[bucket] or {spent, reserved, lapsed}) do
+          if #nano <= 13 then small[at] = small[at] + nano else large[at] = plus(large[at], nano) end
+        end
       end
     end
   end
-  return spent, reserved, lapsed
+  for at = 1, 3 do
+    if small[at] > 0 then large[at] = plus(large[at], format('%.0f', small[at])) end
+  end
+  return large[1], large[2], large[3]
 end
 
 local function read(id)
@@ -164,26 +174,28 @@ end
 RESERVE: Final = script(
     _HEAD
     + """
--- ARGV: now, kept, id, amount, lapse, then of each entry: account, limit, strict, bucket, counted from, kept from, end.
+-- ARGV: now, kept, id, amount, lapse, how much to clean, then of each entry: account, limit, strict, bucket, counted
+-- from, kept from, end.
 -- Returns what came of it, then of each entry as it stands without the claim: spent, reserved, lapsed.
 local now, kept, id, amount, lapses = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-clean(now, kept, 8)
+if ARGV[6] ~= '0' then clean(now, kept, ARGV[6]) end
 local known = redis.call('HEXISTS', CLAIMS, id) == 1
 local answer, fits, places = {''}, true, {}
-for at = 6, #ARGV, 7 do
+for at = 7, #ARGV, 7 do
   local name, limit, strict, bucket, counted_from = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local spent, reserved, lapsed = standing(name, counted_from)
   answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = spent, reserved, lapsed
-  if strict == '1' and amount ~= '0' and more(plus(plus(spent, reserved), amount), limit) then fits = false end
-  local cell = cell(name, bucket)
-  if cell and not known and uncountable(plus(plus(cell[1], cell[2]), amount)) then
+  local all = plus(plus(spent, reserved), amount)
+  if strict == '1' and amount ~= '0' and more(all, limit) then fits = false end
+  local cell = not known and more(all, MOST) and cell(name, bucket)
+  if cell and more(plus(plus(cell[1], cell[2]), amount), MOST) then
     save()
     return {'uncountable', name}
   end
 end
 answer[1] = known and 'known' or fits and 'granted' or 'refused'
 if fits and not known then
-  for at = 6, #ARGV, 7 do
+  for at = 7, #ARGV, 7 do
     local name, bucket = ARGV[at], ARGV[at + 3]
     local cell = begun(name, ARGV[at + 1], bucket, ARGV[at + 5], ARGV[at + 6])
     cell[2] = plus(cell[2], amount)
@@ -215,7 +227,7 @@ else
   for at = 5, #ARGV, 5 do
     local name, bucket = ARGV[at], ARGV[at + 2]
     local cell = cell(name, bucket)
-    if cell and uncountable(plus(plus(cell[1], cell[2]), cost)) then return {'uncountable', name} end
+    if cell and more(plus(plus(cell[1], cell[2]), cost), MOST) then return {'uncountable', name} end
     cells[#cells + 1] = {begun(name, ARGV[at + 1], bucket, ARGV[at + 3], ARGV[at + 4]), name}
     places = places .. '\\n' .. bucket .. ' ' .. name
   end
@@ -227,7 +239,7 @@ for number, found in ipairs(cells) do
   if stage == 'reserved' then reserved = minus(reserved, amount) end
   if stage == 'lapsed' then spent, lapsed = minus(spent, amount), minus(lapsed, amount) end
   spent = plus(spent, cost)
-  if uncountable(plus(spent, reserved)) then return {'uncountable', name} end
+  if more(plus(spent, reserved), MOST) then return {'uncountable', name} end
   after[number] = {spent, reserved, lapsed}
 end
 for number, found in ipairs(cells) do

@@ -1,8 +1,7 @@
 """The ledger of one host: SQLite in one file that many processes and threads share.
 
-One thread of each process does all the work (`router.state.sqlite_thread`): one transaction for each call, or one for
-many calls that wait at the same time. What the file holds is not disposable: a corrupt file is set aside, and what it
-held comes back by `lowfare budget rebuild`.
+Each call is one transaction, or is in one with others that wait at the same time (`router.state.sqlite_thread`). What
+the file holds is not disposable: a corrupt file is set aside, and what it held comes back by `lowfare budget rebuild`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from router.core.budget import (
     KEPT_S,
@@ -23,13 +22,15 @@ from router.core.budget import (
     Refused,
     Reserved,
     Standing,
-    refused,
 )
 from router.errors import ConfigError, StoreError
 from router.state.ledger_schema import LEDGER_FILE
 from router.state.moves import (
+    Cell,
     Move,
+    Place,
     account_named,
+    answered,
     checked,
     lapsing,
     name_of,
@@ -38,6 +39,7 @@ from router.state.moves import (
     settling,
     standing,
     standing_as,
+    standings,
     too_much,
 )
 from router.state.process import PerProcess
@@ -49,12 +51,24 @@ T = TypeVar("T")
 BUSY_S: Final = 1.0
 """How long a call waits for other processes' transactions; one takes some 0.1 ms."""
 
-_DUE_AFTER: Final = 8
-_DUE_AT_ONCE: Final = 64
-"""Every so many reservations so much is put in order that is due: a claim is due twice at most, so nothing piles up."""
+_TIDY_AFTER: Final = 512
+_DUE_AT_ONCE: Final = 2 * _TIDY_AFTER
+"""Every so many calls so much is put in order that is due: a claim is due twice at most, so nothing piles up. Then what
+they wrote, some 7 MB, is brought from the log into the file."""
 _ALL: Final = -1
 
 _CLAIM = "SELECT stage, amount, places FROM claims WHERE id = ?"
+# A sum may be beyond 64 bits where each cell is not, so that it comes in two limbs.
+_STANDS = """
+SELECT a.id, a.limit_nano, a.until, sum(spent >> 30), sum(spent & 1073741823), sum(reserved >> 30),
+  sum(reserved & 1073741823), sum(lapsed >> 30), sum(lapsed & 1073741823),
+  max(CASE WHEN bucket = ?2 THEN spent + reserved END)
+FROM accounts a LEFT JOIN cells c ON c.account = a.id AND c.bucket >= ?1 WHERE a.name = ?3
+"""
+_SETTLE = """
+UPDATE claims SET stage = 'settled', amount = ?, due = ? WHERE id = ? AND stage = 'reserved' AND amount = ?
+RETURNING places
+"""
 _HOLD = "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?)"
 _CHANGE = "UPDATE claims SET stage = ?, amount = ?, due = ? WHERE id = ?"
 _DUE = "SELECT id, stage, amount, due, places FROM claims WHERE due <= ? ORDER BY due LIMIT ?"
@@ -104,7 +118,7 @@ class SqliteLedger:
         self._own = PerProcess(first, lambda _: SqliteThread(file, busy_s=busy_s, whole=True))
         self._path = file.path
         self._kept_s = kept_s
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(1)
 
     def __repr__(self) -> str:
         return f"SqliteLedger({os.fspath(self._path)!r})"
@@ -112,13 +126,12 @@ class SqliteLedger:
     async def reserve(self, claim: Claim, /) -> Reserved | Refused:
         """Reserves a claim in all of its accounts, or in none; one that is known is granted, and counts once."""
         checked(claim)
-        most = 0 if next(self._numbers) % _DUE_AFTER else _DUE_AT_ONCE
-        return await self._work(lambda execute: _Books(execute, self._kept_s).reserve(claim, most))
+        return await self._brief(lambda execute: _Books(execute, self._kept_s).reserve(claim), claim.now_s)
 
     async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
         """Puts what an attempt cost in the place of its reservation; None, where nobody knows, spends all of it."""
         cost = checked(claim, cost_nano)
-        await self._work(lambda execute: _Books(execute, self._kept_s).settle(claim, cost, now_s))
+        await self._brief(lambda execute: _Books(execute, self._kept_s).settle(claim, cost, now_s), now_s)
 
     async def spend(self, claim: Claim, /) -> None:
         """Counts what was spent without a reservation: once by id, whatever the limits say."""
@@ -130,7 +143,7 @@ class SqliteLedger:
         def work(execute: Execute) -> tuple[Standing, ...]:
             books = _Books(execute, self._kept_s)
             books.clean(now_s)
-            return tuple(books.standing(entry, now_s) for entry in entries)
+            return books.standings(entries, now_s)
 
         return await self._work(work)
 
@@ -158,11 +171,35 @@ class SqliteLedger:
         """Closes this process's connections; whoever uses the ledger later opens them again."""
         await self._own.get().close()
 
-    async def _work(self, work: Callable[[Execute], T]) -> T:
+    async def _brief(self, work: Callable[[Execute], T], now_s: float) -> T:
+        result = await self._work(work, brief=True)
+        if not next(self._numbers) % _TIDY_AFTER:
+            self._own.get().tidy(lambda execute: _Books(execute, self._kept_s).clean(now_s, most=_DUE_AT_ONCE))
+        return result
+
+    async def _work(self, work: Callable[[Execute], T], *, brief: bool = False) -> T:
         try:
-            return await self._own.get().work(work)
+            return await self._own.get().work(work, brief=brief)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"the ledger {self._path} cannot be used: {error}") from error
+
+
+class _Found(NamedTuple):
+    """What there is of an account in which a claim is to count.
+
+    Attributes:
+        number: its id; None where there is none yet.
+        counted: what counts in it.
+        cell_nano: what is spent and reserved in the claim's own cell.
+    """
+
+    entry: Entry
+    where: Place
+    number: int | None
+    limit_nano: int
+    until: float
+    counted: Cell
+    cell_nano: int
 
 
 class _Books:
@@ -171,31 +208,24 @@ class _Books:
     def __init__(self, execute: Execute, kept_s: float) -> None:
         self._execute = execute
         self._kept_s = kept_s
-        self._found: dict[Account, Any] = {}
 
-    def reserve(self, claim: Claim, most: int) -> Reserved | Refused:
-        if most:
-            self.clean(claim.now_s, most=most)
-        standings = tuple(self.standing(entry, claim.now_s) for entry in claim.entries)
+    def reserve(self, claim: Claim) -> Reserved | Refused:
+        found = [self._find(entry, claim.now_s) for entry in claim.entries]
+        counted = [each.counted for each in found]
         if self._execute(_CLAIM, (claim.id,)):
-            return Reserved(claim=claim, standings=standings)
-        refusal = refused(claim, standings)
-        if refusal is not None:
-            return refusal
-        self.add(claim, "reserved", claim.amount_nano, claim.lapses_s)
-        after = (
-            Standing(
-                limit_nano=s.limit_nano,
-                spent_nano=s.spent_nano,
-                reserved_nano=s.reserved_nano + claim.amount_nano,
-                lapsed_nano=s.lapsed_nano,
-            )
-            for s in standings
-        )
-        return Reserved(claim=claim, standings=tuple(after))
+            return Reserved(claim=claim, standings=standings(claim.entries, counted))
+        answer = answered(claim, counted)
+        if isinstance(answer, Reserved):
+            self._add(claim, found, "reserved", claim.amount_nano, claim.lapses_s)
+        return answer
 
     def settle(self, claim: Claim, cost_nano: int, now_s: float) -> None:
         until_s = remembered_until_s(claim.lapses_s, now_s)
+        held = claim.amount_nano
+        if cost_nano <= held and (settled := self._execute(_SETTLE, (cost_nano, until_s, claim.id, held))):
+            # Nearly always it is so: what was reserved is settled, and no sum grows.
+            self._move(json.loads(settled[0][0]), Move(cost_nano, -held, 0), None)
+            return
         found = self._execute(_CLAIM, (claim.id,))
         if not found:
             self.add(claim, "settled", cost_nano, until_s)
@@ -209,14 +239,22 @@ class _Books:
 
     def add(self, claim: Claim, stage: Any, amount_nano: int, due_s: float) -> None:
         """Counts a claim that is not known."""
-        places = [[self._opened(entry, claim.now_s), bucket] for entry, bucket in self._buckets(claim)]
-        self._move(places, standing_as(stage, amount_nano), [entry.account for entry in claim.entries], sql=_BEGIN)
-        self._execute(_HOLD, (claim.id, stage, amount_nano, claim.lapses_s, due_s, json.dumps(places)))
+        self._add(claim, [self._find(entry, claim.now_s) for entry in claim.entries], stage, amount_nano, due_s)
 
-    def standing(self, entry: Entry, now_s: float) -> Standing:
-        counted_from = place(entry.account, now_s, self._kept_s).counted_from
-        found = self._account(entry.account)
-        return self._standing(found[0] if found else None, entry.limit_nano, counted_from)
+    def _add(self, claim: Claim, found: Sequence[_Found], stage: Any, amount_nano: int, due_s: float) -> None:
+        for each in found:
+            if each.cell_nano + amount_nano > MOST_NANO:
+                raise too_much(each.entry.account)
+        move = standing_as(stage, amount_nano)
+        places = []
+        for each in found:
+            account, bucket = self._opened(each), each.where.bucket
+            self._execute(_BEGIN, (*move, account, bucket))
+            places.append(f"[{account},{bucket}]")
+        self._execute(_HOLD, (claim.id, stage, amount_nano, claim.lapses_s, due_s, f"[{','.join(places)}]"))
+
+    def standings(self, entries: Sequence[Entry], now_s: float) -> tuple[Standing, ...]:
+        return standings(entries, [self._find(entry, now_s).counted for entry in entries])
 
     def page(self, last: int, now_s: float) -> list[tuple[int, Account, Standing]]:
         """Returns the accounts after one, by id, as many as one transaction should read."""
@@ -265,32 +303,25 @@ class _Books:
         for claim_id, found in places.items():
             self._execute("UPDATE claims SET places = ? WHERE id = ?", (json.dumps(found), claim_id))
 
-    def _buckets(self, claim: Claim) -> list[tuple[Entry, int]]:
-        return [(entry, place(entry.account, claim.now_s, self._kept_s).bucket) for entry in claim.entries]
-
-    def _opened(self, entry: Entry, now_s: float) -> int:
-        """Returns the id of an account, which is made where there is none."""
+    def _find(self, entry: Entry, now_s: float) -> _Found:
+        """Returns what there is of an account, and where in it counts what happens now."""
         where = place(entry.account, now_s, self._kept_s)
-        found = self._account(entry.account)
-        if found is None:
-            terms = (entry.limit_nano, where.kept_until_s)
-            [[number]] = self._execute(_OPEN, (name_of(entry.account), *terms))
-            self._found[entry.account] = (number, *terms)
-            return int(number)
-        number, limit_nano, until = found
-        if limit_nano != entry.limit_nano or where.kept_until_s > until:
-            terms = (entry.limit_nano, max(until, where.kept_until_s))
-            self._execute(_TERMS, (*terms, number))
-            self._found[entry.account] = (number, *terms)
+        [row] = self._execute(_STANDS, (where.counted_from, where.bucket, name_of(entry.account)))
+        number, limit_nano, until, s1, s0, r1, r0, l1, l0, cell_nano = row
+        if s1 is None:
+            return _Found(entry, where, number, limit_nano, until, (0, 0, 0), 0)
+        counted = (s1 << 30) + s0, (r1 << 30) + r0, (l1 << 30) + l0
+        return _Found(entry, where, number, limit_nano, until, counted, cell_nano or 0)
+
+    def _opened(self, found: _Found) -> int:
+        """Returns the id of an account, which is made where there is none."""
+        entry, where, number, limit_nano, until, *_ = found
+        if number is None:
+            [[number]] = self._execute(_OPEN, (name_of(entry.account), entry.limit_nano, where.kept_until_s))
+        elif limit_nano != entry.limit_nano or where.kept_until_s > until:
+            self._execute(_TERMS, (entry.limit_nano, max(until, where.kept_until_s), number))
             self._execute(_DROP, (number, where.kept_from))
         return int(number)
-
-    def _account(self, account: Account) -> Any:
-        """Returns number, limit and end of an account, which are looked for once; None where there is none."""
-        if account not in self._found:
-            rows = self._execute(_ACCOUNT, (name_of(account),))
-            self._found[account] = rows[0] if rows else None
-        return self._found[account]
 
     def _standing(self, number: int | None, limit_nano: int, counted_from: int) -> Standing:
         cells = [] if number is None else self._execute(_CELLS, (number,))

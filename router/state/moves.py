@@ -7,11 +7,11 @@ accounts, and each step of it adds something to `spent`, `reserved` and `lapsed`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple, assert_never
 
-from router.core.budget import MOST_NANO, REMEMBERED_S, Account, Claim, Standing
+from router.core.budget import MOST_NANO, REMEMBERED_S, Account, Claim, Entry, Refused, Reserved, Standing, refused
 from router.core.window import bucket_s
 
 Stage = Literal["reserved", "lapsed", "settled"]
@@ -27,8 +27,11 @@ class Move(NamedTuple):
     lapsed: int
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+Cell = tuple[int, int, int]
+"""What is `spent`, `reserved` and `lapsed` in a cell, or in all that count."""
+
+
+class Place(NamedTuple):
     """Where in its account a claim counts.
 
     Attributes:
@@ -108,6 +111,29 @@ def standing(limit_nano: int, cells: Iterable[tuple[int, int, int]], /) -> Stand
     return Standing(limit_nano=limit_nano, spent_nano=spent, reserved_nano=reserved, lapsed_nano=lapsed)
 
 
+def answered(claim: Claim, counted: Sequence[Cell], /) -> Reserved | Refused:
+    """Returns what becomes of a claim that is not known, where so much counts in its accounts without it."""
+    amount = claim.amount_nano
+    for entry, (spent, reserved, _) in zip(claim.entries, counted, strict=True):
+        if entry.strict and spent + reserved + amount > entry.limit_nano:
+            refusal = refused(claim, standings(claim.entries, counted))
+            if refusal is not None:  # what costs nothing always fits
+                return refusal
+    return Reserved(claim=claim, standings=standings(claim.entries, counted, more_nano=amount))
+
+
+def standings(entries: Sequence[Entry], counted: Sequence[Cell], /, *, more_nano: int = 0) -> tuple[Standing, ...]:
+    """Returns how accounts stand in which so much counts, and so much more is reserved."""
+    return tuple(
+        [
+            Standing(
+                limit_nano=entry.limit_nano, spent_nano=spent, reserved_nano=reserved + more_nano, lapsed_nano=lapsed
+            )
+            for entry, (spent, reserved, lapsed) in zip(entries, counted, strict=True)
+        ]
+    )
+
+
 def checked(claim: Claim, cost_nano: int | None = None, /) -> int:
     """Returns what a claim cost: its whole amount where nobody knows.
 
@@ -132,6 +158,7 @@ def too_much(account: Account, /) -> ValueError:
 _ALLOWED: Final = f"allowed: whole numbers from 0 to {MOST_NANO}"
 
 
+@lru_cache(maxsize=1024)
 def name_of(account: Account, /) -> str:
     """Returns an account as one line of ASCII; `account_named` reads it."""
     return json.dumps(

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, cast
 
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -65,6 +66,7 @@ class Lines:
         self._batch = 1 if alone else _BATCH
         self._most = _CLUSTER_LINES if alone else _LINES
         self._waiting: deque[_Call] = deque()
+        self._idle: list[Any] = []
         self._lines: set[asyncio.Task[None]] = set()
 
     async def ask(self, *command: Word, node: ClusterNode | None = None) -> Any:
@@ -145,19 +147,37 @@ class Lines:
                 batch.append(call)
         return batch
 
+    async def _exchanged(self, client: Redis, batch: Sequence[_Call]) -> list[Any]:
+        """Sends a batch and reads its answers, on a connection that is kept: to be given one takes a third as long."""
+        pool: Any = client.connection_pool  # which has no types
+        connection = self._idle.pop() if self._idle else await pool.get_connection()
+        try:
+            await pool.ensure_connection(connection)
+            packed = [pack_command(cast("tuple[str]", call.command)) for call in batch]  # its type tells of one word
+            await connection.send_packed_command(packed, check_health=False)
+            return [await _answer(client, connection, call) for call in batch]
+        except BaseException:
+            await connection.disconnect(nowait=True)  # there may be answers on it that nobody has read
+            raise
+        finally:
+            self._idle.append(connection)
+
     async def _answers(self, client: Redis | RedisCluster, batch: Sequence[_Call]) -> list[Any]:
         try:
             async with asyncio.timeout(self._answer_s):
-                if len(batch) == 1:
-                    call = batch[0]
+                if isinstance(client, RedisCluster):
+                    [call] = batch
                     return [await (call.node or client).execute_command(*call.command)]
-                pipeline = client.pipeline(transaction=False)
-                for call in batch:
-                    pipeline.execute_command(*call.command)
-                # Raising is left to each caller: redis-py would quote the command, and the value in it.
-                return await pipeline.execute(raise_on_error=False)
+                return await self._exchanged(client, batch)
         except TimeoutError:
             raise TimeoutError(f"no answer from Redis in {self._answer_s:g} s") from None
+
+
+async def _answer(client: Redis, connection: Any, call: _Call) -> Any:
+    try:
+        return await client.parse_response(connection, str(call.command[0]))
+    except ResponseError as error:
+        return error
 
 
 async def _close(client: Redis | RedisCluster) -> None:

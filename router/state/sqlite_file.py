@@ -32,6 +32,12 @@ _OWNER_ONLY = 0o600
 _PAUSE_S = 0.0005
 """Between two tries of what another process holds up; it takes some 0.1 ms for a write."""
 
+_LONG_PAGES = 4096
+"""From how many pages on, of 4 kB each, a log is long."""
+
+_RESTARTING_S = 0.05
+"""How long it is tried to hold up other processes; those who call in this one wait meanwhile."""
+
 _PRIMARY = 0xFF
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -130,6 +136,23 @@ class SqliteFile:
         with self._locked(patience_s):
             if self.identity() == identity:
                 self._rename(error)
+
+    def checkpoint(self, opened: Opened) -> None:
+        """Brings into the file what is in the log, and begins that anew; both wait for the disk.
+
+        While other processes write all the time, what they write meanwhile is left, and the log grows. One that has
+        become long is worth holding them up.
+        """
+
+        def restarted() -> None:
+            [[busy, *_]] = opened.writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+            if busy:
+                raise BlockingIOError
+
+        [[_, pages, _]] = opened.writer.execute("PRAGMA wal_checkpoint").fetchall()
+        if pages > _LONG_PAGES:
+            patiently(restarted, _RESTARTING_S)
+        opened.writer.execute(f"PRAGMA user_version = {self._kind.version}")  # as it was, but written: begins the log
 
     def _opened(self) -> Opened:
         with suppress(FileExistsError):

@@ -5,6 +5,11 @@ process's lock, a file that must be opened, or renamed because it is corrupt) is
 callers want to write at once it writes in one transaction: that costs little more than one write, so that nobody waits
 long behind a thousand others.
 
+But to go there and back takes longer than a small write. One that is `brief` is tried in the caller's own thread first,
+and goes to the other one if anything at all is in the way. Nor is the caller to wait for the disk, as SQLite does where
+it brings pages from its log into the file, and where it begins the log, or begins it anew. So the thread is the first
+to write to a file that was opened, and `tidy` has it do both from time to time, instead of SQLite at some commit.
+
 A fork and SQLite do not go together: a child inherits what SQLite knows of locks but not the locks, and may lose what
 it writes even on connections of its own (https://sqlite.org/howtocorrupt.html, 2.6). So all are closed before a fork,
 and opened again on both sides by whoever needs them.
@@ -19,7 +24,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -88,6 +93,7 @@ class SqliteThread:
         self._file = file
         self._busy_s = busy_s
         self._opened: Opened | None = None
+        self._begun: Opened | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._queue: deque[_Task] = deque()
         # Always taken in this order, as far as they are.
@@ -113,7 +119,7 @@ class SqliteThread:
         except sqlite3.DatabaseError:
             return await self.work(work, writes=False)
 
-    async def work(self, work: Work[T], *, writes: bool = True) -> T:
+    async def work(self, work: Work[T], *, writes: bool = True, brief: bool = False) -> T:
         """Returns what comes of reading or writing in the thread that may wait.
 
         What several callers want to write at the same time is done in one transaction, in the order in which they came,
@@ -121,10 +127,19 @@ class SqliteThread:
 
         When the caller gives up, what has not begun is never done, and nothing is waited for any more.
 
+        Args:
+            work: does it.
+            writes: whether it writes.
+            brief: whether it is a write of some microseconds, to be done at once and without suspending unless
+                something is in the way.
+
         Raises:
             sqlite3.Error: it cannot be done, or another process has held it up for `busy_s`.
             OSError: the file cannot be opened.
         """
+        if brief:
+            with suppress(sqlite3.DatabaseError):  # whatever is in the way, the thread waits for it, or mends it
+                return self._here(work)
         task = _Task(work=work, writes=writes, awaited=asyncio.get_running_loop().create_future())
         with self._starting:
             if self._executor is None:
@@ -137,6 +152,15 @@ class SqliteThread:
         finally:
             task.given_up.set()
         return result
+
+    def tidy(self, work: Work[Any]) -> None:
+        """Has the thread write something that nobody waits for, and bring into the file what is in the log.
+
+        Whoever has much written that is `brief` must call it from time to time. A file that is closed stays so.
+        """
+        with self._starting:
+            if self._executor is not None:
+                self._executor.submit(self._tidy, work)
 
     async def close(self) -> None:
         """Closes the connections and ends the thread; whoever comes later opens them again."""
@@ -154,6 +178,26 @@ class SqliteThread:
             if opened is None or opened.identity != self._file.identity():
                 raise _NotOpen("the file is not open")
             return work(lambda sql, values: opened.reader.execute(sql, values).fetchall())
+
+    def _here(self, work: Work[T]) -> T:
+        """Returns what comes of writing in the calling thread, where nothing at all is in the way."""
+        if not self._working.acquire(blocking=False):
+            raise _NotOpen("the thread is at work")
+        try:
+            opened = self._begun
+            if self._queue or opened is None or opened is not self._opened or opened.identity != self._file.identity():
+                raise _NotOpen("the thread has something to do first")
+            result: T = _written(opened.writer, (work,))[0]
+            return result
+        finally:
+            self._working.release()
+
+    def _tidy(self, work: Work[Any]) -> None:
+        with self._working, suppress(sqlite3.Error, OSError):  # who waits for something next is told
+            opened = self._opened
+            if opened is not None:
+                _written(opened.writer, (work,), patience_s=self._busy_s)
+                self._file.checkpoint(opened)
 
     def _turn(self) -> None:
         """Does what is queued first, with all that can be written together with it."""
@@ -194,22 +238,19 @@ class SqliteThread:
     def _together(self, begun: list[_Task], opened: Opened, *, more: bool = True) -> list[Any]:
         """Returns what comes of those that have begun, and of more that write, which are added to them."""
 
-        def execute(sql: str, values: Sequence[Any]) -> list[Any]:
-            return opened.writer.execute(sql, values).fetchall()
-
-        patiently(lambda: execute("BEGIN IMMEDIATE", ()), self._busy_s, wanted=lambda: begun[0].wanted)
-        try:
+        def works() -> Iterator[Work[Any]]:
             end = time.monotonic() + _TOGETHER_S
-            results = [task.work(execute) for task in begun]
+            yield from [task.work for task in begun]
             while more and self._queue and self._queue[0].writes and time.monotonic() < end:
                 task = self._next()
                 if task is not None:
                     begun.append(task)
-                    results.append(task.work(execute))
-            execute("COMMIT", ())
-        except BaseException:
-            opened.writer.rollback()
-            raise
+                    yield task.work
+
+        results = _written(opened.writer, works(), patience_s=self._busy_s, wanted=lambda: begun[0].wanted)
+        if self._whole and self._begun is not opened and opened.writer.total_changes:  # the log is begun
+            opened.writer.execute("PRAGMA wal_autocheckpoint = 0")
+            self._begun = opened
         return results
 
     def _alone(self, task: _Task) -> Any:
@@ -271,7 +312,30 @@ class SqliteThread:
 
 
 class _NotOpen(sqlite3.DatabaseError):
-    """The calling thread cannot read without waiting."""
+    """The calling thread cannot do it without waiting."""
+
+
+def _written(
+    writer: sqlite3.Connection,
+    works: Iterable[Work[Any]],
+    *,
+    patience_s: float = 0.0,
+    wanted: Callable[[], bool] = lambda: True,
+) -> list[Any]:
+    """Returns what comes of works in one transaction, which waits so long for those of other processes."""
+    cursor = writer.cursor()
+
+    def execute(sql: str, values: Sequence[Any]) -> list[Any]:
+        return cursor.execute(sql, values).fetchall()
+
+    try:
+        patiently(lambda: cursor.execute("BEGIN IMMEDIATE"), patience_s, wanted=wanted)
+        results = [work(execute) for work in works]
+        cursor.execute("COMMIT")
+    except BaseException:
+        writer.rollback()
+        raise
+    return results
 
 
 def _tell(outcomes: Sequence[_Outcome]) -> None:

@@ -202,12 +202,22 @@ async def test_errors_quote_no_value(server: RedisServer) -> None:
 
 
 class _Gated:
-    """A client of Redis whose answers come when they are let."""
+    """A client of Redis, its pool and its connections in one, whose answers come when they are let."""
 
     def __init__(self) -> None:
         self.gates: list[asyncio.Future[bytes]] = []
+        self.connection_pool = self
 
-    async def execute_command(self, *_: Any) -> bytes:
+    async def get_connection(self) -> _Gated:
+        return self
+
+    async def ensure_connection(self, _: _Gated) -> None:
+        """Is connected."""
+
+    async def send_packed_command(self, _: Any, *, check_health: bool) -> None:
+        """Loses it."""
+
+    async def parse_response(self, *_: Any) -> bytes:
         self.gates.append(asyncio.get_running_loop().create_future())
         return await self.gates[-1]
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
 import stat
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
-from router.core.budget import KEPT_S, MOST_NANO, Account, Claim, Entry, Reserved, Standing
+from router.core.budget import KEPT_S, MOST_NANO, Account, Claim, Entry, Refused, Reserved, Standing
 from router.errors import ConfigError, RouterWarning, StoreError
+from router.state.ledger_schema import LEDGER_FILE
 from router.state.ledger_sqlite import SqliteLedger
+from router.state.sqlite_file import SqliteFile
+from router.state.sqlite_thread import Execute, SqliteThread
+
+T = TypeVar("T")
 
 NOW_S = 1_700_000_000.0
 DAY = Entry(account=Account(budget="day", value="", start_s=1_699_920_000, end_s=1_700_006_400), limit_nano=100)
@@ -116,6 +125,125 @@ async def test_nothing_piles_up(tmp_path: Path) -> None:
         for table in ("accounts", "cells", "claims"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchall() == [(0,)]  # noqa: S608 - our own names
     await ledger.aclose()
+
+
+def _at_once(call: Coroutine[Any, Any, T]) -> T:
+    """Returns what a call returns that does not suspend."""
+    try:
+        call.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    call.close()
+    raise AssertionError("it suspends")
+
+
+async def test_a_claim_is_counted_at_once(tmp_path: Path) -> None:
+    """Where nothing is in the way, to reserve and to settle takes no other thread, and no turn of the event loop."""
+    ledger = SqliteLedger(str(tmp_path / "ledger"))
+    await ledger.spend(claim("first", 1))  # after a file was opened, the thread writes first
+    assert isinstance(_at_once(ledger.reserve(claim("one"))), Reserved)
+    assert isinstance(_at_once(ledger.reserve(claim("two", 90))), Refused)
+    _at_once(ledger.settle(claim("one"), 4, now_s=NOW_S))
+    assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=5),)
+    await ledger.aclose()
+
+
+async def test_another_process_that_writes_is_waited_for_elsewhere(tmp_path: Path) -> None:
+    """While the file is held the event loop goes on; the claim is counted when the file is let go."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path), busy_s=60.0)
+    await ledger.spend(claim("first", 1))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        reserving = asyncio.create_task(ledger.reserve(claim("one")))
+        await asyncio.sleep(0.01)
+        assert not reserving.done()
+        other.execute("ROLLBACK")
+        assert isinstance(await reserving, Reserved)
+    await ledger.aclose()
+
+
+async def test_one_that_raises_at_once_is_undone(tmp_path: Path) -> None:
+    """A claim that is refused with an error changes nothing, and leaves no transaction behind."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path))
+    await ledger.spend(claim("first", MOST_NANO - 5))
+    with pytest.raises(ValueError, match="more than can be counted"):
+        _at_once(ledger.spend(claim("second", 6)))
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=MOST_NANO - 5),)
+    await ledger.aclose()
+
+
+async def test_what_is_due_goes_while_claims_are_counted(tmp_path: Path) -> None:
+    """Nobody need look at the accounts for it: claims are forgotten, and what died with its owner is spent."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path))
+    entry = Entry(account=Account(budget="all", value=""), limit_nano=MOST_NANO)
+    for number in range(600):
+        now_s = NOW_S + number
+        one = Claim(id=f"{number}", entries=(entry,), amount_nano=1, now_s=now_s, lapses_s=now_s + 60)
+        await ledger.reserve(one)
+        if number:
+            await ledger.settle(one, 1, now_s=now_s)
+    await ledger.aclose()
+    with closing(sqlite3.connect(path)) as connection:
+        [[known]] = connection.execute("SELECT count(*) FROM claims").fetchall()
+        [died] = connection.execute("SELECT stage FROM claims WHERE id = '0'").fetchall()
+    assert known < 400
+    assert died == ("lapsed",)
+
+
+async def test_the_log_is_brought_into_the_file_by_the_thread(tmp_path: Path) -> None:
+    """Not by whoever commits: what callers write stays in the log until the thread tidies up; then that begins anew."""
+    path = tmp_path / "ledger"
+    thread = SqliteThread(SqliteFile(path, LEDGER_FILE), busy_s=1.0, whole=True)
+    thread.open()
+
+    def add(number: int) -> Callable[[Execute], Any]:
+        text = "x" * 3_000  # most of a page
+        return lambda execute: execute("INSERT INTO claims VALUES (?, 'settled', 1, 0, 0, ?)", (f"{number:09}", text))
+
+    with closing(sqlite3.connect(path)) as other:
+        for number in range(1_500):
+            await thread.work(add(number), brief=True)
+        before = other.execute("PRAGMA wal_checkpoint").fetchall()
+        thread.tidy(add(1_500))
+        await thread.work(lambda execute: execute("SELECT 1", ()), writes=False)
+        [[_, after, _]] = other.execute("PRAGMA wal_checkpoint").fetchall()
+    await thread.close()
+    assert before[0][1] > 1_500
+    assert after < 10
+
+
+# Whoever forks a process with threads is warned by Python from 3.12 on; that is what this is about.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_file_is_shared_with_a_child(tmp_path: Path) -> None:
+    """After a fork both go on counting, at once as before; neither loses anything."""
+    ledger = SqliteLedger(str(tmp_path / "ledger"), busy_s=60.0)
+    await ledger.spend(claim("first", 1))
+    await ledger.reserve(claim("one"))
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            asyncio.run(_spends(ledger, "child"))
+            code = 0
+        finally:
+            os._exit(code)
+    await _spends(ledger, "parent")
+    assert os.waitpid(child, 0)[1] == 0
+    await ledger.settle(claim("one"), 2, now_s=NOW_S)
+    assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=43),)
+    await ledger.aclose()
+
+
+async def _spends(ledger: SqliteLedger, name: str) -> None:
+    for number in range(20):
+        await ledger.spend(claim(f"{name} {number}", 1))
 
 
 async def test_accounts_come_in_pages(tmp_path: Path) -> None:
