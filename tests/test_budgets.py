@@ -448,11 +448,6 @@ class Away:
         self._reach("settle")
         await self.own.settle(claim, cost_nano, now_s=now_s)
 
-    async def spend(self, claim: Claim, /) -> None:
-        """Counts what was spent, if it can be reached."""
-        self._reach("spend")
-        await self.own.spend(claim)
-
     async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
         """Returns how accounts stand, if it can be reached."""
         self._reach("standings")

@@ -23,6 +23,7 @@ from router.core.catalog import Model
 from router.core.request import Hints
 from router.errors import StoreError, warn
 from router.state.ledger import Ledger
+from router.state.ledger_guard import GuardedLedger
 from router.state.ledger_memory import MemoryLedger
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Treasury:
         self._budgets = {budget.name: budget for budget in budgets}
         self._ledger = ledger
         self._own = isinstance(ledger, MemoryLedger)
+        self._guard = ledger if isinstance(ledger, GuardedLedger) else None
         self._now_s = now_s
         self._monotonic = monotonic
         self._readings: dict[Account, _Reading] = {}
@@ -170,14 +172,14 @@ class Treasury:
             async with asyncio.timeout(wait_s):
                 told = await self._reserved(claim)
         except BaseException as error:
-            self._begin(claim, partial(self._ledger.settle, claim, 0, now_s=self._now_s()))  # it may stand
+            self._begin(claim, self._given_back)
             if not isinstance(error, TimeoutError):
                 raise
             return Refused(claim=claim, account=None, standing=None, why="the store of budgets is too slow")
         if isinstance(told, Refused):
             if told.account is not None and told.standing is not None:
                 self._note(told.account, told.standing)
-        elif not told.local:
+        elif told.claim.share is None:
             for entry, standing in zip(claim.entries, told.standings, strict=True):
                 self._note(entry.account, standing)
         return told
@@ -196,9 +198,13 @@ class Treasury:
         if tasks:
             await asyncio.wait(tasks, timeout=wait_s)  # does not stop them where it is cancelled itself
 
+    def apart(self, claim: Claim, /) -> Claim:
+        """Returns a claim that is to be spent without a reservation as what its record must say of it."""
+        return claim if self._guard is None else self._guard.apart(claim)
+
     async def spend(self, claim: Claim, /) -> None:
         """Counts what was spent without a reservation."""
-        await self.settled(self._begun([(claim, partial(self._ledger.spend, claim))]))
+        await self.settled(self._begun([(claim, partial(self._ledger.settle, claim, None, now_s=self._now_s()))]))
 
     async def aclose(self) -> None:
         """Waits for the settlements of the running loop, and lets go of the ledger."""
@@ -280,6 +286,11 @@ class Treasury:
             return await self._ledger.reserve(claim)
         except (StoreError, ValueError) as error:
             return Refused(claim=claim, account=None, standing=None, why=f"the store of budgets: {error}")
+
+    async def _given_back(self) -> None:
+        """Has the ledger told at once that there is no attempt for a reservation that may stand there."""
+        if self._guard is not None:
+            await self._guard.tell()
 
     def _begin(self, claim: Claim, act: Act) -> asyncio.Task[None]:
         task = asyncio.create_task(self._act(claim, act))

@@ -27,7 +27,7 @@ async def test_what_was_counted_is_there_after_a_restart(tmp_path: Path) -> None
     path = tmp_path / "folder" / "ledger"
     first = SqliteLedger(str(path))
     await first.reserve(claim("one"))
-    await first.spend(claim("two", 5))
+    await first.settle(claim("two", 5), None, now_s=NOW_S)
     await first.aclose()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     second = SqliteLedger(str(path))
@@ -40,7 +40,7 @@ async def test_a_corrupt_file_is_set_aside_and_how_to_mend_it_is_said(tmp_path: 
     """It is renamed, never removed; the warning names the command that brings back what it held."""
     path = tmp_path / "ledger"
     ledger = SqliteLedger(str(path))
-    await ledger.spend(claim("one"))
+    await ledger.settle(claim("one"), None, now_s=NOW_S)
     await ledger.aclose()
     garbage = b"this is no database" * 1_000
     path.write_bytes(garbage)
@@ -90,10 +90,10 @@ async def test_a_file_that_is_held_is_told(tmp_path: Path) -> None:
 async def test_one_that_cannot_be_counted_leaves_the_others_alone(tmp_path: Path) -> None:
     """A claim that is refused with an error in a batch is undone by itself."""
     ledger = SqliteLedger(str(tmp_path / "ledger"))
-    await ledger.spend(claim("first", MOST_NANO - 5))
+    await ledger.settle(claim("first", MOST_NANO - 5), None, now_s=NOW_S)
     with pytest.raises(ValueError, match="an account of the budget 'day' would have more than can be counted"):
-        await ledger.spend(claim("second", 6))
-    await ledger.spend(claim("third", 5))
+        await ledger.settle(claim("second", 6), None, now_s=NOW_S)
+    await ledger.settle(claim("third", 5), None, now_s=NOW_S)
     assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=MOST_NANO),)
     await ledger.aclose()
 
@@ -123,7 +123,9 @@ async def test_accounts_come_in_pages(tmp_path: Path) -> None:
     ledger = SqliteLedger(str(tmp_path / "ledger"))
     for number in range(250):
         entry = Entry(account=Account(budget="b", value=f"{number}"), limit_nano=9)
-        await ledger.spend(Claim(id=f"{number}", entries=(entry,), amount_nano=number, now_s=NOW_S, lapses_s=NOW_S))
+        await ledger.settle(
+            Claim(id=f"{number}", entries=(entry,), amount_nano=number, now_s=NOW_S, lapses_s=NOW_S), None, now_s=NOW_S
+        )
     found = {account.value: standing async for account, standing in ledger.accounts(now_s=NOW_S)}
     assert found == {f"{n}": Standing(limit_nano=9, spent_nano=n) for n in range(250)}
     await ledger.aclose()

@@ -16,6 +16,7 @@ from router.core.request import Hints
 from router.core.window import Window
 from router.errors import RouterWarning, StoreError
 from router.state import treasury as module
+from router.state.ledger_guard import GuardedLedger
 from router.state.ledger_memory import MemoryLedger
 from router.state.treasury import Treasury
 from tests.core.builders import model
@@ -158,7 +159,6 @@ class Foreign:
     def __init__(self, inner: MemoryLedger) -> None:
         self.reserve = inner.reserve
         self.settle = inner.settle
-        self.spend = inner.spend
         self.standings = inner.standings
         self.accounts = inner.accounts
         self.rebuild = inner.rebuild
@@ -167,8 +167,9 @@ class Foreign:
 
 async def test_a_reservation_that_takes_too_long_is_given_back() -> None:
     """It is refused when the time is over; what the ledger may have reserved is settled at nothing."""
-    ledger = Stuck()
-    treasury, clock = shared(ledger)
+    ledger, clock = Stuck(), Clock()
+    guard = GuardedLedger(ledger, wait_s=30.0)
+    treasury = Treasury((HOUR,), guard, now_s=clock.now_s, monotonic=clock.now_s)
     told = await treasury.reserve(claim_on(treasury, clock, 10), wait_s=0.0)
     assert isinstance(told, Refused)
     assert told.why == "the store of budgets is too slow"
