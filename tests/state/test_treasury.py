@@ -77,6 +77,44 @@ async def test_play_keeps_what_was_ahead_for_a_while() -> None:
     assert (purse.ahead, purse.ahead_held, purse.standing.spent_nano) == (0.0, 0.0, 0)
 
 
+async def test_play_is_kept_however_many_accounts_are_read() -> None:
+    """An account that is met again and again keeps what it was held at, though thousands of others come by."""
+    tenants = Budget(name="t", limit_nano=100, window=Window(period="hour"), scope=Scope(kind="tenant"))
+    treasury, clock = made(HOUR, tenants)
+    clock.at = NOON + timedelta(minutes=30)
+    await treasury.spend(claim_on(treasury, clock, 60))
+    assert treasury.purses(Hints(), "default", MODELS, clock.at)[0].ahead_held == 0.1
+    clock.at += timedelta(minutes=2)
+    for number in range(2 * module._ACCOUNTS_MOST):  # noqa: SLF001 - the bound is not public
+        purse, _ = treasury.purses(Hints(tenant=str(number)), "default", MODELS, clock.at)
+        assert (purse.ahead_held, round(purse.ahead, 3)) == (0.1, 0.067)
+
+
+async def test_who_only_plans_moves_nothing() -> None:
+    """What is held stays, and an account that nobody asked for is not told of."""
+    treasury, clock = made(HOUR, EACH)
+    clock.at = NOON + timedelta(minutes=30)
+    await treasury.spend(claim_on(treasury, clock, 60))
+    assert treasury.purses(Hints(), "default", MODELS[:1], clock.at)[0].ahead_held == 0.1
+    clock.at += timedelta(minutes=10)
+    (planned, *_) = treasury.purses(Hints(), "default", MODELS, clock.at, moves=False)
+    assert planned.ahead_held == pytest.approx(planned.ahead + PLAY)
+    assert treasury.left().keys() == {("hour", ""), ("each", "a")}
+    clock.at -= timedelta(minutes=9)
+    assert treasury.purses(Hints(), "default", MODELS, clock.at)[0].ahead_held == 0.1
+
+
+async def test_what_was_never_read_moves_nothing() -> None:
+    """While a shared ledger cannot be read an account looks full, and what it was held at stays."""
+    treasury, clock = shared(Stuck())
+    clock.at = NOON + timedelta(minutes=30)
+    (purse,) = treasury.purses(Hints(), "default", MODELS, clock.at)
+    assert (purse.ahead, purse.ahead_held) == (-0.5, -0.5)
+    clock.at += timedelta(minutes=6)
+    (purse,) = treasury.purses(Hints(), "default", MODELS, clock.at)
+    assert (purse.ahead, purse.ahead_held) == (-0.6, -0.6)
+
+
 async def test_what_cannot_be_counted_is_refused() -> None:
     """A claim above what ledgers count is no error of the request's; one that is settled so is lost, with a warning."""
     treasury, clock = made(HOUR)
