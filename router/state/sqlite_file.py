@@ -1,9 +1,10 @@
 """A file of SQLite that the processes of one host share: made, opened, and set aside when it is corrupt.
 
 Nothing is mended: a corrupt file is renamed and a new one begun; a file of another version is removed where what it
-holds is disposable. Whoever makes, renames or removes the file holds a lock on `NAME.lock` meanwhile and has looked
-which file now has the name. So of several processes that find the same file corrupt one renames it, and none renames
-what another one has begun. Who still has the old file open sees that the name means another one, and opens that.
+holds is disposable. What is no database of SQLite, or another program's, is left alone: the path is wrong. Whoever
+makes, renames or removes the file holds a lock on `NAME.lock` meanwhile and has looked which file now has the name. So
+of several processes that find the same file corrupt one renames it, and none renames what another one has begun. Who
+still has the old file open sees that the name means another one, and opens that.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _OWNER_ONLY = 0o600
 
 _PAUSE_S = 0.0005
 """Between two tries of what another process holds up; it takes some 0.1 ms for a write."""
+
+_MAGIC = b"SQLite format 3\0"
+"""How every database begins (https://sqlite.org/fileformat.html, 1.3.1)."""
 
 _PRIMARY = 0xFF
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -122,6 +126,9 @@ class SqliteFile:
             except sqlite3.DatabaseError as error:
                 if not is_corrupt(error):
                     raise
+                if is_something_else(self.path, error):
+                    needs = f"[{self._kind.table}] needs a path of its own"
+                    raise _Foreign(f"{self.path} is no database of SQLite; {needs}") from error
                 self._rename(error)
             return patiently(self._opened, patience_s)
 
@@ -242,6 +249,18 @@ def is_corrupt(error: sqlite3.Error) -> bool:
     """Returns whether an error says that the file itself, or the log beside it, is no good."""
     code = _code(error)
     return isinstance(error, Garbled) or code == sqlite3.SQLITE_IOERR_SHORT_READ or code & _PRIMARY in _CORRUPT
+
+
+def is_something_else(path: Path, error: sqlite3.Error) -> bool:
+    """Returns whether a file could not be opened since it is no database of SQLite, not even a damaged one.
+
+    It is looked into after such an error alone: to close a file gives up the locks that SQLite holds on it in this
+    process (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if _code(error) & _PRIMARY != sqlite3.SQLITE_NOTADB:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) not in (b"", _MAGIC)
 
 
 def _is_busy(error: Exception) -> bool:

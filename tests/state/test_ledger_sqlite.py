@@ -42,7 +42,7 @@ async def test_a_corrupt_file_is_set_aside_and_how_to_mend_it_is_said(tmp_path: 
     ledger = SqliteLedger(str(path))
     await ledger.settle(claim("one"), None, now_s=NOW_S)
     await ledger.aclose()
-    garbage = b"this is no database" * 1_000
+    garbage = path.read_bytes()[:16] + b"this is no database" * 1_000
     path.write_bytes(garbage)
     with pytest.warns(RouterWarning, match="is corrupt .* budgets count from nothing: run `lowfare budget rebuild`"):
         ledger = SqliteLedger(str(path))
@@ -50,6 +50,27 @@ async def test_a_corrupt_file_is_set_aside_and_how_to_mend_it_is_said(tmp_path: 
     assert aside.read_bytes() == garbage
     await ledger.rebuild((claim("one"),), now_s=NOW_S)
     assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=10),)
+    await ledger.aclose()
+
+
+@pytest.mark.parametrize("text", ["notes\n", "my notes: " * 1_000])
+def test_what_is_no_database_is_left_alone(tmp_path: Path, text: str) -> None:
+    """The path of somebody's notes is a mistake in the configuration, and nothing is renamed or written."""
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"notes\.txt is no database of SQLite; \[state\] needs a path of its own"):
+        SqliteLedger(str(path))
+    assert path.read_text() == text
+    assert {file.name for file in tmp_path.iterdir()} == {"notes.txt", "notes.txt.lock"}
+
+
+async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
+    """Whoever makes the file before, as a container does to mount it, has a ledger in it."""
+    path = tmp_path / "ledger"
+    path.touch()
+    ledger = SqliteLedger(str(path))
+    await ledger.reserve(claim("one"))
+    assert (await ledger.standings((DAY,), now_s=NOW_S))[0].reserved_nano == 10
     await ledger.aclose()
 
 
