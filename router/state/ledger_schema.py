@@ -39,4 +39,5 @@ CREATE TABLE rebuilt (at REAL NOT NULL);
     # the last commits may be missing, but the file is sound; the log may lack its last records just so.
     synchronous="NORMAL",
     loss="budgets count from nothing: run `lowfare budget rebuild`",
+    lasting=True,
 )

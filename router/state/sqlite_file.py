@@ -10,6 +10,7 @@ still has the old file open sees that the name means another one, and opens that
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import sqlite3
 import time
@@ -51,7 +52,8 @@ class FileKind:
         synchronous: whether the disk is waited for, as in `PRAGMA synchronous`. A process that is killed loses nothing
             by either: what it wrote is in the kernel's hands. A power cut may leave with "OFF" a garbled file, with
             "NORMAL" one without the last writes.
-        loss: what is said of a corrupt file's loss.
+        loss: what is said of the loss of a file.
+        lasting: whether it is told of also where somebody deleted it: what it holds is not disposable.
     """
 
     table: str
@@ -60,6 +62,7 @@ class FileKind:
     schema: str
     synchronous: Literal["OFF", "NORMAL"]
     loss: str
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +140,12 @@ class SqliteFile:
         with self._locked(patience_s):
             if self.identity() == identity:
                 self._rename(error)
+
+    def replaced(self, identity: tuple[int, int]) -> None:
+        """Warns of the loss of a file whose name belongs to another one now, unless that was done to a corrupt one."""
+        aside = self.path.parent.glob(f"{glob.escape(self.path.name)}.corrupt-*Z")
+        if self._kind.lasting and all((found.st_dev, found.st_ino) != identity for found in map(Path.stat, aside)):
+            warn(f"{self.path} was deleted or replaced while it was in use, and {self._kind.loss}")
 
     def _opened(self) -> Opened:
         with suppress(FileExistsError):

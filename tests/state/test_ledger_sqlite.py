@@ -53,6 +53,41 @@ async def test_a_corrupt_file_is_set_aside_and_how_to_mend_it_is_said(tmp_path: 
     await ledger.aclose()
 
 
+@pytest.mark.parametrize("by", ["unlink", "rename"])
+async def test_a_file_that_is_deleted_under_a_ledger_is_told_of(tmp_path: Path, by: str) -> None:
+    """Once, with the command that brings back what it held; the ledger goes on, and counts from nothing."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path))
+    await ledger.settle(claim("one"), None, now_s=NOW_S)
+    if by == "unlink":
+        path.unlink()
+    else:
+        path.rename(tmp_path / "elsewhere")
+    with pytest.warns(RouterWarning, match="was deleted or replaced .* run `lowfare budget rebuild`") as caught:
+        found = await ledger.standings((DAY,), now_s=NOW_S)
+    assert found == (Standing(limit_nano=100),)
+    assert len(caught) == 1
+    await ledger.reserve(claim("two"))
+    assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, reserved_nano=10),)
+    await ledger.aclose()
+
+
+async def test_a_file_that_another_ledger_set_aside_is_told_of_once(tmp_path: Path) -> None:
+    """Of two that had it open, the one that finds it corrupt warns; to the other it is neither deleted nor replaced."""
+    path = tmp_path / "ledger"
+    here, there = SqliteLedger(str(path)), SqliteLedger(str(path))
+    await here.reserve(claim("one"))
+    await there.aclose()
+    await here.aclose()
+    path.write_bytes(path.read_bytes()[:16] + b"#" * 9_000)
+    with pytest.warns(RouterWarning, match="is corrupt") as caught:
+        await here.reserve(claim("two"))
+    assert len(caught) == 1
+    assert await there.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, reserved_nano=10),)
+    await here.aclose()
+    await there.aclose()
+
+
 @pytest.mark.parametrize("text", ["notes\n", "my notes: " * 1_000])
 def test_what_is_no_database_is_left_alone(tmp_path: Path, text: str) -> None:
     """The path of somebody's notes is a mistake in the configuration, and nothing is renamed or written."""
