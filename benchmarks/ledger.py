@@ -79,7 +79,9 @@ async def summed(ledger: Ledger, count: int) -> Decimal:
     cost = nano_of(Decimal("1.5e-6"))
     for number in range(count):
         now_s = NOW_S + number * 0.01
-        await ledger.spend(Claim(id=f"{number}", entries=(entry,), amount_nano=cost, now_s=now_s, lapses_s=now_s))
+        await ledger.settle(
+            Claim(id=f"{number}", entries=(entry,), amount_nano=cost, now_s=now_s, lapses_s=now_s), None, now_s=now_s
+        )
         if not number % 1_000:
             await ledger.standings((entry,), now_s=now_s)
     [standing] = await ledger.standings((entry,), now_s=NOW_S)

@@ -10,10 +10,10 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -246,8 +246,11 @@ class Attempts:
     async def _one(
         self, state: NeedCall, asked: NeedCall | Hedge, request: Request, flow: Flow
     ) -> AsyncGenerator[Chunk]:
-        if asked is not state and not await self._affords(asked, flow, state.timeout_s):
-            return
+        if asked is not state and asked.claim is not None:
+            told = await self._reserved(asked.claim, flow, state.timeout_s)
+            if told is None:
+                return
+            asked = replace(asked, claim=told)
         tap, course = flow.open(state.turn_s if asked is state else None), state.course
         try:
             leave = await self._gate.enter(
@@ -278,13 +281,14 @@ class Attempts:
             # Whatever happened, the attempt is priced and its place is free. No result: the caller gave up.
             self._settle(asked, request, course, tap)
 
-    async def _affords(self, hedge: NeedCall | Hedge, flow: Flow, timeout_s: float) -> bool:
-        """Returns whether the worst case of a hedge could be reserved: nobody needs one that there is no money for."""
-        if self._treasury is None or hedge.claim is None:
-            return True
-        flow.claims.append(hedge.claim)
-        wait_s = max(0.0, timeout_s - flow.elapsed_s())
-        return isinstance(await self._treasury.reserve(hedge.claim, wait_s=wait_s), Reserved)
+    async def _reserved(self, claim: Claim, flow: Flow, timeout_s: float) -> Claim | None:
+        """Returns the reservation of a hedge; None where there is no money for it, and nobody needs one."""
+        treasury = cast("Treasury", self._treasury)  # whose budgets made the claim
+        told = await treasury.reserve(claim, wait_s=max(0.0, timeout_s - flow.elapsed_s()))
+        if not isinstance(told, Reserved):
+            return None
+        flow.claims.append(told.claim)
+        return told.claim
 
     def _settle(self, asked: NeedCall | Hedge, request: Request, course: Course, tap: Tap) -> None:
         answer = tap.result if isinstance(tap.result, Answer) else None

@@ -105,7 +105,8 @@ class Intake:
             ids = self._begun(request, policy_name, now, ids)
         budgets: tuple[Purse, ...] = ()
         if self._treasury is not None:
-            budgets = self._treasury.purses(hints, policy_name, _asked(setup.catalog, hints.model), now)
+            asked = _asked(setup.catalog, hints.model)
+            budgets = self._treasury.purses(hints, policy_name, asked, now, moves=begins)
         return Given(
             ids=ids,
             key=key,

@@ -6,13 +6,13 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from router.core.answer import Usage
 from router.core.bounds import Bounds
-from router.core.budget import Claim
+from router.core.budget import Claim, nano_of
 from router.core.budgeting import LAPSE_S, Purse, entries_of
 from router.core.catalog import Catalog, Model
 from router.core.cost import cost_usd
@@ -51,16 +51,17 @@ class Outside:
     at: datetime
     named: bool
 
-    def decision(self, budgets: tuple[Purse, ...], /) -> Decision:
+    def decision(self, budgets: tuple[Purse, ...], /, *, share: str | None) -> Decision:
         """Returns its record.
 
         Args:
             budgets: those that apply, and how they stand.
+            share: that it is spent of, where their store is not reachable.
         """
         count = self.usage.input_tokens
         features = Features(input_tokens=TokenCount(low=count, likely=count, high=count), messages=0)
         candidate = Candidate(model=self.model, features=features, expected_output_tokens=self.usage.output_tokens)
-        attempt = self._attempt()
+        attempt = replace(self._attempt(), share=share)
         return Decision(
             ids=self.ids,
             time=self.at,
@@ -85,15 +86,15 @@ class Outside:
             budgets=budgets,
         )
 
-    def claim(self, budgets: tuple[Purse, ...], amount_nano: int, /) -> Claim | None:
-        """Returns what is to be counted in the budgets that apply; None where none does."""
+    def claim(self, budgets: tuple[Purse, ...], /) -> Claim | None:
+        """Returns what is to be counted in the budgets that apply, 0 where the cost is unknown; None without any."""
         if not budgets:
             return None
-        at_s = self.at.timestamp()
+        at_s, cost = self.at.timestamp(), self._attempt().cost_usd
         return Claim(
             id=self._span_id(),
             entries=entries_of(budgets),
-            amount_nano=amount_nano,
+            amount_nano=0 if cost is None else nano_of(cost),
             now_s=at_s,
             lapses_s=at_s + (REMEMBERED_S if self.named else LAPSE_S),
         )

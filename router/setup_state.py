@@ -19,7 +19,7 @@ from router.state.ledger_memory import MemoryLedger
 
 LEDGERS: Final = "lowfare.ledgers"
 
-_METHODS: Final = ("reserve", "settle", "spend", "standings", "accounts", "rebuild", "aclose")
+_METHODS: Final = ("reserve", "settle", "standings", "accounts", "rebuild", "aclose")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from router.cache.cache import Cache, CacheStats, Purged, Selector, told
 from router.clock import Clock
-from router.core.budget import nano_of
 from router.core.decision import Decision
 from router.core.label import USER, checked_label
 from router.core.machine import NO_POLICY
@@ -85,15 +84,15 @@ class Upkeep:
         told = outside(self._setup, self._clock.now(), model=model, usage=usage, time=time, **given)
         treasury = self._treasury
         purses = () if treasury is None else treasury.purses(told.hints, told.policy, (told.model,), told.at)
-        decision = told.decision(purses)
+        claim = told.claim(purses)
+        if treasury is not None and claim is not None and request_id is None:
+            claim = treasury.apart(claim)
+        decision = told.decision(purses, share=None if claim is None else claim.share)
         # The log first: what budgets have and the log has not, as the caller gave up between, a rebuild would lose.
         if self._told.first(request_id):
             self._emit(decision, decision)
-        if treasury is not None:
-            cost = decision.cost_usd
-            claim = told.claim(purses, 0 if cost is None else nano_of(cost))
-            if claim is not None:
-                await treasury.spend(claim)
+        if treasury is not None and claim is not None:
+            await treasury.spend(claim)
         return decision
 
     def record_usage(self, *, model: str, usage: Any, **given: Any) -> Decision:

@@ -45,10 +45,6 @@ class Distant:
         await self._own.settle(claim, cost_nano, now_s=now_s)
         await self._wait()
 
-    async def spend(self, claim: Claim, /) -> None:
-        """Counts what was spent."""
-        await self._own.spend(claim)
-
     async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
         """Returns how accounts stood a moment ago."""
         found = await self._own.standings(entries, now_s=now_s)

@@ -32,7 +32,7 @@ import orjson
 from router.alerts.outbox import GRACE_S, NOTE_LONGEST, Delivery, Disabled
 from router.core.alert import Message
 from router.errors import ConfigError, warn
-from router.state.sqlite_file import is_corrupt
+from router.state.sqlite_file import is_corrupt, is_something_else
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class SqliteOutbox:
         self._do_not_fork_meanwhile()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._work(lambda _: None)
+            self._begin()
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(
                 f"outbox: {self.path} cannot be opened ({error}); write the path of a file that this user can read and "
@@ -198,6 +198,20 @@ class SqliteOutbox:
                     raise
             self._set_aside()
             return self._worked(work)
+
+    def _begin(self) -> None:
+        """Makes the file, or sets a corrupt one aside, but not one that was never a database."""
+        try:
+            with self._lock:
+                self._worked(lambda _: None)
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
+            if is_something_else(self.path, error):
+                raise ConfigError(
+                    f"outbox: {self.path} is no database of SQLite; [outbox] needs a path of its own"
+                ) from error
+            self._work(lambda _: None)
 
     def _worked(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with self._file_lock(fcntl.LOCK_SH), closing(self._opened()) as connection:

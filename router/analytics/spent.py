@@ -17,11 +17,12 @@ from typing import Any, Final
 import orjson
 
 from router.analytics.log import Progress, opened
-from router.core.budget import KEPT_S, Budget, Claim, Entry, account_of, nano_of
-from router.core.budgeting import LAPSE_S, value_of
+from router.core.budget import KEPT_S, LATE_S, Budget, Claim, Entry, account_of, nano_of
+from router.core.budgeting import lapsing_s, value_of
 from router.core.request import Hints
 from router.core.window import bucket_s
 from router.recorded import REMEMBERED_S
+from router.state.shares import added
 
 _LONGEST_S: Final = {"hour": 3_600, "day": 90_000, "week": 8 * 86_400, "month": 32 * 86_400}
 _ROWS: Final = 10_000
@@ -32,7 +33,8 @@ class Spent:
     """What a log says.
 
     Attributes:
-        claims: with what was spent as their amounts; those of requests that are surely over are summed up.
+        claims: with what was spent as their amounts; those of requests that are surely over are summed up, and so is
+            what was spent of one share.
         requests: how many decisions were read.
         since: decisions before that count in no window that is kept; None where all of them may.
         aside: lines that are no decisions.
@@ -85,9 +87,11 @@ def claims_of(record: Mapping[str, Any], budgets: Sequence[Budget], /) -> Iterat
     """Yields what each attempt of a decision spent, in the accounts of the budgets that apply."""
     hints = Hints(tags=record["tags"], tenant=record["tenant"])
     at = datetime.fromisoformat(record["time"])
-    lapses_s = at.timestamp() + (
-        REMEMBERED_S if record["ending"] == "recorded" else record["bounds"]["deadline_s"] + LAPSE_S
-    )
+    at_s = at.timestamp()
+    if record["ending"] == "recorded":
+        lapses_s = at_s + REMEMBERED_S
+    else:  # one that runs on past its lapse is settled at its end
+        lapses_s = max(lapsing_s(at_s, record["bounds"]["deadline_s"]), at_s + record["latency_s"])
     for attempt in record["attempts"]:
         entries = []
         for budget in budgets:
@@ -100,8 +104,9 @@ def claims_of(record: Mapping[str, Any], budgets: Sequence[Budget], /) -> Iterat
                 id=attempt["span_id"],
                 entries=tuple(entries),
                 amount_nano=nano_spent(attempt),
-                now_s=at.timestamp(),
+                now_s=at_s,
                 lapses_s=lapses_s,
+                share=attempt.get("share"),
             )
 
 
@@ -119,11 +124,15 @@ class _Sums:
     def __init__(self, now_s: float) -> None:
         self._now_s = now_s
         self._open: list[Claim] = []
+        self._shares: dict[str, Claim] = {}
         self._sums: dict[tuple[Any, ...], tuple[Claim, int]] = {}
 
     def add(self, claim: Claim) -> None:
         """Takes one in."""
-        if claim.lapses_s > self._now_s:
+        if claim.share is not None:
+            added(self._shares, claim, claim.amount_nano)
+            return
+        if claim.lapses_s + LATE_S > self._now_s:
             self._open.append(claim)
             return
         # What is in one bucket of every rolling window leaves them together.
@@ -142,7 +151,7 @@ class _Sums:
             Claim(id=first.id, entries=first.entries, amount_nano=amount, now_s=first.now_s, lapses_s=first.lapses_s)
             for first, amount in self._sums.values()
         )
-        return (*summed, *self._open)
+        return (*summed, *self._open, *self._shares.values())
 
 
 def _since(budgets: Sequence[Budget], now_s: float) -> datetime | None:

@@ -25,6 +25,10 @@ KEPT_S: Final = 8 * 86_400
 REMEMBERED_S: Final = 120
 """How long a claim that is settled is remembered after its owner's time, in seconds, so that it counts once."""
 
+LATE_S: Final = 600
+"""How long after its lapse a rebuild keeps a reservation that the log does not have, in seconds: its request may run
+on, as a stream does that is read slowly."""
+
 _NANO: Final = Decimal(10**9)
 
 OnExceed = Literal["block", "cheapest", "policy", "alert"]
@@ -129,6 +133,9 @@ class Claim:
         amount_nano: the attempt's worst case; from 0 to `MOST_NANO`. What costs nothing always fits.
         now_s: when the request arrived, in seconds since 1970: it decides the place in a rolling window.
         lapses_s: when an owner that said nothing is taken for dead, in seconds since 1970.
+        share: name of the share that a process spends by itself while the store is not reachable, for what was spent of
+            it: of one attempt, or all of them in one account so far (`router.state.shares`). None where the store
+            reserved it.
     """
 
     id: str
@@ -136,6 +143,7 @@ class Claim:
     amount_nano: int
     now_s: float
     lapses_s: float
+    share: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +151,12 @@ class Reserved:
     """The claim stands in every account.
 
     Attributes:
+        claim: as it was asked for; with a `share` where only this process knows of it.
         standings: of the claim's entries, in their order, the claim included.
-        local: whether only this process knows of it, since the store could not be reached and `fail` is "open".
     """
 
     claim: Claim
     standings: tuple[Standing, ...]
-    local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

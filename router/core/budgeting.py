@@ -158,8 +158,13 @@ def claim_of(given: Given, candidate: Candidate, span_id: str, /) -> Claim | Non
         # Where nobody knows the worst case, only budgets that hold nothing back are left: they count the true cost.
         amount_nano=0 if candidate.worst_usd is None else min(MOST_NANO, nano_of(candidate.worst_usd)),
         now_s=arrived_s,
-        lapses_s=arrived_s + given.bounds.deadline_s + LAPSE_S,
+        lapses_s=lapsing_s(arrived_s, given.bounds.deadline_s),
     )
+
+
+def lapsing_s(arrived_s: float, deadline_s: float, /) -> float:
+    """Returns when the reservations of a request lapse, in seconds since 1970; the log and the ledger must agree."""
+    return arrived_s + deadline_s + LAPSE_S
 
 
 def value_of(

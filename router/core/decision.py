@@ -88,6 +88,8 @@ class Attempt:
             "rate_limited"), or a budget ("budget_spent"); None for a call that was made.
         hedge: whether it was asked beside another that took long.
         reserved_usd: what was reserved for it in the budgets that apply; None where none does.
+        share: name of this process's share of those budgets, where it was spent of that, as their store was not
+            reachable; None where the store reserved it.
     """
 
     model: str
@@ -118,6 +120,7 @@ class Attempt:
     price_rule: str
     worst_usd: Decimal | None = None
     reserved_usd: Decimal | None = None
+    share: str | None = None
 
     @property
     def waste_usd(self) -> Decimal | None:

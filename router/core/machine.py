@@ -196,7 +196,7 @@ class NeedReserve:
     def next(self, told: Reserved | Refused, now_s: float, /) -> NeedCall | NeedReserve | NeedSleep | Exhausted:
         """Returns what follows what the ledger said, `now_s` seconds after the request's arrival."""
         if isinstance(told, Reserved):
-            return self.granted(now_s)
+            return replace(self, claim=told.claim).granted(now_s)
         budget = told.account.budget if told.account is not None else None
         times = self.turn_s, now_s
         return self.held(turned_away(self.call.candidate, self.call.span_id, budget, told.why, times))

@@ -138,6 +138,7 @@ def attempt_dict(attempt: Attempt, /) -> dict[str, Any]:
         "price_rule": attempt.price_rule,
         "worst_usd": usd(attempt.worst_usd),
         "reserved_usd": usd(attempt.reserved_usd),
+        "share": attempt.share,
     }
 
 

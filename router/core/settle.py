@@ -132,6 +132,7 @@ def settle(
         price_rule=priced.rule,
         worst_usd=call.candidate.worst_usd,
         reserved_usd=usd_of(call.claim.amount_nano) if call.claim is not None else None,
+        share=call.claim.share if call.claim is not None else None,
     )
 
 

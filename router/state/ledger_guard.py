@@ -6,19 +6,22 @@
 
 Whether the ledger is asked: `router/state/health.py`. How long it is waited for: `router/state/patience.py`.
 
-What the ledger could not be told, it is told later: what was spent here, what attempts cost that it knows of, and that
-an attempt was not made whose reservation may have arrived, also where its caller gave up. To settle a claim is right in
-all these cases, known or not, and counts once. Until then it is this process's to remember: if that dies,
-`lowfare budget rebuild` brings it back.
+What the ledger could not be told, it is told later: what was spent here, as sums by account (`router.state.shares`);
+and by its own name what an attempt cost that the ledger had reserved, or that none was made whose reservation may have
+arrived, also where its caller gave up. Of the latter there are no more than requests at the moment when it went down:
+while it rests, and until it has heard of them, nobody else gets so far as to be told of by name. To settle is right in
+all these cases, known or not, and counts once, also after a rebuild. Until then it is this process's to remember: if
+that dies, `lowfare budget rebuild` brings it back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -27,8 +30,10 @@ from router.errors import StoreError, warn
 from router.state.health import GuardState, Health, forked
 from router.state.ledger import Ledger
 from router.state.ledger_memory import MemoryLedger
+from router.state.moves import checked
 from router.state.patience import Patience, limited
 from router.state.process import PerProcess
+from router.state.shares import added
 
 T = TypeVar("T")
 
@@ -52,21 +57,47 @@ class _Meanwhile:
     """What this process counts by itself.
 
     Attributes:
-        shares: accounts with the shares as their limits.
-        local: ids of claims that only this process knows of.
+        accounts: those with the shares as their limits.
+        share: name of what is spent of them; another one when the ledger knows all of the last.
+        local: ids of attempts that only this process knows of, and that are under way.
+        sums: what was spent of the share, by account.
+        owed: by the ids of claims.
     """
 
-    shares: MemoryLedger = field(default_factory=MemoryLedger)
+    accounts: MemoryLedger = field(default_factory=MemoryLedger)
+    share: str = ""
     local: set[str] = field(default_factory=set)
-    owed: deque[_Owed] = field(default_factory=deque)
+    sums: dict[str, Claim] = field(default_factory=dict)
+    owed: dict[str, _Owed] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, claim: Claim) -> Claim:
+        """Returns a claim as one that only this process knows of."""
+        with self.lock:
+            if not self.local and self.sums.keys().isdisjoint(self.owed):
+                self.share, self.sums = secrets.token_hex(8), {}
+            self.local.add(claim.id)
+            return replace(claim, share=self.share)
+
+    def end(self, claim: Claim, cost_nano: int, now_s: float) -> None:
+        """Adds what it cost to what the ledger is yet to be told, once."""
+        with self.lock:
+            if claim.id in self.local:
+                self.local.remove(claim.id)
+                for name in added(self.sums, replace(claim, share=self.share), cost_nano):
+                    self.owed[name] = _Owed(claim=self.sums[name], cost_nano=None, now_s=now_s)
+
+    def owe(self, claim: Claim, cost_nano: int | None, now_s: float) -> None:
+        """Takes note that the ledger is yet to be told what a claim cost that it may know."""
+        with self.lock:
+            self.owed[claim.id] = _Owed(claim=claim, cost_nano=cost_nano, now_s=now_s)
 
 
 class GuardedLedger:
     """A `router.state.ledger.Ledger` that answers for another one where that fails, is late, or rests.
 
-    `reserve`, `settle` and `spend` never raise for it; the others raise `StoreError`. Safe to use from several threads
-    and event loops.
+    `reserve` and `settle` never raise for it; the others raise `StoreError`. What `reserve` grants is settled by the
+    claim that it returns. Safe to use from several threads and event loops.
 
     Args:
         ledger: what to guard.
@@ -97,30 +128,39 @@ class GuardedLedger:
         try:
             return await self._asked(lambda: self._ledger.reserve(claim))
         except StoreError as error:
-            return await self._apart(claim, asked=not isinstance(error, _RestingError))
+            return await self._apart(claim, asked=not isinstance(error, _NotAskedError))
         except asyncio.CancelledError:
-            self._owe(claim, 0, claim.now_s)
+            self._meanwhile.get().owe(claim, 0, claim.now_s)
             raise
+
+    def apart(self, claim: Claim, /) -> Claim:
+        """Returns a claim that was spent without a reservation as what its record must say of it.
+
+        While the ledger is not asked it is of this process's share, whatever is left of that.
+        """
+        return claim if self.state == "closed" else self._meanwhile.get().begin(claim)
 
     async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
         """Puts what an attempt cost in the place of its reservation, now or when the ledger is back."""
         meanwhile = self._meanwhile.get()
-        if claim.id in meanwhile.local:
-            await meanwhile.shares.settle(_in_shares(claim), cost_nano, now_s=now_s)
-            meanwhile.local.discard(claim.id)
-            self._owe(claim, cost_nano, now_s)
+        if claim.share is not None:
+            cost = checked(claim, cost_nano)
+            await meanwhile.accounts.settle(_in_shares(claim), cost, now_s=now_s)
+            meanwhile.end(claim, cost, now_s)
+            await self.tell()
             return
         try:
             await self._asked(lambda: self._ledger.settle(claim, cost_nano, now_s=now_s))
         except StoreError:
-            self._owe(claim, cost_nano, now_s)
+            meanwhile.owe(claim, cost_nano, now_s)
         except asyncio.CancelledError:
-            self._owe(claim, cost_nano, now_s)
+            meanwhile.owe(claim, cost_nano, now_s)
             raise
 
-    async def spend(self, claim: Claim, /) -> None:
-        """Counts what was spent without a reservation, now or when the ledger is back."""
-        await self.settle(claim, None, now_s=claim.now_s)
+    async def tell(self) -> None:
+        """Tells the ledger what it is yet to be told, as far as it helps now."""
+        with suppress(StoreError):
+            await self._asked(_nothing)
 
     async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
         """Returns how accounts stand, as the ledger knows it."""
@@ -143,8 +183,8 @@ class GuardedLedger:
                 await self._asked(_nothing)
         except StoreError:
             warn(
-                f"{type(self._ledger).__name__} does not help, and could not be told of {len(owed)} claims; what they "
-                "cost is missing there until `lowfare budget rebuild`"
+                f"{type(self._ledger).__name__} does not help, and could not be told of {len(owed)} costs and sums of "
+                "costs; they are missing there until `lowfare budget rebuild`"
             )
         await self._ledger.aclose()
 
@@ -156,18 +196,16 @@ class GuardedLedger:
             asked: whether the ledger was asked, and may have reserved it.
         """
         meanwhile = self._meanwhile.get()
-        closed = next((e.account for e in claim.entries if e.strict and e.open_nano is None), None)
-        if closed is None:
-            answer = await meanwhile.shares.reserve(_in_shares(claim))
-            if isinstance(answer, Reserved):
-                meanwhile.local.add(claim.id)
-                return replace(answer, claim=claim, local=True)
-            why = f"the store of budgets is not reachable, and of this process's share {answer.why}"
-        else:
-            answer = Refused(claim=claim, account=None, standing=None, why="")
-            why = f'the store of budgets is not reachable, and the budget {closed.budget!r} has fail = "closed"'
         if asked:
-            self._owe(claim, 0, claim.now_s)
+            meanwhile.owe(claim, 0, claim.now_s)
+        closed = next((e.account for e in claim.entries if e.strict and e.open_nano is None), None)
+        if closed is not None:
+            why = f'the store of budgets is not reachable, and the budget {closed.budget!r} has fail = "closed"'
+            return Refused(claim=claim, account=None, standing=None, why=why)
+        answer = await meanwhile.accounts.reserve(_in_shares(claim))
+        if isinstance(answer, Reserved):
+            return replace(answer, claim=meanwhile.begin(claim))
+        why = f"the store of budgets is not reachable, and of this process's share {answer.why}"
         return replace(answer, claim=claim, why=why)
 
     async def _asked(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -179,17 +217,19 @@ class GuardedLedger:
         health = self._health.get()
         epoch = health.entered(self._clock)
         if epoch is None:
-            raise _RestingError("the store of budgets is not asked for the moment, since it did not help")
+            raise _NotAskedError("the store of budgets is not asked for the moment, since it did not help")
+        failed: type[StoreError] = _NotAskedError
         try:
             if self._meanwhile.get().owed:
                 await limited(self._tell(), Patience(self._wait_s))
+            failed = StoreError
             answer = await limited(ask(), Patience(self._wait_s))
         except ValueError:
             health.helped(epoch)
             raise
         except Exception as error:
             self._note(health, epoch, error)
-            raise StoreError(f"the store of budgets does not help ({type(error).__name__})") from error
+            raise failed(f"the store of budgets does not help ({type(error).__name__})") from error
         except BaseException:
             health.left(epoch)
             raise
@@ -203,17 +243,16 @@ class GuardedLedger:
             with meanwhile.lock:
                 if not meanwhile.owed:
                     return
-                owed = meanwhile.owed.popleft()
+                name = next(iter(meanwhile.owed))
+                owed = meanwhile.owed.pop(name)
             try:
                 await self._ledger.settle(owed.claim, owed.cost_nano, now_s=owed.now_s)
             except ValueError as error:  # it will never be taken
                 warn(f"a claim is lost to budgets: {error}")
             except BaseException:
-                meanwhile.owed.appendleft(owed)
+                with meanwhile.lock:
+                    meanwhile.owed.setdefault(name, owed)  # the sum may have grown meanwhile
                 raise
-
-    def _owe(self, claim: Claim, cost_nano: int | None, now_s: float) -> None:
-        self._meanwhile.get().owed.append(_Owed(claim=claim, cost_nano=cost_nano, now_s=now_s))
 
     def _note(self, health: Health, epoch: int, error: Exception) -> None:
         if health.failed(epoch, self._clock):
@@ -223,7 +262,7 @@ class GuardedLedger:
             )
 
 
-class _RestingError(StoreError):
+class _NotAskedError(StoreError):
     """The ledger was not asked."""
 
 

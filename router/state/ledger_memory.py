@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +17,12 @@ from router.state.moves import (
     Stage,
     answered,
     checked,
+    is_over,
     lapsing,
+    logged_as,
+    outlasts,
     place,
-    remembered_until_s,
+    settled_as,
     settling,
     standing,
     standing_as,
@@ -75,6 +79,7 @@ class Book:
         self.lock = threading.Lock()
         self.accounts: dict[Account, Kept] = {}
         self.claims: dict[str, Held] = {}
+        self.rebuilt_s = -math.inf
         self._due: list[tuple[float, int, str | Account]] = []
         self._numbers = itertools.count()
 
@@ -94,6 +99,8 @@ class Book:
     def settle(self, claim: Claim, cost_nano: int, now_s: float) -> None:
         """Puts what a claim cost in the place of what it counted as."""
         held = self.claims.get(claim.id)
+        if held is None and is_over(claim, now_s, self.rebuilt_s):
+            return
         stage, amount = (None, 0) if held is None else (held.stage, held.amount_nano)
         move = settling(stage, amount, cost_nano)
         if move is not None:
@@ -102,7 +109,8 @@ class Book:
             else:
                 cells = held.cells
                 _add(held.claim, cells, move)
-            self.hold(claim, "settled", cost_nano, remembered_until_s(claim.lapses_s, now_s), cells)
+            stage, due_s = settled_as(claim, stage, now_s, self.kept_s)
+            self.hold(claim, stage, cost_nano, due_s, cells)
 
     def places(self, claim: Claim) -> Sequence[Place]:
         """Returns where a claim counts, for each of its entries."""
@@ -181,23 +189,27 @@ class Book:
     def rebuilt(self, spent: Sequence[Claim], now_s: float) -> Book:
         """Returns a book of what the log says, and of what is under way and not in the log."""
         book = Book(self.kept_s)
-        logged = set()
-        for claim in spent:
-            if claim.id not in logged:
-                logged.add(claim.id)
-                cells = book.count(claim, Move(checked(claim), 0, 0), book.places(claim))
-                if (until_s := remembered_until_s(claim.lapses_s, claim.now_s)) > now_s:
-                    book.hold(claim, "settled", claim.amount_nano, until_s, cells)
-        for held in self.claims.values():
-            if held.claim.id not in logged and held.claim.lapses_s > now_s:
-                amount = held.amount_nano
-                cells = book.count(held.claim, standing_as(held.stage, amount), book.places(held.claim))
-                book.hold(held.claim, held.stage, amount, held.due_s, cells)
+        book.rebuilt_s = now_s
+        logged = {claim.id: claim for claim in reversed(spent)}  # the first of several, as everywhere
+        for claim in logged.values():
+            checked(claim)
+            held = self.claims.get(claim.id)
+            known = None if held is None else (held.stage, held.amount_nano, held.due_s)
+            stage, amount, due_s = logged_as(claim, known, now_s, self.kept_s)
+            cells = book.count(claim, standing_as(stage, amount), book.places(claim))
+            if due_s > now_s:
+                book.hold(claim, stage, amount, due_s, cells)
+        for claim_id, held in self.claims.items():
+            stays = outlasts(held.stage, held.claim.lapses_s, held.due_s, now_s, self.kept_s)
+            if claim_id not in logged and stays:
+                cells = book.count(held.claim, standing_as(held.stage, held.amount_nano), book.places(held.claim))
+                book.hold(held.claim, held.stage, held.amount_nano, held.due_s, cells)
         return book
 
     def take(self, other: Book) -> None:
         """Puts all of another book in the place of its own."""
         self.accounts, self.claims, self._due, self._numbers = other.accounts, other.claims, other._due, other._numbers
+        self.rebuilt_s = other.rebuilt_s
 
     def standings(self, now_s: float) -> Iterator[tuple[Account, Standing]]:
         """Yields every account, and how it stands."""
@@ -230,10 +242,6 @@ class MemoryLedger:
         book = self._own.get()
         with book.lock:
             book.settle(claim, cost_nano, now_s)
-
-    async def spend(self, claim: Claim, /) -> None:
-        """Counts what was spent without a reservation: once by id, whatever the limits say."""
-        await self.settle(claim, None, now_s=claim.now_s)
 
     async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
         """Returns how accounts stand, in the order given; reservations whose time has come have lapsed."""

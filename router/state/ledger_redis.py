@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError
 
-from router.core.budget import KEPT_S, Account, Claim, Entry, Refused, Reserved, Standing
+from router.core.budget import KEPT_S, LATE_S, Account, Claim, Entry, Refused, Reserved, Standing
 from router.errors import ConfigError, StoreError
 from router.state.ledger_memory import Book
 from router.state.ledger_scripts import REBUILD, RESERVE, SETTLE, STANDINGS
@@ -30,6 +30,7 @@ from router.state.moves import (
 from router.state.redis_calls import RedisCalls, Script
 from router.state.redis_lines import Word
 
+_NAMES: Final = ("accounts", "claims", "due", "ends", "rebuilt")
 _PAGE: Final = 200
 
 _DUE_AFTER: Final = 8
@@ -63,7 +64,7 @@ class RedisLedger:
         if "{" in prefix or "}" in prefix:
             raise ConfigError(f"prefix = {prefix!r} has a brace: braces mark what a cluster keeps on one node")
         self._calls = RedisCalls(url, cluster=cluster, answer_s=answer_s)
-        self._names = tuple(f"{{{prefix}:ledger}}:{name}" for name in ("accounts", "claims", "due", "ends"))
+        self._names = tuple(f"{{{prefix}:ledger}}:{name}" for name in _NAMES)
         self._kept_s = kept_s
         self._numbers = itertools.count()
 
@@ -86,16 +87,13 @@ class RedisLedger:
     async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
         """Puts what an attempt cost in the place of its reservation; None, where nobody knows, spends all of it."""
         cost = checked(claim, cost_nano)
-        forgotten = repr(remembered_until_s(claim.lapses_s, now_s))
-        words: list[Word] = [claim.id, cost, repr(claim.lapses_s), forgotten]
+        forgotten_s = remembered_until_s(claim.lapses_s, now_s)
+        words: list[Word] = [claim.id, cost, repr(claim.lapses_s), int(claim.share is not None)]
+        words += [repr(forgotten_s), repr(forgotten_s + self._kept_s)]
         for entry in claim.entries:
             name, bucket, _, kept_from, until = self._place(entry.account, claim.now_s)
             words += [name, entry.limit_nano, bucket, kept_from, until]
         _counted(await self._run(SETTLE, *words))
-
-    async def spend(self, claim: Claim, /) -> None:
-        """Counts what was spent without a reservation: once by id, whatever the limits say."""
-        await self.settle(claim, None, now_s=claim.now_s)
 
     async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
         """Returns how accounts stand, in the order given; reservations whose time has come have lapsed."""
@@ -122,9 +120,8 @@ class RedisLedger:
     async def rebuild(self, spent: Sequence[Claim], /, *, now_s: float) -> None:
         """Puts what the log says was spent in the place of all that was counted."""
         book = Book(self._kept_s).rebuilt(spent, now_s)
-        logged = {claim.id for claim in spent}
-        known = [name.decode() for name in await self._ask("HKEYS", self._names[1])]
-        ids: list[Word] = [claim_id for claim_id in known if claim_id in logged]
+        # What is older is not known any more, or not kept: it need not be told by name.
+        ids: list[Word] = list({c.id: c for c in spent if c.share is not None or c.lapses_s + LATE_S > now_s})
         accounts: list[Word] = []
         for account, kept in book.accounts.items():
             lines = [f"{bucket} {' '.join(map(str, cell))}" for bucket, cell in kept.cells.items()]
@@ -132,10 +129,10 @@ class RedisLedger:
         claims: list[Word] = []
         for claim_id, held in book.claims.items():
             places = [self._place(entry.account, held.claim.now_s) for entry in held.claim.entries]
-            lines = [f"settled {held.amount_nano} {held.claim.lapses_s!r}", *(f"{p[1]} {p[0]}" for p in places)]
-            claims += [claim_id, "\n".join(lines), repr(held.due_s)]
-        counts = (len(ids), len(accounts) // 3, len(claims) // 3)
-        await self._run(REBUILD, repr(now_s), *counts, *ids, *accounts, *claims)
+            claims += [claim_id, "".join(f"\n{p[1]} {p[0]}" for p in places), held.amount_nano]
+            claims += [repr(held.claim.lapses_s), held.stage, repr(held.due_s)]
+        counts = (len(ids), len(accounts) // 3, len(claims) // 6)
+        await self._run(REBUILD, repr(now_s), repr(self._kept_s), LATE_S, *counts, *ids, *accounts, *claims)
 
     async def aclose(self) -> None:
         """Closes the connections that belong to the running event loop, and those of loops that are closed."""

@@ -9,7 +9,7 @@ from router.state.sqlite_file import FileKind
 LEDGER_FILE: Final = FileKind(
     table="state",
     application=0x6C_6F_77_6C,  # "lowl"
-    version=1,  # counts every change of the schema
+    version=2,  # counts every change of the schema
     schema="""
 -- No id is given twice: a claim may outlive its account.
 CREATE TABLE accounts (
@@ -31,9 +31,13 @@ CREATE TABLE claims (
   places TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX by_due ON claims (due);
+
+-- When the log was read that was rebuilt from last; no row where there was no rebuild.
+CREATE TABLE rebuilt (at REAL NOT NULL);
 """,
     # A commit waits for no disk, and is in the kernel's hands: who kills the process loses nothing. After a power cut
     # the last commits may be missing, but the file is sound; the log may lack its last records just so.
     synchronous="NORMAL",
     loss="budgets count from nothing: run `lowfare budget rebuild`",
+    lasting=True,
 )

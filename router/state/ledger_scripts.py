@@ -4,8 +4,9 @@
     {{prefix}:ledger}:claims     hash: id -> stage, amount, lapse, then a line for each place: bucket, account
     {{prefix}:ledger}:due        sorted: id by when it lapses or is forgotten
     {{prefix}:ledger}:ends       sorted: account by when it may go
+    {{prefix}:ledger}:rebuilt    when the log was read that was rebuilt from last
 
-The braces make all four live on one node of a cluster, since a claim is in accounts of any kind and all of them change
+The braces make all five live on one node of a cluster, since a claim is in accounts of any kind and all of them change
 together. Accounts are named by `router.state.moves.name_of`, in which no line ends. Times are those of the callers.
 
 Numbers of Lua are exact to 2^53 only, which is nine million dollars in nano-dollars. So an amount is text, and is added
@@ -19,7 +20,7 @@ from typing import Final
 from router.state.redis_calls import script
 
 _HEAD: Final = """
-local ACCOUNTS, CLAIMS, DUE, ENDS = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local ACCOUNTS, CLAIMS, DUE, ENDS, REBUILT = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local BASE = 1000000000
 local MOST = '9000000000000000000'
 local find, match, sub, format = string.find, string.match, string.sub, string.format
@@ -211,11 +212,12 @@ return answer
 SETTLE: Final = script(
     _HEAD
     + """
--- ARGV: id, cost, lapse, forgotten, then of each entry: account, limit, bucket, kept from, end.
--- Returns {''}, or {'uncountable', account}.
-local id, cost, new_lapses, forgotten = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- ARGV: id, cost, lapse, whether it is a sum, when it is forgotten, when as a sum, then of each entry: account, limit,
+-- bucket, kept from, end. Returns {''}, or {'uncountable', account}.
+local id, cost, new_lapses, sum, forgotten, sum_forgotten = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local stage, amount, lapses, places = read(id)
-if stage == 'settled' then return {''} end
+if stage == 'settled' or (stage == 'summed' and not more(cost, amount)) then return {''} end
+if not stage and tonumber(forgotten) <= tonumber(redis.call('GET', REBUILT) or '-inf') then return {''} end
 local cells = {}
 if stage then
   for bucket, name in each(places) do
@@ -224,7 +226,7 @@ if stage then
   end
 else
   lapses, places = new_lapses, ''
-  for at = 5, #ARGV, 5 do
+  for at = 7, #ARGV, 5 do
     local name, bucket = ARGV[at], ARGV[at + 2]
     local cell = cell(name, bucket)
     if cell and more(plus(plus(cell[1], cell[2]), cost), MOST) then return {'uncountable', name} end
@@ -237,7 +239,8 @@ for number, found in ipairs(cells) do
   local cell, name = found[1], found[2]
   local spent, reserved, lapsed = cell[1], cell[2], cell[3]
   if stage == 'reserved' then reserved = minus(reserved, amount) end
-  if stage == 'lapsed' then spent, lapsed = minus(spent, amount), minus(lapsed, amount) end
+  if stage == 'lapsed' then lapsed = minus(lapsed, amount) end
+  if stage == 'lapsed' or stage == 'summed' then spent = minus(spent, amount) end
   spent = plus(spent, cost)
   if more(plus(spent, reserved), MOST) then return {'uncountable', name} end
   after[number] = {spent, reserved, lapsed}
@@ -246,7 +249,11 @@ for number, found in ipairs(cells) do
   found[1][1], found[1][2], found[1][3] = after[number][1], after[number][2], after[number][3]
   changed[found[2]] = true
 end
-write(id, 'settled', cost, lapses, places, forgotten)
+if stage == 'summed' or sum == '1' then
+  write(id, 'summed', cost, lapses, places, sum_forgotten)
+else
+  write(id, 'settled', cost, lapses, places, forgotten)
+end
 save()
 return {''}
 """
@@ -270,16 +277,25 @@ return answer
 REBUILD: Final = script(
     _HEAD
     + """
--- ARGV: now, how many ids, accounts and claims follow; ids that the log has; of each account: name, text, end; of each
--- claim: id, text, forgotten.
-local now, ids, accounts, claims = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local logged, under_way, limits, ends = {}, {}, {}, {}
-for at = 5, 4 + ids do logged[ARGV[at]] = true end
-local all = redis.call('HKEYS', CLAIMS)
-for _, id in ipairs(all) do
+-- ARGV: now, how long accounts are kept, how long what lapsed stays, then how many ids, accounts and claims follow; ids
+-- that the log has; of each account as the log has it: name, text, end; of each claim of the log: id, places, amount,
+-- lapse, stage, when it is forgotten. Mirrors `logged_as` and `outlasts` of `router.state.moves`.
+local now, kept, late = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local ids, accounts, claims = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local logged, settled, sums, staying, limits, ends = {}, {}, {}, {}, {}, {}
+for at = 7, 6 + ids do logged[ARGV[at]] = true end
+for _, id in ipairs(redis.call('HKEYS', CLAIMS)) do
   local stage, amount, lapses, places = read(id)
-  if not logged[id] and tonumber(lapses) > now then
-    under_way[#under_way + 1] = {id, stage, amount, lapses, places, redis.call('ZSCORE', DUE, id)}
+  local due = redis.call('ZSCORE', DUE, id)
+  local stays = tonumber(lapses) + late > now
+  if stage == 'settled' then stays = tonumber(due) > now end
+  if stage == 'summed' then stays = tonumber(due) - kept > now end
+  if logged[id] and stage == 'settled' then
+    settled[id] = {amount, lapses, places, due}
+  elseif logged[id] and stage == 'summed' and stays then
+    sums[id] = {amount, due}
+  elseif stays and not logged[id] then
+    staying[#staying + 1] = {id, stage, amount, lapses, places, due}
     for _, name in each(places) do
       local account = load(name)
       limits[name] = account and account.limit or '0'
@@ -288,20 +304,34 @@ for _, id in ipairs(all) do
   end
 end
 redis.call('DEL', ACCOUNTS, CLAIMS, DUE, ENDS)
+redis.call('SET', REBUILT, ARGV[1])
 loaded = {}
-local at = 5 + ids
+local at = 7 + ids
 for _ = 1, accounts do
   redis.call('HSET', ACCOUNTS, ARGV[at], ARGV[at + 1])
   if ARGV[at + 2] ~= 'inf' then redis.call('ZADD', ENDS, ARGV[at + 2], ARGV[at]) end
   at = at + 3
 end
 for _ = 1, claims do
-  redis.call('HSET', CLAIMS, ARGV[at], ARGV[at + 1])
-  redis.call('ZADD', DUE, ARGV[at + 2], ARGV[at])
-  at = at + 3
+  local id, places, amount, lapses, stage, due = unpack(ARGV, at, at + 5)
+  local sum = sums[id]
+  if sum and more(sum[1], amount) then
+    for bucket, name in each(places) do
+      local cell = begun(name, load(name).limit, bucket, '-1e15', 'inf')
+      cell[1] = plus(cell[1], minus(sum[1], amount))
+    end
+    amount = sum[1]
+  end
+  if sum and tonumber(sum[2]) > tonumber(due) then due = sum[2] end
+  if not settled[id] then write(id, stage, amount, lapses, places, due) end
+  at = at + 6
 end
-for _, held in ipairs(under_way) do
-  local id, stage, amount, lapses, places, due = held[1], held[2], held[3], held[4], held[5], held[6]
+for id, held in pairs(settled) do
+  local amount, lapses, places, due = unpack(held)
+  if tonumber(due) > now then write(id, 'settled', amount, lapses, places, due) end
+end
+for _, held in ipairs(staying) do
+  local id, stage, amount, lapses, places, due = unpack(held)
   for bucket, name in each(places) do
     local account = load(name)
     local cell = begun(name, account and account.limit or limits[name], bucket, '-1e15', ends[name])

@@ -29,13 +29,18 @@ from router.state.moves import (
     Cell,
     Move,
     Place,
+    Stage,
     account_named,
     answered,
     checked,
+    is_over,
     lapsing,
+    logged_as,
     name_of,
+    outlasts,
     place,
     remembered_until_s,
+    settled_as,
     settling,
     standing,
     standing_as,
@@ -88,9 +93,10 @@ INSERT INTO cells VALUES (?4, ?5, ?1, ?2, ?3)
 ON CONFLICT (account, bucket) DO UPDATE SET spent = spent + ?1, reserved = reserved + ?2, lapsed = lapsed + ?3
 """
 _EVERY = "SELECT id, name, limit_nano FROM accounts WHERE id > ? ORDER BY id LIMIT 200"
-_UNDER_WAY = """
-SELECT c.id, stage, amount, c.lapses, due, a.name, a.limit_nano, json_extract(p.value, '$[1]'), a.until
-FROM claims c, json_each(c.places) p JOIN accounts a ON a.id = json_extract(p.value, '$[0]') WHERE c.lapses > ?
+_KNOWN = "SELECT id, stage, amount, lapses, due FROM claims"
+_PLACES = """
+SELECT a.name, a.limit_nano, json_extract(p.value, '$[1]'), a.until
+FROM claims c, json_each(c.places) p JOIN accounts a ON a.id = json_extract(p.value, '$[0]') WHERE c.id = ?
 """
 
 
@@ -132,10 +138,6 @@ class SqliteLedger:
         """Puts what an attempt cost in the place of its reservation; None, where nobody knows, spends all of it."""
         cost = checked(claim, cost_nano)
         await self._brief(lambda execute: _Books(execute, self._kept_s).settle(claim, cost, now_s), now_s)
-
-    async def spend(self, claim: Claim, /) -> None:
-        """Counts what was spent without a reservation: once by id, whatever the limits say."""
-        await self.settle(claim, None, now_s=claim.now_s)
 
     async def standings(self, entries: Sequence[Entry], /, *, now_s: float) -> tuple[Standing, ...]:
         """Returns how accounts stand, in the order given; reservations whose time has come have lapsed."""
@@ -220,24 +222,32 @@ class _Books:
         return answer
 
     def settle(self, claim: Claim, cost_nano: int, now_s: float) -> None:
-        until_s = remembered_until_s(claim.lapses_s, now_s)
-        held = claim.amount_nano
-        if cost_nano <= held and (settled := self._execute(_SETTLE, (cost_nano, until_s, claim.id, held))):
-            # Nearly always it is so: what was reserved is settled, and no sum grows.
-            self._move(json.loads(settled[0][0]), Move(cost_nano, -held, 0), None)
+        if self._settle_reserved(claim, cost_nano, now_s):
             return
         found = self._execute(_CLAIM, (claim.id,))
         if not found:
-            self.add(claim, "settled", cost_nano, until_s)
+            if not any(is_over(claim, now_s, at) for (at,) in self._execute("SELECT at FROM rebuilt", ())):
+                self.add(claim, *settled_as(claim, None, now_s, self._kept_s), cost_nano)
             return
         [[stage, amount, places]] = found
         move = settling(stage, amount, cost_nano)
         if move is not None:
             accounts = [entry.account for entry in claim.entries]
             self._move(json.loads(places), move, accounts)
-            self._execute(_CHANGE, ("settled", cost_nano, until_s, claim.id))
+            stage, due_s = settled_as(claim, stage, now_s, self._kept_s)
+            self._execute(_CHANGE, (stage, cost_nano, due_s, claim.id))
 
-    def add(self, claim: Claim, stage: Any, amount_nano: int, due_s: float) -> None:
+    def _settle_reserved(self, claim: Claim, cost_nano: int, now_s: float) -> bool:
+        """Returns whether a claim was reserved, and is settled at no more than that: nearly always it is so."""
+        held, until_s = claim.amount_nano, remembered_until_s(claim.lapses_s, now_s)
+        if claim.share is not None or cost_nano > held:
+            return False
+        settled = self._execute(_SETTLE, (cost_nano, until_s, claim.id, held))
+        if settled:
+            self._move(json.loads(settled[0][0]), Move(cost_nano, -held, 0), None)  # no sum grows
+        return bool(settled)
+
+    def add(self, claim: Claim, stage: Stage, due_s: float, amount_nano: int) -> None:
         """Counts a claim that is not known."""
         self._add(claim, [self._find(entry, claim.now_s) for entry in claim.entries], stage, amount_nano, due_s)
 
@@ -280,28 +290,34 @@ class _Books:
 
     def rebuild(self, spent: Sequence[Claim], now_s: float) -> None:
         logged = {claim.id: claim for claim in reversed(spent)}  # the first of several, as everywhere
-        under_way = [row for row in self._execute(_UNDER_WAY, (now_s,)) if row[0] not in logged]
-        for table in ("claims", "accounts"):
-            self._execute(f"DELETE FROM {table}", ())  # noqa: S608 - two names of our own
+        known, staying = {}, []
+        for row in self._execute(_KNOWN, ()):
+            claim_id, stage, amount, lapses, due = row
+            if claim_id in logged:
+                known[claim_id] = stage, amount, due
+            elif outlasts(stage, lapses, due, now_s, self._kept_s):
+                staying.append((row, self._execute(_PLACES, (claim_id,))))
+        for table in ("claims", "accounts", "rebuilt"):
+            self._execute(f"DELETE FROM {table}", ())  # noqa: S608 - names of our own
+        self._execute("INSERT INTO rebuilt VALUES (?)", (now_s,))
         for claim in logged.values():
-            until_s = remembered_until_s(claim.lapses_s, claim.now_s)
-            self.add(claim, "settled", claim.amount_nano, until_s)
-            if until_s <= now_s:
+            stage, amount, due = logged_as(claim, known.get(claim.id), now_s, self._kept_s)
+            self.add(claim, stage, due, amount)
+            if due <= now_s:
                 self._execute(_FORGET, (claim.id,))
-        self._keep(under_way)
+        for row, places in staying:
+            self._keep(row, places)
 
-    def _keep(self, rows: Sequence[Any]) -> None:
-        """Counts claims again as they stood; there is a row for each place of each."""
-        places: dict[str, list[list[int]]] = {}
-        for claim_id, stage, amount, lapses, due, name, limit_nano, bucket, until in rows:
+    def _keep(self, row: Sequence[Any], places: Sequence[Any]) -> None:
+        """Counts a claim again as it stood; `places` are its accounts' names, limits, cells and ends."""
+        claim_id, stage, amount, lapses, due = row
+        again = []
+        for name, limit_nano, bucket, until in places:
             found = self._execute(_ACCOUNT, (name,)) or self._execute(_OPEN, (name, limit_nano, until))
             self._execute("UPDATE accounts SET until = max(until, ?) WHERE id = ?", (until, found[0][0]))
-            self._move([[found[0][0], bucket]], standing_as(stage, amount), None, sql=_BEGIN)
-            if claim_id not in places:
-                self._execute(_HOLD, (claim_id, stage, amount, lapses, due, "[]"))
-            places.setdefault(claim_id, []).append([found[0][0], bucket])
-        for claim_id, found in places.items():
-            self._execute("UPDATE claims SET places = ? WHERE id = ?", (json.dumps(found), claim_id))
+            again.append([found[0][0], bucket])
+        self._move(again, standing_as(stage, amount), None, sql=_BEGIN)
+        self._execute(_HOLD, (claim_id, stage, amount, lapses, due, json.dumps(again)))
 
     def _find(self, entry: Entry, now_s: float) -> _Found:
         """Returns what there is of an account, and where in it counts what happens now."""

@@ -11,10 +11,21 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, assert_never
 
-from router.core.budget import MOST_NANO, REMEMBERED_S, Account, Claim, Entry, Refused, Reserved, Standing, refused
+from router.core.budget import (
+    LATE_S,
+    MOST_NANO,
+    REMEMBERED_S,
+    Account,
+    Claim,
+    Entry,
+    Refused,
+    Reserved,
+    Standing,
+    refused,
+)
 from router.core.window import bucket_s
 
-Stage = Literal["reserved", "lapsed", "settled"]
+Stage = Literal["reserved", "lapsed", "settled", "summed"]
 
 _NEVER: Final = float("inf")
 
@@ -78,10 +89,73 @@ def settling(stage: Stage | None, amount_nano: int, cost_nano: int, /) -> Move |
             return Move(cost_nano - amount_nano, 0, -amount_nano)
         case "settled":
             return None
+        case "summed":
+            return Move(cost_nano - amount_nano, 0, 0) if cost_nano > amount_nano else None
         case None:
             return Move(cost_nano, 0, 0)
         case never:
             assert_never(never)
+
+
+def settled_as(claim: Claim, stage: Stage | None, now_s: float, kept_s: float, /) -> tuple[Stage, float]:
+    """Returns the stage of a claim that is settled now, and until when it is remembered.
+
+    Args:
+        claim: which.
+        stage: that it had; None where it was not known.
+        now_s: the time.
+        kept_s: how long a sum is remembered: its process may tell of it for as long as that cannot reach the ledger.
+    """
+    until_s = remembered_until_s(claim.lapses_s, now_s)
+    return ("summed", until_s + kept_s) if claim.share is not None or stage == "summed" else ("settled", until_s)
+
+
+def logged_as(
+    claim: Claim, known: tuple[Stage, int, float] | None, now_s: float, kept_s: float, /
+) -> tuple[Stage, int, float]:
+    """Returns as what a claim that the log has counts after a rebuild: stage, amount, and until when it is remembered.
+
+    Args:
+        claim: with what the log says that it cost.
+        known: as what it counted before: stage, amount, and when it would lapse or be forgotten.
+        now_s: when the reading of the log began.
+        kept_s: how long a claim is remembered that its process may not have settled yet.
+    """
+    stage, amount_nano, due_s = known or (None, 0, 0.0)
+    if stage == "settled":
+        return stage, claim.amount_nano, due_s
+    until_s = claim.lapses_s + REMEMBERED_S
+    if claim.share is not None:
+        until_s = max(until_s, now_s)
+    elif until_s <= now_s:  # whoever tells of it will not be heard: `is_over`
+        return "settled", claim.amount_nano, until_s
+    # Of a sum that grows, the records of the last requests may not be written yet.
+    grows = stage == "summed" and due_s - kept_s > now_s
+    return "summed", max(claim.amount_nano, amount_nano if grows else 0), max(until_s + kept_s, due_s if grows else 0.0)
+
+
+def outlasts(stage: Stage, lapses_s: float, due_s: float, now_s: float, kept_s: float, /) -> bool:
+    """Returns whether a claim that the log does not have stays after a rebuild, as its request may be under way.
+
+    Args:
+        stage, lapses_s, due_s: of the claim.
+        now_s: when the reading of the log began.
+        kept_s: as in `settled_as`.
+    """
+    match stage:
+        case "reserved" | "lapsed":
+            return lapses_s + LATE_S > now_s
+        case "settled":
+            return due_s > now_s
+        case "summed":
+            return due_s - kept_s > now_s
+        case never:
+            assert_never(never)
+
+
+def is_over(claim: Claim, now_s: float, rebuilt_s: float, /) -> bool:
+    """Returns whether a claim that is not known, and is settled now, was over at the last rebuild: that counted it."""
+    return remembered_until_s(claim.lapses_s, now_s) <= rebuilt_s
 
 
 def standing_as(stage: Stage, amount_nano: int, /) -> Move:

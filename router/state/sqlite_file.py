@@ -1,14 +1,16 @@
 """A file of SQLite that the processes of one host share: made, opened, and set aside when it is corrupt.
 
 Nothing is mended: a corrupt file is renamed and a new one begun; a file of another version is removed where what it
-holds is disposable. Whoever makes, renames or removes the file holds a lock on `NAME.lock` meanwhile and has looked
-which file now has the name. So of several processes that find the same file corrupt one renames it, and none renames
-what another one has begun. Who still has the old file open sees that the name means another one, and opens that.
+holds is disposable. What is no database of SQLite, or another program's, is left alone: the path is wrong. Whoever
+makes, renames or removes the file holds a lock on `NAME.lock` meanwhile and has looked which file now has the name. So
+of several processes that find the same file corrupt one renames it, and none renames what another one has begun. Who
+still has the old file open sees that the name means another one, and opens that.
 """
 
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import sqlite3
 import time
@@ -38,6 +40,9 @@ _LONG_PAGES = 4096
 _RESTARTING_S = 0.05
 """How long it is tried to hold up other processes; those who call in this one wait meanwhile."""
 
+_MAGIC = b"SQLite format 3\0"
+"""How every database begins (https://sqlite.org/fileformat.html, 1.3.1)."""
+
 _PRIMARY = 0xFF
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -53,7 +58,8 @@ class FileKind:
         synchronous: whether the disk is waited for, as in `PRAGMA synchronous`. A process that is killed loses nothing
             by either: what it wrote is in the kernel's hands. A power cut may leave with "OFF" a garbled file, with
             "NORMAL" one without the last writes.
-        loss: what is said of a corrupt file's loss.
+        loss: what is said of the loss of a file.
+        lasting: whether it is told of also where somebody deleted it: what it holds is not disposable.
     """
 
     table: str
@@ -62,6 +68,7 @@ class FileKind:
     schema: str
     synchronous: Literal["OFF", "NORMAL"]
     loss: str
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +135,9 @@ class SqliteFile:
             except sqlite3.DatabaseError as error:
                 if not is_corrupt(error):
                     raise
+                if is_something_else(self.path, error):
+                    needs = f"[{self._kind.table}] needs a path of its own"
+                    raise _Foreign(f"{self.path} is no database of SQLite; {needs}") from error
                 self._rename(error)
             return patiently(self._opened, patience_s)
 
@@ -153,6 +163,12 @@ class SqliteFile:
         if pages > _LONG_PAGES:
             patiently(restarted, _RESTARTING_S)
         opened.writer.execute(f"PRAGMA user_version = {self._kind.version}")  # as it was, but written: begins the log
+
+    def replaced(self, identity: tuple[int, int]) -> None:
+        """Warns of the loss of a file whose name belongs to another one now, unless that was done to a corrupt one."""
+        aside = self.path.parent.glob(f"{glob.escape(self.path.name)}.corrupt-*Z")
+        if self._kind.lasting and all((found.st_dev, found.st_ino) != identity for found in map(Path.stat, aside)):
+            warn(f"{self.path} was deleted or replaced while it was in use, and {self._kind.loss}")
 
     def _opened(self) -> Opened:
         with suppress(FileExistsError):
@@ -265,6 +281,18 @@ def is_corrupt(error: sqlite3.Error) -> bool:
     """Returns whether an error says that the file itself, or the log beside it, is no good."""
     code = _code(error)
     return isinstance(error, Garbled) or code == sqlite3.SQLITE_IOERR_SHORT_READ or code & _PRIMARY in _CORRUPT
+
+
+def is_something_else(path: Path, error: sqlite3.Error) -> bool:
+    """Returns whether a file could not be opened since it is no database of SQLite, not even a damaged one.
+
+    It is looked into after such an error alone: to close a file gives up the locks that SQLite holds on it in this
+    process (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if _code(error) & _PRIMARY != sqlite3.SQLITE_NOTADB:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) not in (b"", _MAGIC)
 
 
 def _is_busy(error: Exception) -> bool:

@@ -289,6 +289,7 @@ class SqliteThread:
         with self._reading:
             before, self._opened = self._opened, opened
         if before is not None:
+            self._file.replaced(before.identity)
             before.close()
         return opened
 

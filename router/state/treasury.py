@@ -8,7 +8,7 @@ not worth asking. Whether the money is there is said by the reservation alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from router.core.catalog import Model
 from router.core.request import Hints
 from router.errors import StoreError, warn
 from router.state.ledger import Ledger
+from router.state.ledger_guard import GuardedLedger
 from router.state.ledger_memory import MemoryLedger
 
 T = TypeVar("T")
@@ -34,7 +35,8 @@ LEFT_MOST: Final = 100
 """Values of one budget's scope that `Treasury.left` tells of: tenants may be many, and each is a series of a metric."""
 
 _ACCOUNTS_MOST: Final = 10_000
-"""Accounts whose reading is kept; tenants may be many."""
+"""Accounts of which something is kept; tenants may be many. Readings are made again; of what is held, those go whose
+account has not been met for the longest time."""
 
 Act = Callable[[], Coroutine[Any, Any, None]]
 """Tells the ledger something of a claim."""
@@ -45,11 +47,10 @@ Observer = Callable[[tuple[Purse, ...]], None]
 
 @dataclass(slots=True)
 class _Reading:
-    """What was read of an account last: its standing, how far ahead spending was held to be, and when."""
+    """What was read of an account last, and when."""
 
     standing: Standing
     read_s: float
-    ahead_held: float | None = None
 
 
 class Treasury:
@@ -73,9 +74,11 @@ class Treasury:
         self._budgets = {budget.name: budget for budget in budgets}
         self._ledger = ledger
         self._own = isinstance(ledger, MemoryLedger)
+        self._guard = ledger if isinstance(ledger, GuardedLedger) else None
         self._now_s = now_s
         self._monotonic = monotonic
         self._readings: dict[Account, _Reading] = {}
+        self._held: dict[Account, float] = {}
         self._accounts: dict[tuple[str, str], Account] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._observers: list[Observer] = []
@@ -89,7 +92,9 @@ class Treasury:
         """Adds one who is told of every settlement; it must not take long, and what it raises is a warning."""
         self._observers.append(observer)
 
-    def purses(self, hints: Hints, policy: str, models: Collection[Model], at: datetime, /) -> tuple[Purse, ...]:
+    def purses(
+        self, hints: Hints, policy: str, models: Collection[Model], at: datetime, /, *, moves: bool = True
+    ) -> tuple[Purse, ...]:
         """Returns the budgets that apply to a request, and how they stand as far as this process knows.
 
         Args:
@@ -97,11 +102,18 @@ class Treasury:
             policy: that it uses.
             models: that it may ask.
             at: when it arrived.
+            moves: whether `ahead_held` follows; not where a request is only planned.
         """
         purses = self._applying(hints, policy, models, at)
+        known: Sequence[Standing | None]
         if self._own and purses:
-            self._took(purses, _at_once(self._ledger.standings(entries_of(purses), now_s=self._now_s())))
-        return tuple([self._read(purse) for purse in purses])
+            known = standings = _at_once(self._ledger.standings(entries_of(purses), now_s=self._now_s()))
+            if moves:
+                self._took(purses, standings)
+        else:
+            readings = [self._readings.get(purse.account) for purse in purses]
+            known = [None if reading is None else reading.standing for reading in readings]
+        return tuple([self._read(purse, each, moves=moves) for purse, each in zip(purses, known, strict=True)])
 
     def stale(self, hints: Hints, policy: str, models: Collection[Model], at: datetime, /) -> tuple[Purse, ...]:
         """Returns the purses whose reading is too old, for `refresh`; none where the ledger is this process's own."""
@@ -170,14 +182,14 @@ class Treasury:
             async with asyncio.timeout(wait_s):
                 told = await self._reserved(claim)
         except BaseException as error:
-            self._begin(claim, partial(self._ledger.settle, claim, 0, now_s=self._now_s()))  # it may stand
+            self._begin(claim, self._given_back)
             if not isinstance(error, TimeoutError):
                 raise
             return Refused(claim=claim, account=None, standing=None, why="the store of budgets is too slow")
         if isinstance(told, Refused):
             if told.account is not None and told.standing is not None:
                 self._note(told.account, told.standing)
-        elif not told.local:
+        elif told.claim.share is None:
             for entry, standing in zip(claim.entries, told.standings, strict=True):
                 self._note(entry.account, standing)
         return told
@@ -196,9 +208,13 @@ class Treasury:
         if tasks:
             await asyncio.wait(tasks, timeout=wait_s)  # does not stop them where it is cancelled itself
 
+    def apart(self, claim: Claim, /) -> Claim:
+        """Returns a claim that is to be spent without a reservation as what its record must say of it."""
+        return claim if self._guard is None else self._guard.apart(claim)
+
     async def spend(self, claim: Claim, /) -> None:
         """Counts what was spent without a reservation."""
-        await self.settled(self._begun([(claim, partial(self._ledger.spend, claim))]))
+        await self.settled(self._begun([(claim, partial(self._ledger.settle, claim, None, now_s=self._now_s()))]))
 
     async def aclose(self) -> None:
         """Waits for the settlements of the running loop, and lets go of the ledger."""
@@ -227,15 +243,18 @@ class Treasury:
             ]
         return tuple(purses)
 
-    def _read(self, purse: Purse) -> Purse:
-        """Returns a purse as it was read last."""
-        known = self._readings.get(purse.account)
-        standing = purse.standing if known is None else known.standing
-        ahead = ahead_of(purse.account, standing, self._now_s())
-        held = held_ahead(None if known is None else known.ahead_held, ahead)
-        if known is not None:
-            known.ahead_held = held
-        return Purse(budget=purse.budget, account=purse.account, standing=standing, ahead=ahead, ahead_held=held)
+    def _read(self, purse: Purse, known: Standing | None, *, moves: bool = True) -> Purse:
+        """Returns a purse as its account is known to stand; full where it is not, which moves nothing."""
+        account, standing = purse.account, known or purse.standing
+        ahead = ahead_of(account, standing, self._now_s())
+        held = held_ahead(self._held.get(account), ahead)
+        if moves and known is not None:
+            self._held.pop(account, None)  # the one that was met last stands at the end
+            self._held[account] = held
+            if len(self._held) > _ACCOUNTS_MOST:
+                for longest in list(self._held)[: _ACCOUNTS_MOST // 2]:  # in one step: other threads hold some as well
+                    self._held.pop(longest, None)
+        return Purse(budget=purse.budget, account=account, standing=standing, ahead=ahead, ahead_held=held)
 
     def _account(self, budget: Budget, value: str, at: datetime) -> Account:
         """Returns the account of a moment; the last one as long as it is of the same window."""
@@ -281,6 +300,11 @@ class Treasury:
         except (StoreError, ValueError) as error:
             return Refused(claim=claim, account=None, standing=None, why=f"the store of budgets: {error}")
 
+    async def _given_back(self) -> None:
+        """Has the ledger told at once that there is no attempt for a reservation that may stand there."""
+        if self._guard is not None:
+            await self._guard.tell()
+
     def _begin(self, claim: Claim, act: Act) -> asyncio.Task[None]:
         task = asyncio.create_task(self._act(claim, act))
         self._tasks.add(task)
@@ -303,7 +327,9 @@ class Treasury:
         if not self._observers:
             return
         purses = tuple(
-            self._read(Purse(budget=self._budgets[entry.account.budget], account=entry.account, standing=standing))
+            self._read(
+                Purse(budget=self._budgets[entry.account.budget], account=entry.account, standing=standing), standing
+            )
             for entry, standing in zip(claim.entries, standings, strict=True)
         )
         for observer in self._observers:

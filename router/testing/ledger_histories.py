@@ -11,7 +11,7 @@ from router.core.budget import Account, Claim, Entry
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-Does = Literal["reserve", "settle", "spend"]
+Does = Literal["reserve", "settle", "sum"]
 
 BEGAN_S: Final = 1_700_000_000.0
 _HOUR_S: Final = 3_600
@@ -25,7 +25,8 @@ class Step:
 
     Attributes:
         after_s: since the step before; below 0 where the clock is set back.
-        claim: number of the claim. One that was granted, settled or spent stays as it was at first.
+        does: to "sum" is to settle a claim that has a share.
+        claim: number of the claim. One that was granted or settled stays as it was at first.
         accounts: numbers of the accounts that it is for: 0 and 1 are budgets by the hour for two values, 2 is rolling,
             3 only alerts.
         amount_nano, lapses_after_s: of the claim.
@@ -62,12 +63,14 @@ def entry_at(number: int, now_s: float, /) -> Entry:
 
 def claim_of(step: Step, now_s: float, /) -> Claim:
     """Returns the claim of a step that comes at a time."""
+    shared = step.does == "sum"
     return Claim(
-        id=f"claim {step.claim}",
+        id=f"{'sum' if shared else 'claim'} {step.claim}",
         entries=tuple(entry_at(number, now_s) for number in step.accounts),
         amount_nano=step.amount_nano,
         now_s=now_s,
         lapses_s=now_s + step.lapses_after_s,
+        share="share" if shared else None,
     )
 
 
@@ -79,11 +82,11 @@ def histories() -> SearchStrategy[History]:
     amounts = st.sampled_from([400, 0, 1, 300, 700, 1_000, 1_001, 2_500])
     step = st.builds(
         Step,
-        does=st.sampled_from(["reserve", "reserve", "settle", "spend"]),
+        does=st.sampled_from(["reserve", "reserve", "settle", "sum"]),
         claim=st.integers(0, 5),
         amount_nano=amounts,
         accounts=st.sampled_from([(0,), (0, 1), (1, 0), (2,), (2, 3), (0, 1, 2, 3)]),
-        after_s=st.sampled_from([0.0, 0.5, 61.0, 3_600.0, 3_661.0, -30.0, -3_600.0]),
+        after_s=st.sampled_from([0.0, 0.5, 61.0, 200.0, 3_600.0, 3_661.0, -30.0, -3_600.0]),
         cost_nano=st.one_of(st.none(), amounts),
         lapses_after_s=st.sampled_from([60.0, 0.25, 5_000.0]),
     )

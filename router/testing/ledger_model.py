@@ -6,24 +6,35 @@ an account holds is known between two bounds, and a reservation between them may
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from router.core.budget import REMEMBERED_S, Account, Claim, Entry, Standing
+from router.core.budget import KEPT_S, LATE_S, REMEMBERED_S, Account, Claim, Entry, Standing
 
-Stage = Literal["reserved", "lapsed", "settled"]
+Stage = Literal["reserved", "lapsed", "settled", "summed"]
 
 _LATE: int = 60
 
 
 @dataclass(slots=True)
 class Known:
-    """A claim that counts, and as how much."""
+    """A claim that counts, and as how much.
+
+    Attributes:
+        told_s: when it was settled; None where it was not.
+    """
 
     claim: Claim
     stage: Stage
     nano: int
     until_s: float
+    told_s: float | None = None
+
+    @property
+    def grows(self) -> bool:
+        """Whether it is a sum."""
+        return self.stage == "summed"
 
 
 class Bounds(NamedTuple):
@@ -38,6 +49,7 @@ class Model:
     """All claims of a ledger, by id."""
 
     known: dict[str, Known] = field(default_factory=dict)
+    rebuilt_s: float = -math.inf
 
     def reserve(self, claim: Claim) -> None:
         """Takes note of a claim that was granted."""
@@ -46,10 +58,16 @@ class Model:
     def settle(self, claim: Claim, cost_nano: int | None, now_s: float) -> None:
         """Takes note of what a claim cost."""
         known = self.known.get(claim.id)
-        if known is None or known.stage != "settled":
-            cost = claim.amount_nano if cost_nano is None else cost_nano
-            until_s = max(claim.lapses_s, now_s) + REMEMBERED_S
-            self.known[claim.id] = Known(claim if known is None else known.claim, "settled", cost, until_s)
+        cost = claim.amount_nano if cost_nano is None else cost_nano
+        until_s = max(claim.lapses_s, now_s) + REMEMBERED_S
+        if known is None and until_s <= self.rebuilt_s:
+            return
+        if known is not None and (known.stage == "settled" or (known.grows and cost <= known.nano)):
+            return
+        stage: Stage = "settled"
+        if claim.share is not None or (known is not None and known.grows):
+            stage, until_s = "summed", until_s + KEPT_S
+        self.known[claim.id] = Known(claim if known is None else known.claim, stage, cost, until_s, now_s)
 
     def lapse(self, now_s: float) -> None:
         """Lets lapse what is due."""
@@ -58,18 +76,18 @@ class Model:
                 known.stage = "lapsed"
 
     def rebuild(self, spent: list[Claim], now_s: float) -> None:
-        """Puts a log in the place of all that is not under way."""
-        logged = {claim.id for claim in spent}
-        self.known = {
-            name: known for name, known in self.known.items() if name not in logged and known.claim.lapses_s > now_s
-        }
+        """Puts a log in the place of all that it can have."""
+        self.rebuilt_s, before = now_s, self.known
+        self.known = {name: known for name, known in before.items() if _stays(known, now_s)}
         for claim in spent:
-            self.settle(claim, None, claim.now_s)
+            known = self.known.get(claim.id)
+            least = known.nano if known is not None and known.grows else 0
+            self.known[claim.id] = Known(claim, "summed", max(claim.amount_nano, least), math.inf, now_s)
 
     def forgotten(self, claim_id: str, latest_s: float) -> bool:
         """Returns whether a ledger may have forgotten that it knew a claim."""
         known = self.known.get(claim_id)
-        return known is not None and known.stage == "settled" and known.until_s <= latest_s
+        return known is not None and known.told_s is not None and known.until_s <= latest_s
 
     def bounds(self, entry: Entry, now_s: float) -> Bounds:
         """Returns what an account may hold."""
@@ -94,6 +112,13 @@ class Model:
                 spent += 0 if known.stage == "reserved" else known.nano
                 lapsed += known.nano if known.stage == "lapsed" else 0
         return Standing(limit_nano=entry.limit_nano, spent_nano=spent, reserved_nano=reserved, lapsed_nano=lapsed)
+
+
+def _stays(known: Known, now_s: float) -> bool:
+    """Returns whether a claim stays after a rebuild that the log does not have."""
+    if known.told_s is None:
+        return known.claim.lapses_s + LATE_S > now_s
+    return known.until_s - (KEPT_S if known.grows else 0) > now_s
 
 
 def _counts(claim: Claim, account: Account, now_s: float, *, late: bool) -> bool:

@@ -107,17 +107,30 @@ def shows_reservations_as_they_stand(bench: LedgerBench, history: History, /) ->
 
 
 def rebuilds(bench: LedgerBench, history: History, /) -> None:
-    """`rebuild` leaves what the log says, and of what it does not have that whose owner's time is still to come."""
+    """`rebuild` leaves what the log says, and what it cannot have yet; whatever is told again counts once."""
     trial = _Trial(rebuilds, bench, history)
 
     async def work(here: Ledger, there: Ledger) -> None:
         await trial.play(here, there)
-        trial.now_s = trial.latest_s  # what was forgotten by then is not known to a clock that was set back
-        settled = [known for known in trial.model.known.values() if known.stage == "settled"]
-        spent = [replace(known.claim, amount_nano=known.nano) for known in settled[::2]]
-        await here.rebuild(spent, now_s=trial.now_s)
-        trial.model.rebuild(spent, trial.now_s)
+        now_s = trial.now_s = trial.latest_s  # what was forgotten by then is not known to a clock that was set back
+        known = list(trial.model.known.values())
+        told = [one for one in known if one.told_s is not None]
+        spent = [replace(one.claim, amount_nano=one.nano - one.nano // 3 * one.grows) for one in told[::2]]
+        ages = (-30.0, 90.0, 300.0)  # of requests that ended while the ledger was not there to hear of it
+        lost = [
+            replace(
+                claim_of(Step(does="settle", claim=number, amount_nano=7, accounts=(3,)), now_s), lapses_s=now_s - age
+            )
+            for number, age in enumerate(ages, start=100)
+        ]
+        await here.rebuild([*spent, *lost], now_s=now_s)
+        trial.model.rebuild([*spent, *lost], now_s)
         await trial.look(there, "rebuild()")
+        again = [(one.claim, one.nano, now_s if one.told_s is None else one.told_s) for one in known]
+        for claim, nano, told_s in (*again, *((claim, 7, claim.lapses_s - 60) for claim in lost)):
+            await there.settle(claim, nano, now_s=told_s)
+            trial.model.settle(claim, nano, told_s)
+            await trial.look(here, f"{claim.id} was settled again")
 
     trial.run(work)
 
@@ -162,7 +175,7 @@ def is_exact(bench: LedgerBench, history: History, /) -> None:
                 raise trial.breach(f"{spent} nano-dollars were counted as {standing}")
         for amount in (1, MOST_NANO + 1, -1):
             try:
-                await here.spend(claim(f"beyond {amount}", amount))
+                await here.settle(claim(f"beyond {amount}", amount), None, now_s=BEGAN_S)
             except ValueError:
                 continue
             raise trial.breach(f"{amount} nano-dollars beyond {MOST_NANO} were counted, and no ValueError raised")
@@ -180,7 +193,9 @@ def sums_up(bench: LedgerBench, history: History, /) -> None:
             Claim(id=f"{n}", entries=(entry,), amount_nano=1_500, now_s=BEGAN_S, lapses_s=BEGAN_S + 60)
             for n in range(200)
         ]
-        await asyncio.gather(*((here, there)[n % 2].spend(claim) for n, claim in enumerate(claims)))
+        await asyncio.gather(
+            *((here, there)[n % 2].settle(claim, None, now_s=BEGAN_S) for n, claim in enumerate(claims))
+        )
         [standing] = await there.standings((entry,), now_s=BEGAN_S)
         if standing.spent_nano != 300_000:
             raise trial.breach(f"200 times 1,500 nano-dollars made {standing.spent_nano}")
@@ -335,12 +350,9 @@ class _Trial:
                 raise self.breach(f"after {after} {entry.account} stands at {standing}; right is {what}")
 
     async def _do(self, ledger: Ledger, step: Step, claim: Claim, number: int) -> None:
-        if step.does == "settle":
+        if step.does != "reserve":
             await ledger.settle(claim, step.cost_nano, now_s=self.now_s)
             self.model.settle(claim, step.cost_nano, self.now_s)
-        elif step.does == "spend":
-            await ledger.spend(claim)
-            self.model.settle(claim, None, claim.now_s)
         else:
             await self._reserve(ledger, claim, number)
 

@@ -78,6 +78,24 @@ async def test_a_corrupt_file_is_set_aside(path: Path, where: str) -> None:
     assert aside.read_bytes() == damaged
 
 
+def test_what_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    """The path of somebody's notes is a mistake in the configuration, and nothing is renamed or written."""
+    notes = tmp_path / "notes.txt"
+    notes.write_text("my notes " * 1_000)
+    with pytest.raises(ConfigError, match=r"notes\.txt is no database of SQLite; \[outbox\] needs a path of its own"):
+        SqliteOutbox(notes)
+    assert notes.read_text() == "my notes " * 1_000
+    assert {file.name for file in tmp_path.iterdir()} == {"notes.txt", "notes.txt.lock"}
+
+
+def test_a_garbled_database_is_set_aside_from_the_start(path: Path) -> None:
+    """One of which only the first bytes are sound is renamed, whoever made it."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"SQLite format 3\0" + b"#" * 9999)
+    with pytest.warns(RouterWarning, match="is corrupt"):
+        SqliteOutbox(path)
+
+
 async def test_a_file_that_another_one_set_aside_is_left_alone(path: Path) -> None:
     """Of several that find it corrupt, one renames it; the new file is not renamed too."""
     outbox = await filled(path, "a")

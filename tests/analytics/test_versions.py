@@ -24,10 +24,11 @@ VERSIONS = {
     "cache": "the cache: its terms, the look into it, what a hit saved",
     "prefix": "what a request begins with; whom each attempt meant",
     "budgets": "how budgets stood, and what was reserved; the caller's span",
-    "now": "the provider's name for its answer",
+    "now": "the provider's name for its answer; of whose share an attempt was spent while the store was away",
 }
 WHOLE = {"prefix", "budgets", "now"}
-"""Those that have the facts of a request and of an attempt that reports read."""
+"""Those that tell whom each attempt meant, and what a request begins with."""
+
 QUERY = "SELECT * EXCLUDE (record) FROM decisions ORDER BY time"
 
 

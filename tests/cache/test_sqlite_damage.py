@@ -34,6 +34,8 @@ from tests.cache.sqlite_processes import (
 )
 
 PAGE_BYTES = 4096
+GARBLED = b"SQLite format 3\0" + b"secret " * 1_000
+"""What begins as a database of SQLite does, and is none."""
 
 
 async def fill(path: Path, values: int = 300) -> None:
@@ -68,14 +70,24 @@ async def goes_on(*stores: SqliteStore) -> None:
         await store.aclose()
 
 
-async def test_what_is_no_database_is_renamed(tmp_path: Path) -> None:
-    """A file with something else in it is kept under another name; the store begins with nothing and says so."""
-    path = tmp_path / "cache.db"
+def test_what_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    """A file with something else in it is a mistake in the configuration: it is neither renamed nor written."""
+    path = tmp_path / "notes.txt"
     path.write_text("secret " * 1_000)
+    with pytest.raises(ConfigError, match=r"notes\.txt is no database of SQLite; \[cache\] needs a path of its own"):
+        SqliteStore(path)
+    assert path.read_text() == "secret " * 1_000
+    assert aside(path) == []
+
+
+async def test_a_garbled_database_is_renamed(tmp_path: Path) -> None:
+    """A file of which only the first bytes are sound is kept under another name; the store begins with nothing."""
+    path = tmp_path / "cache.db"
+    path.write_bytes(GARBLED)
     with pytest.warns(RouterWarning, match="is corrupt") as caught:
         store = SqliteStore(path)
     [renamed] = aside(path)
-    assert renamed.read_text() == "secret " * 1_000
+    assert renamed.read_bytes() == GARBLED
     [warning] = caught
     assert str(path) in str(warning.message)
     assert str(renamed) in str(warning.message)
@@ -160,7 +172,7 @@ def test_who_comes_first_renames(tmp_path: Path) -> None:
 
     with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as executor:
         for times in range(1, 6):
-            path.write_text("no database " * 1_000)
+            path.write_bytes(GARBLED)
             seen = [*executor.map(opened_at_once, [str(path)] * 4, range(4))]
             assert [there for there, _ in seen] == [True] * 4
             assert sum(warned for _, warned in seen) == 1
@@ -324,7 +336,7 @@ def test_nobody_sees_what_is_not_his(tmp_path: Path) -> None:
 def test_a_warning_that_is_an_error_costs_nothing(tmp_path: Path) -> None:
     """Where warnings are errors, a corrupt file still costs no more than what was in it."""
     path = tmp_path / "cache.db"
-    path.write_text("no database " * 1_000)
+    path.write_bytes(GARBLED)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         store = SqliteStore(path)

@@ -87,6 +87,7 @@ FAILED = attempt(
     price_rule="worst case",
     worst_usd=Decimal("0.002"),
     reserved_usd=Decimal("0.002"),
+    share="7" * 16,
 )
 ANSWERED = attempt(
     "b",
@@ -215,6 +216,7 @@ RECORD: dict[str, Any] = {
             "price_rule": "worst case",
             "worst_usd": "0.002",
             "reserved_usd": "0.002",
+            "share": "7" * 16,
         },
         {
             "model": "b",
@@ -245,6 +247,7 @@ RECORD: dict[str, Any] = {
             "price_rule": "none",
             "worst_usd": None,
             "reserved_usd": None,
+            "share": None,
         },
     ],
     "stats": {

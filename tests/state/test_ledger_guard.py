@@ -94,13 +94,13 @@ async def test_a_ledger_that_is_well_is_asked(guard: GuardedLedger, ledger: Mood
     one = claim("one")
     answer = await guard.reserve(one)
     assert isinstance(answer, Reserved)
-    assert not answer.local
+    assert answer.claim == one
     await guard.settle(one, 30, now_s=NOW_S)
-    await guard.spend(claim("two", 7))
+    await guard.settle(claim("two", 7), None, now_s=NOW_S)
     [standing] = await guard.standings((CLOSED,), now_s=NOW_S)
     assert standing == Standing(limit_nano=1_000, spent_nano=37) == await stands(ledger)
     assert [each async for each in guard.accounts(now_s=NOW_S)] == [(TOTAL, standing)]
-    await guard.rebuild((), now_s=NOW_S + 60)
+    await guard.rebuild((), now_s=NOW_S + 3_600)
     assert (await stands(ledger)).spent_nano == 0
     assert (guard.state, guard.owed) == ("closed", 0)
     await guard.aclose()
@@ -121,12 +121,15 @@ async def test_closed_budgets_refuse(guard: GuardedLedger, ledger: Moody, told: 
 async def test_open_budgets_spend_their_share(guard: GuardedLedger, ledger: Moody, clock: VirtualClock) -> None:
     """Of two that cost 40 nano-dollars each both fit a share of 100, and a third does not; all is told later, once."""
     ledger.mood = "down"
-    first, second, third = claim("1"), claim("2"), claim("3")
-    for one in (first, second):
+    third = claim("3")
+    granted = []
+    for one in (claim("1"), claim("2")):
         answer = await guard.reserve(one)
         assert isinstance(answer, Reserved)
-        assert answer.local
-        assert answer.claim == one
+        assert answer.claim == replace(one, share=answer.claim.share)
+        granted.append(answer.claim)
+    first, second = granted
+    assert first.share == second.share is not None
     refused = await guard.reserve(third)
     assert isinstance(refused, Refused)
     assert refused.claim == third
@@ -161,8 +164,8 @@ async def test_lost_answers_count_once(ledger: Moody, clock: VirtualClock, mood:
     assert (await stands(ledger)).reserved_nano == 40
     ledger.mood = "well"
     clock.advance(2.0)
-    if entry is OPEN:
-        await guard.settle(one, 30, now_s=NOW_S)
+    if isinstance(answer, Reserved):
+        await guard.settle(answer.claim, 30, now_s=NOW_S)
     await guard.standings((), now_s=NOW_S)
     assert await stands(ledger) == Standing(limit_nano=1_000, spent_nano=30 if entry is OPEN else 0)
 
@@ -173,7 +176,7 @@ async def test_settles_wait_for_the_store(guard: GuardedLedger, ledger: Moody, c
     await guard.reserve(one)
     ledger.mood = "down"
     await guard.settle(one, 12, now_s=NOW_S)
-    await guard.spend(claim("two", 5))
+    await guard.settle(claim("two", 5), None, now_s=NOW_S)
     assert guard.owed == 2
     clock.advance(2.0)
     with pytest.raises(StoreError, match="does not help"):
@@ -193,9 +196,9 @@ async def test_closing_tells_what_is_lost(
 ) -> None:
     """Where the store stays down to the end, it is said how many claims it never heard of, and what helps."""
     ledger.mood = "down"
-    await guard.spend(claim("one"))
+    await guard.settle(claim("one"), None, now_s=NOW_S)
     await guard.aclose()
-    assert "could not be told of 1 claims" in str(told[-1].message)
+    assert "could not be told of 1 costs and sums of costs" in str(told[-1].message)
     assert "lowfare budget rebuild" in str(told[-1].message)
     assert told[-1].category is RouterWarning
 
@@ -231,9 +234,9 @@ async def test_what_is_never_taken_stops_nobody(
 ) -> None:
     """A claim that was put off and cannot be counted is warned of, and those after it are told."""
     ledger.mood = "down"
-    await guard.spend(claim("most", MOST_NANO))
-    await guard.spend(claim("one more", 1))
-    await guard.spend(claim("nothing", 0))
+    await guard.settle(claim("most", MOST_NANO), None, now_s=NOW_S)
+    await guard.settle(claim("one more", 1), None, now_s=NOW_S)
+    await guard.settle(claim("nothing", 0), None, now_s=NOW_S)
     ledger.mood = "well"
     clock.advance(2.0)
     await guard.standings((), now_s=NOW_S)
@@ -246,7 +249,7 @@ async def test_many_are_told_in_turns(guard: GuardedLedger, ledger: Moody, clock
     """After a long outage one call tells the store some of what it missed, and closing the rest."""
     ledger.mood = "down"
     for number in range(200):
-        await guard.spend(claim(f"{number}", 1))
+        await guard.settle(claim(f"{number}", 1), None, now_s=NOW_S)
     ledger.mood = "well"
     clock.advance(2.0)
     await guard.standings((), now_s=NOW_S)

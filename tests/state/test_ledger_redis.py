@@ -55,7 +55,7 @@ async def test_a_server_that_is_gone_is_a_store_error() -> None:
     """Every method says so; a server that comes back empty begins anew."""
     with RedisServer() as server:
         ledger = RedisLedger(server.url)
-        await ledger.spend(claim("one"))
+        await ledger.settle(claim("one"), None, now_s=NOW_S)
         server.kill()
         with pytest.raises(StoreError, match=r"the ledger in Redis at 127\.0\.0\.1:\d+/0 does not help"):
             await ledger.reserve(claim("two"))
@@ -70,12 +70,12 @@ async def test_a_claim_that_cannot_be_counted_changes_nothing(server: RedisServe
     """Beyond nine billion dollars it is a ValueError, in a reservation as in a settlement."""
     ledger = RedisLedger(server.url, prefix="most")
     loose = Entry(account=DAY.account, limit_nano=100, strict=False)
-    await ledger.spend(claim("most", MOST_NANO))
+    await ledger.settle(claim("most", MOST_NANO), None, now_s=NOW_S)
     more = Claim(id="more", entries=(loose,), amount_nano=1, now_s=NOW_S, lapses_s=NOW_S + 60)
     with pytest.raises(ValueError, match="an account of the budget 'day' would have more than can be counted"):
         await ledger.reserve(more)
     with pytest.raises(ValueError, match="would have more than can be counted"):
-        await ledger.spend(more)
+        await ledger.settle(more, None, now_s=NOW_S)
     assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=MOST_NANO),)
     await ledger.aclose()
 
@@ -84,7 +84,7 @@ async def test_a_settlement_that_cannot_be_counted_changes_nothing(server: Redis
     """Where an attempt cost more than was reserved, so that the sum is too much, the reservation stays."""
     ledger = RedisLedger(server.url, prefix="settled")
     await ledger.reserve(claim("one", 10))
-    await ledger.spend(claim("most", MOST_NANO - 10))
+    await ledger.settle(claim("most", MOST_NANO - 10), None, now_s=NOW_S)
     with pytest.raises(ValueError, match="would have more than can be counted"):
         await ledger.settle(claim("one", 10), 11, now_s=NOW_S)
     [standing] = await ledger.standings((DAY,), now_s=NOW_S)
@@ -113,7 +113,9 @@ async def test_accounts_come_in_pages(server: RedisServer) -> None:
     ledger = RedisLedger(server.url, prefix="pages")
     for number in range(1_000):
         entry = Entry(account=Account(budget="b", value=f"{number}"), limit_nano=9)
-        await ledger.spend(Claim(id=f"{number}", entries=(entry,), amount_nano=number, now_s=NOW_S, lapses_s=NOW_S))
+        await ledger.settle(
+            Claim(id=f"{number}", entries=(entry,), amount_nano=number, now_s=NOW_S, lapses_s=NOW_S), None, now_s=NOW_S
+        )
     found = {account.value: standing async for account, standing in ledger.accounts(now_s=NOW_S)}
     assert found == {f"{n}": Standing(limit_nano=9, spent_nano=n) for n in range(1_000)}
     await ledger.aclose()

@@ -36,7 +36,7 @@ async def test_what_was_counted_is_there_after_a_restart(tmp_path: Path) -> None
     path = tmp_path / "folder" / "ledger"
     first = SqliteLedger(str(path))
     await first.reserve(claim("one"))
-    await first.spend(claim("two", 5))
+    await first.settle(claim("two", 5), None, now_s=NOW_S)
     await first.aclose()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     second = SqliteLedger(str(path))
@@ -49,9 +49,9 @@ async def test_a_corrupt_file_is_set_aside_and_how_to_mend_it_is_said(tmp_path: 
     """It is renamed, never removed; the warning names the command that brings back what it held."""
     path = tmp_path / "ledger"
     ledger = SqliteLedger(str(path))
-    await ledger.spend(claim("one"))
+    await ledger.settle(claim("one"), None, now_s=NOW_S)
     await ledger.aclose()
-    garbage = b"this is no database" * 1_000
+    garbage = path.read_bytes()[:16] + b"this is no database" * 1_000
     path.write_bytes(garbage)
     with pytest.warns(RouterWarning, match="is corrupt .* budgets count from nothing: run `lowfare budget rebuild`"):
         ledger = SqliteLedger(str(path))
@@ -59,6 +59,62 @@ async def test_a_corrupt_file_is_set_aside_and_how_to_mend_it_is_said(tmp_path: 
     assert aside.read_bytes() == garbage
     await ledger.rebuild((claim("one"),), now_s=NOW_S)
     assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=10),)
+    await ledger.aclose()
+
+
+@pytest.mark.parametrize("by", ["unlink", "rename"])
+async def test_a_file_that_is_deleted_under_a_ledger_is_told_of(tmp_path: Path, by: str) -> None:
+    """Once, with the command that brings back what it held; the ledger goes on, and counts from nothing."""
+    path = tmp_path / "ledger"
+    ledger = SqliteLedger(str(path))
+    await ledger.settle(claim("one"), None, now_s=NOW_S)
+    if by == "unlink":
+        path.unlink()
+    else:
+        path.rename(tmp_path / "elsewhere")
+    with pytest.warns(RouterWarning, match="was deleted or replaced .* run `lowfare budget rebuild`") as caught:
+        found = await ledger.standings((DAY,), now_s=NOW_S)
+    assert found == (Standing(limit_nano=100),)
+    assert len(caught) == 1
+    await ledger.reserve(claim("two"))
+    assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, reserved_nano=10),)
+    await ledger.aclose()
+
+
+async def test_a_file_that_another_ledger_set_aside_is_told_of_once(tmp_path: Path) -> None:
+    """Of two that had it open, the one that finds it corrupt warns; to the other it is neither deleted nor replaced."""
+    path = tmp_path / "ledger"
+    here, there = SqliteLedger(str(path)), SqliteLedger(str(path))
+    await here.reserve(claim("one"))
+    await there.aclose()
+    await here.aclose()
+    path.write_bytes(path.read_bytes()[:16] + b"#" * 9_000)
+    with pytest.warns(RouterWarning, match="is corrupt") as caught:
+        await here.reserve(claim("two"))
+    assert len(caught) == 1
+    assert await there.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, reserved_nano=10),)
+    await here.aclose()
+    await there.aclose()
+
+
+@pytest.mark.parametrize("text", ["notes\n", "my notes: " * 1_000])
+def test_what_is_no_database_is_left_alone(tmp_path: Path, text: str) -> None:
+    """The path of somebody's notes is a mistake in the configuration, and nothing is renamed or written."""
+    path = tmp_path / "notes.txt"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"notes\.txt is no database of SQLite; \[state\] needs a path of its own"):
+        SqliteLedger(str(path))
+    assert path.read_text() == text
+    assert {file.name for file in tmp_path.iterdir()} == {"notes.txt", "notes.txt.lock"}
+
+
+async def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
+    """Whoever makes the file before, as a container does to mount it, has a ledger in it."""
+    path = tmp_path / "ledger"
+    path.touch()
+    ledger = SqliteLedger(str(path))
+    await ledger.reserve(claim("one"))
+    assert (await ledger.standings((DAY,), now_s=NOW_S))[0].reserved_nano == 10
     await ledger.aclose()
 
 
@@ -99,10 +155,10 @@ async def test_a_file_that_is_held_is_told(tmp_path: Path) -> None:
 async def test_one_that_cannot_be_counted_leaves_the_others_alone(tmp_path: Path) -> None:
     """A claim that is refused with an error in a batch is undone by itself."""
     ledger = SqliteLedger(str(tmp_path / "ledger"))
-    await ledger.spend(claim("first", MOST_NANO - 5))
+    await ledger.settle(claim("first", MOST_NANO - 5), None, now_s=NOW_S)
     with pytest.raises(ValueError, match="an account of the budget 'day' would have more than can be counted"):
-        await ledger.spend(claim("second", 6))
-    await ledger.spend(claim("third", 5))
+        await ledger.settle(claim("second", 6), None, now_s=NOW_S)
+    await ledger.settle(claim("third", 5), None, now_s=NOW_S)
     assert await ledger.standings((DAY,), now_s=NOW_S) == (Standing(limit_nano=100, spent_nano=MOST_NANO),)
     await ledger.aclose()
 
@@ -141,7 +197,7 @@ def _at_once(call: Coroutine[Any, Any, T]) -> T:
 async def test_a_claim_is_counted_at_once(tmp_path: Path) -> None:
     """Where nothing is in the way, to reserve and to settle takes no other thread, and no turn of the event loop."""
     ledger = SqliteLedger(str(tmp_path / "ledger"))
-    await ledger.spend(claim("first", 1))  # after a file was opened, the thread writes first
+    await ledger.settle(claim("first", 1), None, now_s=NOW_S)  # after a file was opened, the thread writes first
     assert isinstance(_at_once(ledger.reserve(claim("one"))), Reserved)
     assert isinstance(_at_once(ledger.reserve(claim("two", 90))), Refused)
     _at_once(ledger.settle(claim("one"), 4, now_s=NOW_S))
@@ -153,7 +209,7 @@ async def test_another_process_that_writes_is_waited_for_elsewhere(tmp_path: Pat
     """While the file is held the event loop goes on; the claim is counted when the file is let go."""
     path = tmp_path / "ledger"
     ledger = SqliteLedger(str(path), busy_s=60.0)
-    await ledger.spend(claim("first", 1))
+    await ledger.settle(claim("first", 1), None, now_s=NOW_S)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         reserving = asyncio.create_task(ledger.reserve(claim("one")))
@@ -168,9 +224,9 @@ async def test_one_that_raises_at_once_is_undone(tmp_path: Path) -> None:
     """A claim that is refused with an error changes nothing, and leaves no transaction behind."""
     path = tmp_path / "ledger"
     ledger = SqliteLedger(str(path))
-    await ledger.spend(claim("first", MOST_NANO - 5))
+    await ledger.settle(claim("first", MOST_NANO - 5), None, now_s=NOW_S)
     with pytest.raises(ValueError, match="more than can be counted"):
-        _at_once(ledger.spend(claim("second", 6)))
+        _at_once(ledger.settle(claim("second", 6), None, now_s=NOW_S))
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("ROLLBACK")
@@ -224,7 +280,7 @@ async def test_the_log_is_brought_into_the_file_by_the_thread(tmp_path: Path) ->
 async def test_a_file_is_shared_with_a_child(tmp_path: Path) -> None:
     """After a fork both go on counting, at once as before; neither loses anything."""
     ledger = SqliteLedger(str(tmp_path / "ledger"), busy_s=60.0)
-    await ledger.spend(claim("first", 1))
+    await ledger.settle(claim("first", 1), None, now_s=NOW_S)
     await ledger.reserve(claim("one"))
     child = os.fork()
     if not child:
@@ -243,7 +299,7 @@ async def test_a_file_is_shared_with_a_child(tmp_path: Path) -> None:
 
 async def _spends(ledger: SqliteLedger, name: str) -> None:
     for number in range(20):
-        await ledger.spend(claim(f"{name} {number}", 1))
+        await ledger.settle(claim(f"{name} {number}", 1), None, now_s=NOW_S)
 
 
 async def test_accounts_come_in_pages(tmp_path: Path) -> None:
@@ -251,7 +307,9 @@ async def test_accounts_come_in_pages(tmp_path: Path) -> None:
     ledger = SqliteLedger(str(tmp_path / "ledger"))
     for number in range(250):
         entry = Entry(account=Account(budget="b", value=f"{number}"), limit_nano=9)
-        await ledger.spend(Claim(id=f"{number}", entries=(entry,), amount_nano=number, now_s=NOW_S, lapses_s=NOW_S))
+        await ledger.settle(
+            Claim(id=f"{number}", entries=(entry,), amount_nano=number, now_s=NOW_S, lapses_s=NOW_S), None, now_s=NOW_S
+        )
     found = {account.value: standing async for account, standing in ledger.accounts(now_s=NOW_S)}
     assert found == {f"{n}": Standing(limit_nano=9, spent_nano=n) for n in range(250)}
     await ledger.aclose()

@@ -16,6 +16,7 @@ from router.core.request import Hints
 from router.core.window import Window
 from router.errors import RouterWarning, StoreError
 from router.state import treasury as module
+from router.state.ledger_guard import GuardedLedger
 from router.state.ledger_memory import MemoryLedger
 from router.state.treasury import Treasury
 from tests.core.builders import model
@@ -74,6 +75,44 @@ async def test_play_keeps_what_was_ahead_for_a_while() -> None:
     clock.at = NOON + timedelta(hours=1)
     (purse,) = treasury.purses(Hints(), "default", MODELS, clock.at)
     assert (purse.ahead, purse.ahead_held, purse.standing.spent_nano) == (0.0, 0.0, 0)
+
+
+async def test_play_is_kept_however_many_accounts_are_read() -> None:
+    """An account that is met again and again keeps what it was held at, though thousands of others come by."""
+    tenants = Budget(name="t", limit_nano=100, window=Window(period="hour"), scope=Scope(kind="tenant"))
+    treasury, clock = made(HOUR, tenants)
+    clock.at = NOON + timedelta(minutes=30)
+    await treasury.spend(claim_on(treasury, clock, 60))
+    assert treasury.purses(Hints(), "default", MODELS, clock.at)[0].ahead_held == 0.1
+    clock.at += timedelta(minutes=2)
+    for number in range(2 * module._ACCOUNTS_MOST):  # noqa: SLF001 - the bound is not public
+        purse, _ = treasury.purses(Hints(tenant=str(number)), "default", MODELS, clock.at)
+        assert (purse.ahead_held, round(purse.ahead, 3)) == (0.1, 0.067)
+
+
+async def test_who_only_plans_moves_nothing() -> None:
+    """What is held stays, and an account that nobody asked for is not told of."""
+    treasury, clock = made(HOUR, EACH)
+    clock.at = NOON + timedelta(minutes=30)
+    await treasury.spend(claim_on(treasury, clock, 60))
+    assert treasury.purses(Hints(), "default", MODELS[:1], clock.at)[0].ahead_held == 0.1
+    clock.at += timedelta(minutes=10)
+    (planned, *_) = treasury.purses(Hints(), "default", MODELS, clock.at, moves=False)
+    assert planned.ahead_held == pytest.approx(planned.ahead + PLAY)
+    assert treasury.left().keys() == {("hour", ""), ("each", "a")}
+    clock.at -= timedelta(minutes=9)
+    assert treasury.purses(Hints(), "default", MODELS, clock.at)[0].ahead_held == 0.1
+
+
+async def test_what_was_never_read_moves_nothing() -> None:
+    """While a shared ledger cannot be read an account looks full, and what it was held at stays."""
+    treasury, clock = shared(Stuck())
+    clock.at = NOON + timedelta(minutes=30)
+    (purse,) = treasury.purses(Hints(), "default", MODELS, clock.at)
+    assert (purse.ahead, purse.ahead_held) == (-0.5, -0.5)
+    clock.at += timedelta(minutes=6)
+    (purse,) = treasury.purses(Hints(), "default", MODELS, clock.at)
+    assert (purse.ahead, purse.ahead_held) == (-0.6, -0.6)
 
 
 async def test_what_cannot_be_counted_is_refused() -> None:
@@ -158,7 +197,6 @@ class Foreign:
     def __init__(self, inner: MemoryLedger) -> None:
         self.reserve = inner.reserve
         self.settle = inner.settle
-        self.spend = inner.spend
         self.standings = inner.standings
         self.accounts = inner.accounts
         self.rebuild = inner.rebuild
@@ -167,8 +205,9 @@ class Foreign:
 
 async def test_a_reservation_that_takes_too_long_is_given_back() -> None:
     """It is refused when the time is over; what the ledger may have reserved is settled at nothing."""
-    ledger = Stuck()
-    treasury, clock = shared(ledger)
+    ledger, clock = Stuck(), Clock()
+    guard = GuardedLedger(ledger, wait_s=30.0)
+    treasury = Treasury((HOUR,), guard, now_s=clock.now_s, monotonic=clock.now_s)
     told = await treasury.reserve(claim_on(treasury, clock, 10), wait_s=0.0)
     assert isinstance(told, Refused)
     assert told.why == "the store of budgets is too slow"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from router.core.budget import Account, Claim, Entry, Refused, Reserved, Standing
+from router.core.budget import LATE_S, Account, Claim, Entry, Refused, Reserved, Standing
 from router.state.ledger_memory import MemoryLedger
 
 BROKEN: list[tuple[str, type[MemoryLedger]]] = []
@@ -193,13 +195,45 @@ class NamesNobody(MemoryLedger):
 class KeepsWhatItHad(MemoryLedger):
     async def rebuild(self, spent: Sequence[Claim], /, *, now_s: float) -> None:
         for claim in spent:
-            await self.spend(claim)
+            await self.settle(claim, None, now_s=claim.now_s)
 
 
 @noticed_by("rebuilds")
 class ForgetsWhatIsUnderWay(MemoryLedger):
     async def rebuild(self, spent: Sequence[Claim], /, *, now_s: float) -> None:
         await super().rebuild(spent, now_s=1e12)
+
+
+@noticed_by("rebuilds")
+class ForgetsWhatRunsOn(MemoryLedger):
+    """Takes whoever is late for dead."""
+
+    async def rebuild(self, spent: Sequence[Claim], /, *, now_s: float) -> None:
+        await super().rebuild(spent, now_s=now_s + LATE_S)
+
+
+@noticed_by("rebuilds")
+class CountsWhatTheLogHad(MemoryLedger):
+    """Knows of a rebuild only what it had itself."""
+
+    async def rebuild(self, spent: Sequence[Claim], /, *, now_s: float) -> None:
+        await super().rebuild(spent, now_s=now_s)
+        self._own.get().rebuilt_s = -math.inf
+
+
+@noticed_by(COUNTS)
+class AddsSums(MemoryLedger):
+    """Takes what a sum comes to for what was added to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sums: Counter[str] = Counter()
+
+    async def settle(self, claim: Claim, cost_nano: int | None, /, *, now_s: float) -> None:
+        if claim.share is not None:
+            self.sums[claim.id] += claim.amount_nano if cost_nano is None else cost_nano
+            cost_nano = self.sums[claim.id]
+        await super().settle(claim, cost_nano, now_s=now_s)
 
 
 @noticed_by("lists_its_accounts")
