@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, MinLen
 from pydantic import (
-    BaseModel,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -47,7 +46,7 @@ from router.config_sinks import SinkTable
 from router.config_sources import Origin, overlay
 from router.config_state import StateTable
 from router.config_tables import BoundsSettings, LogSettings, ModelSettings, TraceSettings
-from router.config_values import STRICT, Whole
+from router.config_values import Table, Whole
 from router.core.policy import Policy
 from router.errors import ConfigError
 
@@ -55,7 +54,7 @@ IN_CODE = Origin()
 """Of settings that no file states."""
 
 
-class Settings(BaseModel):
+class Settings(Table):
     """A whole configuration, checked but for what needs the catalog; `router.setup.setup_of` does the rest.
 
     Made by `load`, or in code with the same names: `Settings(models={"small": {"id": "deepseek/deepseek-v3.2"}})`.
@@ -63,8 +62,6 @@ class Settings(BaseModel):
     Raises:
         ConfigError: something is wrong; lists all that is.
     """
-
-    model_config = STRICT
 
     models: Annotated[Mapping[Annotated[str, MinLen(1)], ModelSettings], MinLen(1)]
     policies: Mapping[str, Policy] = Field(default_factory=dict)

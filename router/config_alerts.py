@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Self
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import AfterValidator, BaseModel, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
 from router.config_errors import Fault, faults_of, said
-from router.config_values import STRICT, Real, Whole
+from router.config_values import Real, Table, Whole
 from router.core.alert_rules import (
     BudgetRule,
     CacheHitsRule,
@@ -46,10 +46,8 @@ Days = Annotated[Whole, Ge(1), Le(DAYS_MOST)]
 Count = Annotated[Whole, Ge(1)]
 
 
-class _Table(BaseModel):
+class _Table(Table):
     """What every rule has: a name, which tells its alerts from others', and destinations."""
-
-    model_config = STRICT
 
     name: Annotated[str, MinLen(1)]
     to: Names

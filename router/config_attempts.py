@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field, field_validator
 
 from router.config_cache import PolicyCacheTable
 from router.config_secrets import checked_base_url, checked_headers, checked_key_env
-from router.config_values import STRICT, Real, Seconds, Whole
+from router.config_values import Real, Seconds, Table, Whole
 from router.core.breaker import BreakerSettings
 from router.core.deployment import Deployment
 from router.core.money import Usd
@@ -21,10 +21,8 @@ Share = Annotated[Real, Ge(0), Le(1)]
 Count = Annotated[Whole, Ge(1)]
 
 
-class DeploymentTable(BaseModel):
+class DeploymentTable(Table):
     """`[[models.NAME.deployments]]`: one key, region or host that serves the model."""
-
-    model_config = STRICT
 
     name: Annotated[str, MinLen(1)]
     base_url: str | None = None
@@ -44,10 +42,8 @@ class DeploymentTable(BaseModel):
         return Deployment(**self.model_dump())
 
 
-class BreakerTable(BaseModel):
+class BreakerTable(Table):
     """`[breaker]`: when a deployment or a key is not asked for a while."""
-
-    model_config = STRICT
 
     consecutive_failures: Count = BreakerSettings().consecutive_failures
     failure_share: Annotated[Real, Gt(0), Le(1)] = BreakerSettings().failure_share
@@ -65,10 +61,8 @@ class BreakerTable(BaseModel):
         return BreakerSettings(**self.model_dump())
 
 
-class RetryQuotaTable(BaseModel):
+class RetryQuotaTable(Table):
     """`[retry_quota]`: how many of the attempts may be retries at a model that the request asked before."""
-
-    model_config = STRICT
 
     share: Share = QuotaSettings().share
     least_per_s: Annotated[Real, Ge(0)] = QuotaSettings().least_per_s
@@ -79,10 +73,8 @@ class RetryQuotaTable(BaseModel):
         return QuotaSettings(**self.model_dump())
 
 
-class ConcurrencyTable(BaseModel):
+class ConcurrencyTable(Table):
     """`[concurrency]`: attempts at one time to a model that does not say itself."""
-
-    model_config = STRICT
 
     limit: Count | None = ConcurrencySettings().limit
     queue: Annotated[Whole, Ge(0)] = ConcurrencySettings().queue
@@ -92,29 +84,23 @@ class ConcurrencyTable(BaseModel):
         return ConcurrencySettings(**self.model_dump())
 
 
-class HedgeTable(BaseModel):
+class HedgeTable(Table):
     """`[hedge]`: asking a second model when the first takes long."""
-
-    model_config = STRICT
 
     enabled: bool = False
     after_s: Seconds | Literal["p95"] = "p95"
 
 
-class LowerBounds(BaseModel):
+class LowerBounds(Table):
     """`[per_policy.NAME.bounds]`: lower bounds for one policy's requests; what is left out is as `[bounds]` has it."""
-
-    model_config = STRICT
 
     attempts: Annotated[Whole, Ge(1), Le(100)] | None = None
     deadline_s: Seconds | None = None
     waste_usd: Usd | None = None
 
 
-class PerPolicyTable(BaseModel):
+class PerPolicyTable(Table):
     """`[per_policy.NAME]`: what holds for the requests of one policy instead of what holds for all."""
-
-    model_config = STRICT
 
     bounds: LowerBounds = LowerBounds()
     checks: Mapping[str, bool] = Field(default_factory=dict)

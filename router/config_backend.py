@@ -8,14 +8,14 @@ from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from annotated_types import MinLen
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
 from router.config_errors import said
 from router.config_secrets import ADVICE, checked_options, is_secret
-from router.config_values import Spelt
+from router.config_values import Spelt, Table
 
 
-class BackendTable(BaseModel):
+class BackendTable(Table):
     """A table of a backend. Whatever is not a field of it is an option of the backend's class."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, hide_input_in_errors=True)

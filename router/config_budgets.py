@@ -6,10 +6,10 @@ from decimal import ROUND_FLOOR
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import BaseModel, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from router.config_errors import said
-from router.config_values import STRICT, Real
+from router.config_values import Real, Table
 from router.core.budget import MOST_NANO, Budget, OnExceed, Scope, usd_of
 from router.core.money import EXACT, Usd, usd
 from router.core.naming import allowed
@@ -19,10 +19,8 @@ SCOPES = ("all", "tenant", "policy", "model", "provider")
 _TAG = "tag:"
 
 
-class BudgetTable(BaseModel):
+class BudgetTable(Table):
     """`[budgets.NAME]`: one budget."""
-
-    model_config = STRICT
 
     limit_usd: Usd
     window: Annotated[str, MinLen(1)]

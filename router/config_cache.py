@@ -6,12 +6,12 @@ import re
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, field_validator
+from pydantic import field_validator
 
 from router.config_backend import BackendTable
 from router.config_errors import said
 from router.config_secrets import checked_key_env
-from router.config_values import STRICT, Real, Seconds, Whole
+from router.config_values import Real, Seconds, Table, Whole
 from router.core.caching import CacheMode, Caching
 from router.core.key import Drop
 from router.core.statics import pattern_fault
@@ -50,10 +50,8 @@ class CacheTable(BackendTable):
         )
 
 
-class PolicyCacheTable(BaseModel):
+class PolicyCacheTable(Table):
     """`[per_policy.NAME.cache]`: what holds for one policy's requests instead, and what their keys leave out."""
-
-    model_config = STRICT
 
     mode: CacheMode | None = None
     ttl_s: Ttl | None = None

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 from annotated_types import MinLen
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
 from router.config_backend import has_password
 from router.config_errors import said
 from router.config_secrets import ADVICE, SECRET_VALUE, checked_options
-from router.config_values import Spelt, read_spelt
+from router.config_values import Spelt, Table, read_spelt
 
 _OPEN = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False, hide_input_in_errors=True)
 _BY_VARIABLE = 'keep it in an environment variable, and name that: secret_env = "OPS_WEBHOOK", url_env = "OPS_SLACK"'
@@ -19,7 +19,7 @@ _PRIVATE_ADDRESSES = ("hooks.slack.com/", "/api/webhooks/", ".webhook.office.com
 """Parts of addresses that whoever knows them may post to: Slack's, Discord's, Microsoft's."""
 
 
-class _Options(BaseModel):
+class _Options(Table):
     """A kind, and options that only its class knows."""
 
     model_config = _OPEN

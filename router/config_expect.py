@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Annotated, Self
 
 from annotated_types import Ge, MinLen
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from router.config_errors import said
-from router.config_values import STRICT, Whole
+from router.config_values import Table, Whole
 from router.core.catalog import Capability
 
 NOT_STATED = "none"
@@ -104,10 +104,8 @@ TokensOrNone = Annotated[str, AfterValidator(_counted_or_none)]
 Names = Annotated[tuple[Annotated[str, MinLen(1)], ...], MinLen(1)]
 
 
-class ExpectWhen(BaseModel):
+class ExpectWhen(Table):
     """`when`: which requests are meant. What is left out may be anything, as in the `when` of a rule."""
-
-    model_config = STRICT
 
     policy: Annotated[str, MinLen(1)] | None = None
     tokens: Tokens | None = None
@@ -133,10 +131,8 @@ class ExpectWhen(BaseModel):
         return self
 
 
-class ExpectThen(BaseModel):
+class ExpectThen(Table):
     """`then`: what must hold of each of these requests."""
-
-    model_config = STRICT
 
     model: Annotated[str, MinLen(1)] | None = None
     model_in: Names | None = None
@@ -158,19 +154,15 @@ class ExpectThen(BaseModel):
         return self
 
 
-class ExpectTable(BaseModel):
+class ExpectTable(Table):
     """`[[expect]]`: one expectation."""
-
-    model_config = STRICT
 
     name: str | None = None
     when: ExpectWhen = ExpectWhen()
     then: ExpectThen
 
 
-class ExpectFile(BaseModel):
+class ExpectFile(Table):
     """A file of expectations beside a configuration: `[[expect]]` and nothing else."""
-
-    model_config = STRICT
 
     expect: Annotated[tuple[ExpectTable, ...], MinLen(1)]

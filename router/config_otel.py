@@ -5,25 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import BaseModel, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from router.config_errors import said
 from router.config_secrets import ADVICE, HEADERS_ADVICE, checked_base_url, checked_headers_env
-from router.config_values import STRICT, Real, Whole
+from router.config_values import Real, Table, Whole
 from router.sinks.metric_labels import checked_labels
 
 CostName = Literal["langfuse", "logfire", "openinference", "genai"]
 """Whose name for the cost of a call a span has besides ours."""
 
 
-class OtelTable(BaseModel):
+class OtelTable(Table):
     """`[otel]`: where traces and metrics go, and under which names.
 
     What is left out follows the standard `OTEL_*` variables, and then their defaults. `enabled` left out is on where
     an endpoint or a protocol is stated, here or in `OTEL_*`, or where the application has set a provider of its own.
     """
-
-    model_config = STRICT
 
     enabled: bool | None = None
     endpoint: str | None = None

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, SchemaValidator
 
 from router.config_errors import ELSEWHERE, Fault, faults_of, said
+from router.config_values import with_flags
 from router.core.naming import allowed
 from router.core.policy import Policy
 from router.errors import ConfigError
@@ -48,7 +49,7 @@ class _Builder:
         self._built: dict[str, Policy] = {}
         self._faults: dict[str, list[Fault]] = {}
         self._under_way: list[str] = []
-        self._schemas: dict[str, tuple[type, TypeAdapter[Any]]] = {}
+        self._schemas: dict[str, tuple[type, SchemaValidator]] = {}
 
     def all(self) -> dict[str, Policy]:
         for name in self._tables:
@@ -110,14 +111,20 @@ class _Builder:
         except ValidationError as error:
             raise _validation_error(faults_of(error, cls)) from None
 
-    def _schema(self, kind: str) -> tuple[type, TypeAdapter[Any]]:
+    def _schema(self, kind: str) -> tuple[type, SchemaValidator]:
         if kind not in self._schemas:
             try:
                 cls = policy_class(self._registry, kind)
             except ConfigError as error:
                 raise _validation_error([Fault(("kind",), str(error))]) from error
-            self._schemas[kind] = cls, TypeAdapter(cls)
+            self._schemas[kind] = cls, SchemaValidator(schema_of(cls))
         return self._schemas[kind]
+
+
+def schema_of(cls: type, /) -> CoreSchema:
+    """Returns what pydantic makes of a policy's class, with booleans that take nothing else, as in all tables."""
+    schema: CoreSchema = with_flags(TypeAdapter(cls).core_schema)
+    return schema
 
 
 def policy_class(registry: Registry, kind: str) -> type:

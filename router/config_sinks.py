@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 from annotated_types import MinLen
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
 from router.config_errors import said
 from router.config_secrets import checked_options
+from router.config_values import Table
 
 
-class SinkTable(BaseModel):
+class SinkTable(Table):
     """`[sinks.NAME]`: one more place that decisions go to."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)

@@ -8,21 +8,19 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Le, MinLen
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from router.config_attempts import DeploymentTable
 from router.config_errors import said
 from router.config_secrets import checked_base_url, checked_headers, checked_key_env, checked_options
-from router.config_values import STRICT, Real, Seconds, Whole
+from router.config_values import Real, Seconds, Table, Whole
 from router.core.catalog import Capability, ServiceTier, Timeouts
 from router.core.money import Usd
 from router.core.statics import pattern_fault
 
 
-class RateSettings(BaseModel):
+class RateSettings(Table):
     """US dollars per million tokens, by token class; a class left out is the map's, or that of the class it is in."""
-
-    model_config = STRICT
 
     input_usd_per_mtok: Usd | None = None
     output_usd_per_mtok: Usd | None = None
@@ -43,10 +41,8 @@ class PriceTierSettings(RateSettings):
     above_tokens: Annotated[Whole, Ge(1)]
 
 
-class TimeoutSettings(BaseModel):
+class TimeoutSettings(Table):
     """How long one attempt may take, in seconds; what is left out has its default."""
-
-    model_config = STRICT
 
     connect: Seconds = Timeouts().connect_s
     first_token: Seconds | None = Timeouts().first_token_s
@@ -121,23 +117,19 @@ class ModelSettings(RateSettings):
         return stated
 
 
-class BoundsSettings(BaseModel):
+class BoundsSettings(Table):
     """`[bounds]`: what one request may take, over all its attempts."""
-
-    model_config = STRICT
 
     attempts: Annotated[Whole, Ge(1), Le(100)] = 3
     deadline_s: Seconds = 60.0
     waste_usd: Usd | None = None
 
 
-class RedactSettings(BaseModel):
+class RedactSettings(Table):
     r"""One entry of `redact`: a hook by the name of its entry point, or a regular expression and what replaces it.
 
     In TOML a bare string is a hook: `redact = ["card_numbers", { pattern = '[\w.]+@[\w.]+', replace = "[mail]" }]`.
     """
-
-    model_config = STRICT
 
     hook: str | None = None
     pattern: str | None = None
@@ -163,10 +155,8 @@ class RedactSettings(BaseModel):
         return self
 
 
-class LogSettings(BaseModel):
+class LogSettings(Table):
     """`[log]`: the durable log, and what of a request's content it holds."""
-
-    model_config = STRICT
 
     path: Annotated[str, MinLen(1)] | None = None
     content: Literal["none", "full"] = "none"
@@ -180,7 +170,7 @@ class LogSettings(BaseModel):
         return None if path is None else os.path.expanduser(path)  # noqa: PTH111 - pathlib would drop a final slash
 
 
-class TraceSettings(BaseModel):
+class TraceSettings(Table):
     """`[trace]`: what goes out with each attempt.
 
     Attributes:
@@ -188,8 +178,6 @@ class TraceSettings(BaseModel):
         hosts: who gets them, and with them the `tracestate` and `baggage` of the caller, by name of the host or a
             pattern as "*.example.com"; None sends ids to every host, and nothing else to any.
     """
-
-    model_config = STRICT
 
     headers: bool = True
     hosts: tuple[Annotated[str, MinLen(1)], ...] | None = None

@@ -6,8 +6,8 @@ import json
 from typing import Annotated, Any
 
 from annotated_types import Gt, Le
-from pydantic import BeforeValidator, ConfigDict
-from pydantic_core import PydanticKnownError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 
 class Spelt(str):
@@ -50,3 +50,45 @@ Seconds = Annotated[Real, Gt(0), Le(DAY_S)]
 
 STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 """Input is hidden since pydantic's own messages would show whatever stands in the file, keys included."""
+
+
+def with_flags(schema: Any, /) -> Any:
+    """Returns a schema of pydantic's whose booleans are not read out of words or numbers, as "yes" or 1.
+
+    Only the environment has no other form: there pydantic's words are taken.
+    """
+    match schema:
+        case {"type": "bool"}:
+            return core_schema.no_info_before_validator_function(_as_flag, core_schema.bool_schema())
+        case {"type": "function-before", "function": {"function": known}} if known is _as_flag:
+            return schema
+        case dict():
+            return {name: value if name in _OPAQUE else with_flags(value) for name, value in schema.items()}
+        case list() | tuple():
+            return type(schema)(with_flags(value) for value in schema)
+        case _:
+            return schema
+
+
+_OPAQUE = frozenset({"metadata", "default", "cls", "config", "serialization"})
+"""Parts of a schema that hold no schema to validate by."""
+
+
+def _as_flag(value: Any) -> Any:
+    if not isinstance(value, bool | Spelt):
+        raise PydanticKnownError("bool_type")
+    return value
+
+
+class Table(BaseModel):
+    """A table, as all are: nothing in it changes, no key is passed over, and no word stands for true or false."""
+
+    model_config = STRICT
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Returns the schema that pydantic makes of the class, with booleans that take nothing else."""
+        schema = handler(source)
+        whole: Any = handler.resolve_ref_schema(schema)
+        whole.update(with_flags(whole))
+        return schema

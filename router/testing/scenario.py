@@ -30,22 +30,23 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 from annotated_types import MinLen
-from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, ValidationInfo, model_validator
 
 from router.config import Settings, load
 from router.config_destinations import OutboxTable
 from router.config_errors import Fault, config_error, faults_of
 from router.config_sources import Origin
+from router.config_values import Table
 from router.core.naming import allowed
 from router.errors import ConfigError
 from router.testing.traffic import Traffic
-from router.testing.troubles import STRICT, Behaviour, Trouble
+from router.testing.troubles import Behaviour, Trouble
 
 RANDOM: Final = "random"
 """Names the scenario that is drawn from the seed instead of read from a file."""
 
 
-class Scenario(BaseModel):
+class Scenario(Table):
     """A whole simulation but for its seed.
 
     Attributes:
@@ -56,8 +57,6 @@ class Scenario(BaseModel):
     Raises:
         ConfigError: something is wrong; lists all that is.
     """
-
-    model_config = STRICT
 
     title: str = ""
     config: dict[str, Any] | Annotated[str, MinLen(1)]

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from router.config_errors import said
+from router.config_values import Table
 from router.errors import ConfigError
-from router.testing.troubles import DAY_S, STRICT, Share, Spread
+from router.testing.troubles import DAY_S, Share, Spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Arrival:
     pieces: int | None = None
 
 
-class Traffic(BaseModel):
+class Traffic(Table):
     """`[traffic]`: the requests.
 
     Attributes:
@@ -51,8 +52,6 @@ class Traffic(BaseModel):
         drop_share: of the streamed requests whose caller leaves after a few pieces.
         options: parameters and hints of every request, as `Router.acomplete` takes them.
     """
-
-    model_config = STRICT
 
     kind: Literal["poisson", "constant", "bursts", "trace"] = "poisson"
     rate_per_s: Annotated[float, Gt(0), Le(100_000)] = 5.0

@@ -22,16 +22,16 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal, Self
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from router.config_errors import said
+from router.config_values import Table
 
 Kind = Literal["error", "unreachable", "hang", "refuse", "empty", "error_in_answer", "cut", "slow", "clock_jump"]
 RetryAfter = Literal["honest", "none", "too_short", "too_long", "garbage"]
 """What a 429 says of how long to wait; "honest" is when it truly ends."""
 
 DAY_S: Final = 86_400
-STRICT: Final = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 Seconds = Annotated[float, Ge(0), Le(DAY_S)]
 Share = Annotated[float, Ge(0), Le(1)]
 
@@ -45,7 +45,7 @@ _OWN: Final[Mapping[str, Kind]] = {
 """Options that only one kind has."""
 
 
-class Spread(BaseModel):
+class Spread(Table):
     """A figure that varies: log-normal around its median, as latencies and lengths of answers are.
 
     A bare number never varies.
@@ -54,8 +54,6 @@ class Spread(BaseModel):
         spread: standard deviation of the logarithm; 0.5 makes one in six larger than 1.65 times the median.
         most: what larger draws are cut to.
     """
-
-    model_config = STRICT
 
     median: Annotated[float, Ge(0)]
     spread: Annotated[float, Ge(0), Le(5)] = 0.0
@@ -72,7 +70,7 @@ class Spread(BaseModel):
         return drawn if self.most is None else min(drawn, self.most)
 
 
-class Behaviour(BaseModel):
+class Behaviour(Table):
     """`[providers.MODEL]`: how a model behaves where nothing befalls it.
 
     Attributes:
@@ -83,8 +81,6 @@ class Behaviour(BaseModel):
         retry_after: what a 429 of these limits says.
     """
 
-    model_config = STRICT
-
     latency_s: Spread = Spread(median=0.5, spread=0.4)
     tokens_per_s: Spread = Spread(median=80.0, spread=0.2)
     requests_per_minute: Annotated[float, Gt(0)] | None = None
@@ -93,7 +89,7 @@ class Behaviour(BaseModel):
     retry_after: RetryAfter = "honest"
 
 
-class Trouble(BaseModel):
+class Trouble(Table):
     """`[[troubles]]`: what befalls a model, when, and how many of its calls.
 
     Attributes:
@@ -104,8 +100,6 @@ class Trouble(BaseModel):
         until_s: when it comes back no more, in seconds since the world began; None never ends that.
         share: of the calls; shares of troubles at the same time add up, the first in the list counts first.
     """
-
-    model_config = STRICT
 
     kind: Kind
     model: str = "*"
