@@ -223,6 +223,21 @@ def test_a_sink_may_be_used_after_it_was_closed() -> None:
             assert sums(received, "lowfare.decisions") == count
 
 
+UNCLOSED = """
+from router.sinks.otel_metrics import OtelMetricsSink
+from router.testing.records import decision_of
+OtelMetricsSink(endpoint={url!r}).emit(decision_of())
+"""
+
+
+def test_a_program_that_ends_without_closing_sends_what_it_measured() -> None:
+    """As it does with spans."""
+    with collector() as received:
+        result = ran(UNCLOSED.format(url=received.url))
+        assert (result.returncode, result.stderr) == (0, "")
+        assert sums(received, "lowfare.decisions") == 1
+
+
 FORKED = """
 import os, sys
 from router.sinks.otel_metrics import OtelMetricsSink
