@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 from weakref import WeakMethod
 
-from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
+from opentelemetry.metrics import Meter, MeterProvider
 
-from router.core.instruments import COUNTED, STANDING, Instrument
+from router.core.instruments import COUNTED, Instrument
 from router.core.measure import Measurable
 from router.errors import warn
 from router.sinks.metric_labels import VALUES_MOST, MetricLabels
 from router.sinks.otel_export import Export, Protocol
 from router.sinks.otel_meter import OwnProvider, provider_of
+from router.sinks.otel_standing import show_standing
 from router.sinks.states import States
 
 _Instruments = Mapping[Instrument, Callable[[float, Mapping[str, Any]], None]]
@@ -40,6 +41,9 @@ class OtelMetricsSink:
         provider: what makes the instruments; None takes the application's, and where it has set none, one of our own
             that the options before describe.
 
+    Attributes:
+        states: what to look through for breakers and budgets; None before it is told, and when it was closed.
+
     Raises:
         ConfigError: an option is not allowed.
     """
@@ -57,7 +61,7 @@ class OtelMetricsSink:
         provider: MeterProvider | None = None,
     ) -> None:
         self._labels = MetricLabels(labels, tenant=label_tenant, values_most=label_values_most)
-        self._states: States | None = None
+        self.states: States | None = None
         self._export = Export(endpoint=endpoint, protocol=protocol, headers_env=headers_env, service_name=service_name)
         self._given = provider
         self._own: OwnProvider | None = None
@@ -82,7 +86,7 @@ class OtelMetricsSink:
 
     def observe(self, states: States, /) -> None:
         """Takes what to look through for breakers and budgets, whenever sums are sent."""
-        self._states = states
+        self.states = states
 
     def begin_close(self) -> None:
         """Begins to send what was measured, so that others may close meanwhile."""
@@ -98,9 +102,9 @@ class OtelMetricsSink:
             own, self._own = self._own, None
             if own is not None:
                 self._metrics = None
-        self._states = None
         if own is not None and not own.close():
             warn("the collector did not take the last metrics before the end")
+        self.states = None
 
     def _begun(self) -> _Instruments:
         """Returns new instruments."""
@@ -108,9 +112,7 @@ class OtelMetricsSink:
         if provider is None:
             provider, self._own = provider_of(self._export)
         meter = provider.get_meter("lowfare", version("lowfare"))
-        for instrument in STANDING:
-            head = {"unit": instrument.unit, "description": instrument.description}
-            meter.create_observable_gauge(instrument.name, [self._standing(instrument)], **head)
+        show_standing(self, provider, meter)
         return {instrument: _made(meter, instrument) for instrument in COUNTED}
 
     def _again(self) -> _Instruments:
@@ -127,15 +129,6 @@ class OtelMetricsSink:
         if own is not None:
             own.leave()
             self._metrics = None
-
-    def _standing(self, instrument: Instrument) -> Callable[[CallbackOptions], Iterable[Observation]]:
-        def look(_: CallbackOptions) -> Iterator[Observation]:
-            states = self._states
-            for measured in () if states is None else states.measured():
-                if measured.instrument is instrument:
-                    yield Observation(measured.value, measured.attributes)
-
-        return look
 
 
 def _made(meter: Meter, instrument: Instrument) -> Callable[[float, Mapping[str, Any]], None]:

@@ -51,8 +51,10 @@ SHOWN: Mapping[str, str] = {
     "tag": "canary-tag-a83e",
     "tenant": "canary-tenant-77c2",
     "stated_header": "canary-stated-header-52e1",
+    "complaint": "canary-complaint-9b04",  # of a provider, in its own words
 }
 """What traces and the log may have, and metrics and the readable log must not; headers of the file are no keys."""
+JSON = "application/json"
 REFUSALS = ("echo", "html", "text", "denied", "ok", "stream")
 """How providers repeat what they got: in JSON, HTML or text, with the key, in an answer, in mid-stream."""
 
@@ -64,12 +66,14 @@ class Provider:
         url: where it stands.
         got: all that it got.
         paths: to which it was sent.
+        quoted: the values that it quoted, one in each answer: all of a request's, one after the other.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.got: list[str] = []
         self.paths: list[str] = []
+        self.quoted: list[str] = []
 
 
 @contextmanager
@@ -85,30 +89,20 @@ def provider() -> Iterator[Provider]:
             it.got.append(everything)
             it.paths.append(self.path)
             how = self.path.split("/")[1]
-            error = {"message": f"cannot {everything}", "type": everything, "code": everything, "param": everything}
-            match how:
-                case "good" | "wrong" | "cut":
-                    self._answer(how, stream=json.loads(body).get("stream") is True)
-                case "html":
-                    self._send(502, "text/html", f"<html><h1>Bad gateway</h1>{everything}</html>")
-                case "text":
-                    self._send(400, "text/plain", everything)
-                case "denied":
-                    keys = " ".join(self.headers.get(name, "") for name in ("authorization", "x-api-key"))
-                    self._send(
-                        401, "application/json", json.dumps({"error": {"message": f"Incorrect API key: {keys}"}})
-                    )
-                case "ok":
-                    self._send(200, "application/json", json.dumps({"error": error}))
-                case "stream":
-                    self._send(200, "text/event-stream", f"data: {json.dumps({'error': error})}\n\n")
-                case _:
-                    self._send(500, "application/json", json.dumps({"error": error}))
+            if how in ("good", "wrong", "cut"):
+                self._answer(how, stream=json.loads(body).get("stream") is True)
+                return
+            if how == "quote":
+                values = [*strings(json.loads(body)), *self.headers.values()]
+                it.quoted.append(values[len(it.quoted) % len(values)])
+                everything = it.quoted[-1]
+            keys = " ".join(self.headers.get(name, "") for name in ("authorization", "x-api-key"))
+            self._send(*refusal(how, everything, keys))
 
         def _answer(self, how: str, *, stream: bool) -> None:
             whole = answer(how)
             if not stream:
-                self._send(200, "application/json", json.dumps(whole))
+                self._send(200, JSON, json.dumps(whole))
                 return
             choice = whole["choices"][0]
             piece = whole | {"choices": [{"index": 0, "delta": choice["message"]}], "object": "chat.completion.chunk"}
@@ -138,6 +132,41 @@ def provider() -> Iterator[Provider]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def refusal(how: str, everything: str, keys: str) -> tuple[int, str, str]:
+    """Returns status, type and body of an answer that repeats what came."""
+    complaint = f"{SHOWN['complaint']} {everything}"
+    whole = {"error": {"message": complaint, "type": everything, "code": everything, "param": everything}}
+    match how:
+        case "quote":
+            return 400, JSON, json.dumps({"error": {"message": f"Bad value: {everything}"}})
+        case "denied":
+            return 401, JSON, json.dumps({"error": {"message": f"Incorrect API key: {keys}"}})
+        case "html":
+            return 502, "text/html", f"<html><h1>Bad gateway</h1>{everything}</html>"
+        case "text":
+            return 400, "text/plain", everything
+        case "ok":
+            return 200, JSON, json.dumps(whole)
+        case "stream":
+            return 200, "text/event-stream", f"data: {json.dumps(whole)}\n\n"
+        case _:
+            return 500, JSON, json.dumps(whole)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yields all texts in a JSON value."""
+    match value:
+        case str():
+            yield value
+        case dict():
+            for name, inner in value.items():
+                yield name
+                yield from strings(inner)
+        case list():
+            for inner in value:
+                yield from strings(inner)
 
 
 def answer(how: str) -> dict[str, Any]:
@@ -207,7 +236,9 @@ def tables(provider_url: str, collector_url: str, nobody: str, log: str) -> dict
         "capabilities": ["tools", "vision", "json_schema", "json_object"],
         "key_env": "CANARY_KEY",
     }
-    models = {how: shape | {"client": "openai", "id": f"openai/{how}"} for how in ("good", "wrong", "cut", *REFUSALS)}
+    models = {
+        how: shape | {"client": "openai", "id": f"openai/{how}"} for how in ("good", "wrong", "cut", "quote", *REFUSALS)
+    }
     for how in ("echo", "denied"):
         others = {
             "anthropic": "anthropic/claude-sonnet-4-5",

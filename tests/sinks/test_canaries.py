@@ -43,7 +43,7 @@ class Shape(BaseModel):
     other: int
 
 
-async def asked(router: Router, outputs: Outputs) -> None:
+async def asked(router: Router, host: Provider, outputs: Outputs) -> None:
     """Makes requests that end in every way there is, and notes what they show."""
     for _ in range(2):
         reply = await router.acomplete(**request())
@@ -76,6 +76,9 @@ async def asked(router: Router, outputs: Outputs) -> None:
     with suppress(asyncio.CancelledError):
         await hung
     await router.arecord_usage(model="good", usage=Usage(input_tokens=9), tags={"note": SHOWN["tag"]})
+    while not {*QUOTED} <= {name for name, text in EVERYTHING.items() if any(text in said for said in host.quoted)}:
+        await refused(outputs, router.acomplete(**request(policy="quote", response_format=SCHEMA)))
+        assert len(host.quoted) < 200
     await refused(outputs, router.arecord_usage(model="good", usage={"prompt_tokens": SAID["prompt"]}))
 
 
@@ -144,7 +147,7 @@ async def test_nothing_that_was_said_leaves_the_process(tmp_path: Path, capfd: p
     """No prompt, answer, tool, schema or key is in a span, metric, record, log line, exception, warning or repr."""
     outputs = Outputs()
     async with watched(outputs, tmp_path) as (router, host, found):
-        await asked(router, outputs)
+        await asked(router, host, outputs)
     outputs.add("console", *capfd.readouterr())
     assert outputs.leaks(EVERYTHING) == set()
     assert outputs.leaks(SHOWN, but=frozenset({"spans", "record", "repr", "exception"})) == set()
@@ -172,6 +175,7 @@ async def test_a_collector_that_refuses_is_told_of_without_its_key(
 
 
 SENT = SAID.keys() - {"answer", "called", "reasoning", "logprob", "beside", "image", "schema", "property"}
+QUOTED = {*SENT, "schema", "property", "key"}
 """What goes to providers, which shows that the canaries were alive."""
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from router.errors import ConfigError, RouterWarning
 from router.sinks.otel_export import Export
 from router.sinks.otel_meter import provider_of
 from router.sinks.otel_metrics import OtelMetricsSink
+from router.sinks.states import States
 from router.testing.records import decision_of
 from router.testing.sinks import check_sink
 from tests.sinks.otlp import Collector, attributes, collector
@@ -64,6 +66,39 @@ def test_the_instruments_are_those_of_the_table() -> None:
     sink.close()
     assert BREAKER_STATE.name not in collected(reader)
     sink.close()
+    provider.shutdown()
+
+
+def left(reader: InMemoryMetricReader) -> dict[str, float]:
+    """Returns what is left of budgets, by name."""
+    found = collected(reader).get(BUDGET_LEFT.name)
+    points = [] if found is None else found.data.data_points
+    return {point.attributes["lowfare.budget.name"]: point.value for point in points}
+
+
+def standing(name: str, usd: int) -> States:
+    """Returns how a router with one budget stands."""
+    return States(health=dict, budgets_left=lambda: {(name, ""): Decimal(usd)})
+
+
+def test_routers_that_share_a_provider_all_show_how_they_stand() -> None:
+    """Also one that is made when another was closed; those that are gone are not kept."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    first, second = OtelMetricsSink(provider=provider), OtelMetricsSink(provider=provider)
+    first.emit(decision_of())  # without any value there is nothing to collect
+    first.observe(standing("a", 1))
+    second.observe(standing("b", 2))
+    assert left(reader) == {"a": 1, "b": 2}
+    first.close()
+    assert left(reader) == {"b": 2}
+    third = OtelMetricsSink(provider=provider)
+    third.observe(standing("c", 3))
+    del second
+    gc.collect()
+    assert left(reader) == {"c": 3}
+    third.close()
+    assert left(reader) == {}
     provider.shutdown()
 
 
@@ -186,6 +221,21 @@ def test_a_sink_may_be_used_after_it_was_closed() -> None:
                 sink.emit(decision_of())
             sink.close()
             assert sums(received, "lowfare.decisions") == count
+
+
+UNCLOSED = """
+from router.sinks.otel_metrics import OtelMetricsSink
+from router.testing.records import decision_of
+OtelMetricsSink(endpoint={url!r}).emit(decision_of())
+"""
+
+
+def test_a_program_that_ends_without_closing_sends_what_it_measured() -> None:
+    """As it does with spans."""
+    with collector() as received:
+        result = ran(UNCLOSED.format(url=received.url))
+        assert (result.returncode, result.stderr) == (0, "")
+        assert sums(received, "lowfare.decisions") == 1
 
 
 FORKED = """
