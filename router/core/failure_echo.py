@@ -49,9 +49,9 @@ def texts_of(request: Request, *, key: str | None = None) -> Iterator[str]:
         key: what it was sent with.
     """
     yield from _strings(request.messages)
-    # A short value of a parameter ("high") is rather a word of the protocol than the caller's.
+    # A short value of a parameter or a header ("high") is rather a word of the protocol than the caller's.
     yield from (text for text in _strings(_unnamed(request.params)) if len(text) >= SHORTEST_ECHO)
-    yield from (text for name, text in request.headers.items() if is_credential(name))
+    yield from (t for name, t in request.headers.items() if len(t) >= SHORTEST_ECHO or is_credential(name))
     if key is not None:
         yield key
 

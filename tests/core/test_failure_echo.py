@@ -123,12 +123,12 @@ def test_classify_hides_echoes_in_messages_and_codes() -> None:
 
 
 def test_which_texts_a_request_has() -> None:
-    """Prompts, long values of parameters at any depth, credentials in headers, and the key; no names of tools."""
+    """Prompts, long values of parameters at any depth and of headers, credentials, and the key; no names of tools."""
     tools = [{"type": "function", "function": {"name": "look_at_the_sea", "description": "sees what is there"}}]
     params = {"user": "x" * SHORTEST_ECHO, "stop": ["y" * (SHORTEST_ECHO - 1), "z" * SHORTEST_ECHO], "tools": tools}
-    headers = {"Authorization": "Bearer one", "x-app": "my application"}
+    headers = {"Authorization": "Bearer one", "x-app": "b" * (SHORTEST_ECHO - 1), "x-user": "c" * SHORTEST_ECHO}
     request = Request(messages=({"role": "user", "content": "hi"},), params=params, headers=headers)
-    expected = ["hi", "x" * SHORTEST_ECHO, "z" * SHORTEST_ECHO, "sees what is there", "Bearer one"]
+    expected = ["hi", "x" * SHORTEST_ECHO, "z" * SHORTEST_ECHO, "sees what is there", "Bearer one", "c" * SHORTEST_ECHO]
     assert list(texts_of(request)) == expected
     assert list(texts_of(request, key="sk-1")) == [*expected, "sk-1"]
 

@@ -15,43 +15,40 @@ from typing import Any
 from loguru import logger
 
 SAID: Mapping[str, str] = {
-    name: f"canary-{name}-{number}"
-    for name, number in {
-        "system": "1f0c9a77",
-        "prompt": "8d2e6b41",
-        "earlier": "3c75aa90",
-        "thought": "5b1d20ce",
-        "arguments": "e4b19f26",
-        "result": "70ad5c18",
-        "name": "0e47fb13",
-        "description": "b6f3821d",
-        "parameter": "c2908e5a",
-        "schema": "94d6170b",
-        "property": "2ad0c6f8",
-        "metadata": "95e0c4ab",
-        "user": "66a1f03e",
-        "stop": "2a8f7d53",
-        "image": "d5e38b72",
-        "header": "41b7e6d9",
-        "extra": "7fc0a915",
-        "answer": "6e93b07f",
-        "reasoning": "83c5de40",
-        "called": "d80f5a2c",
-        "logprob": "ea62b9d1",
-        "beside": "19f7c3a6",
-    }.items()
+    "system": "amber system in the rebma",
+    "prompt": "basil prompt in the lisab",
+    "earlier": "cedar earlier in the radec",
+    "thought": "dahlia thought in the ailhad",
+    "arguments": "ebony arguments in the ynobe",
+    "result": "fennel result in the lennef",
+    "name": "ginger name in the regnig",
+    "description": "hazel description in the lezah",
+    "parameter": "indigo parameter in the ogidni",
+    "schema": "jasmine schema in the enimsaj",
+    "metadata": "lavender metadata in the redneval",
+    "user": "maple user in the elpam",
+    "stop": "nutmeg stop in the gemtun",
+    "image": "oliveimageevilo",  # as it stands in base64
+    "header": "pepper header in the reppep",
+    "extra": "quince extra in the ecniuq",
+    "answer": "rosemary answer in the yramesor",
+    "reasoning": "saffron reasoning in the norffas",
+    "called": "thyme called in the emyht",
+    "logprob": "umber logprob in the rebmu",
+    "beside": "vanilla beside in the allinav",
 }
-"""Of what is said and answered."""
+"""Of what is said and answered: words, as all that looks like a key is hidden from errors in any case."""
 KEYS: Mapping[str, str] = {
     "key": "sk-canary-key-c1d4e8f06b7a9235",
-    "other_key": "canary-other-key-3f8b",  # which looks like no key
-    "collector_header": "canary-collector-header-0c7d",
+    "other_key": "wren-and-robin-of-the-other-key",  # which looks like none
+    "collector_header": "finch-of-the-collector",
 }
 SHOWN: Mapping[str, str] = {
-    "tag": "canary-tag-a83e",
-    "tenant": "canary-tenant-77c2",
-    "stated_header": "canary-stated-header-52e1",
-    "complaint": "canary-complaint-9b04",  # of a provider, in its own words
+    "tag": "heron-tag",
+    "tenant": "stork-tenant",
+    "stated_header": "raven in the file",
+    "property": "kale property in the elak",  # a name, as those of tools: errors show them
+    "complaint": "the owl complains of",  # of a provider, in its own words
 }
 """What traces and the log may have, and metrics and the readable log must not; headers of the file are no keys."""
 JSON = "application/json"
@@ -174,7 +171,7 @@ def answer(how: str) -> dict[str, Any]:
     call = {"name": "f", "arguments": json.dumps({"a": SAID["called"]})}
     message = {
         "role": "assistant",
-        "content": json.dumps({SAID["property"]: SAID["answer"]}) if how == "wrong" else SAID["answer"],
+        "content": json.dumps({SHOWN["property"]: SAID["answer"]}) if how == "wrong" else SAID["answer"],
         "reasoning_content": SAID["reasoning"],
         "annotations": [{"type": "url_citation", "note": SAID["beside"]}],
         "tool_calls": [] if how == "wrong" else [{"id": "1", "index": 0, "type": "function", "function": call}],
@@ -188,7 +185,7 @@ def answer(how: str) -> dict[str, Any]:
 def request(**more: Any) -> dict[str, Any]:
     """Returns a request with a canary in every field that holds content."""
     call = {"id": "9", "type": "function", "function": {"name": "f", "arguments": f'"{SAID["arguments"]}"'}}
-    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{SAID['image'].replace('-', '+')}"}}
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{SAID['image']}"}}
     parameters = {"type": "object", "properties": {"a": {"type": "string", "description": SAID["parameter"]}}}
     function = {"name": "f", "description": SAID["description"], "parameters": parameters}
     return {
@@ -218,8 +215,8 @@ SCHEMA: Mapping[str, Any] = {
         "schema": {
             "type": "object",
             "description": SAID["schema"],
-            "properties": {SAID["property"]: {"type": "integer"}},
-            "required": [SAID["property"]],
+            "properties": {SHOWN["property"]: {"type": "integer"}},
+            "required": [SHOWN["property"]],
         },
     },
 }
@@ -250,6 +247,7 @@ def tables(provider_url: str, collector_url: str, nobody: str, log: str) -> dict
     models = {
         name: model | {"base_url": f"{provider_url}/{name.partition('_')[0]}/v1"} for name, model in models.items()
     }
+    models["quote"] |= {"key_env": "OTHER_KEY"}
     models["down"] = models["good"] | {"base_url": f"{nobody}/v1"}
     models["keyless"] = models["good"] | {"key_env": "NO_SUCH_KEY", "base_url": models["denied"]["base_url"]}
     return {
@@ -309,8 +307,7 @@ class Outputs:
             for way, texts in self.found.items()
             if way not in but
             for name, canary in canaries.items()
-            for spelling in (canary, canary.replace("-", "+"))
-            if any(spelling in text for text in texts)
+            if any(canary in text for text in texts)
         }
 
     @asynccontextmanager

@@ -174,8 +174,8 @@ async def test_a_collector_that_refuses_is_told_of_without_its_key(
     assert any("Failed to export" in text for text in outputs.found["logging"])
 
 
-SENT = SAID.keys() - {"answer", "called", "reasoning", "logprob", "beside", "image", "schema", "property"}
-QUOTED = {*SENT, "schema", "property", "key"}
+SENT = SAID.keys() - {"answer", "called", "reasoning", "logprob", "beside", "image", "schema"}
+QUOTED = {*SENT, "schema", "image", "other_key"}
 """What goes to providers, which shows that the canaries were alive."""
 
 
