@@ -22,8 +22,7 @@ from router.cli.asking import settings_of
 from router.cli.logs import Reading, analytics, log_path
 from router.cli.terminal import dollars, out, print_json, shown
 from router.core.budget import Account, Budget, Claim, Standing, account_of, usd_of
-from router.core.budget_record import scope_text
-from router.core.money import usd
+from router.core.budget_record import nano_text, scope_text, time_text
 from router.errors import ConfigError, RouterError
 from router.setup import Setup
 from router.setup_state import made_ledger
@@ -181,11 +180,11 @@ def _changes(
         yield {
             "budget": account.budget,
             "value": account.value,
-            "start": _iso(account.start_s),
-            "end": _iso(account.end_s),
-            "counted_usd": _usd(before.get(account, none).spent_nano),
-            "logged_usd": _usd(logged[account]),
-            "now_usd": None if after is None else _usd(after.get(account, none).spent_nano),
+            "start": time_text(account.start_s),
+            "end": time_text(account.end_s),
+            "counted_usd": nano_text(before.get(account, none).spent_nano),
+            "logged_usd": nano_text(logged[account]),
+            "now_usd": None if after is None else nano_text(after.get(account, none).spent_nano),
         }
 
 
@@ -200,16 +199,16 @@ def _values(row: Row) -> dict[str, Any]:
         "scope": scope_text(row.budget.scope),
         "value": row.account.value,
         "window": row.budget.window.period,
-        "start": _iso(row.account.start_s),
-        "end": _iso(row.account.end_s),
+        "start": time_text(row.account.start_s),
+        "end": time_text(row.account.end_s),
         "rolling_s": row.account.rolling_s,
         "on_exceed": row.budget.on_exceed,
-        "limit_usd": _usd(row.budget.limit_nano),
-        "spent_usd": None if standing is None else _usd(standing.spent_nano),
-        "reserved_usd": None if standing is None else _usd(standing.reserved_nano),
-        "lapsed_usd": None if standing is None else _usd(standing.lapsed_nano),
-        "left_usd": None if standing is None else _usd(_left(row)),
-        "forecast_usd": None if row.forecast_nano is None else _usd(row.forecast_nano),
+        "limit_usd": nano_text(row.budget.limit_nano),
+        "spent_usd": None if standing is None else nano_text(standing.spent_nano),
+        "reserved_usd": None if standing is None else nano_text(standing.reserved_nano),
+        "lapsed_usd": None if standing is None else nano_text(standing.lapsed_nano),
+        "left_usd": None if standing is None else nano_text(_left(row)),
+        "forecast_usd": None if row.forecast_nano is None else nano_text(row.forecast_nano),
     }
 
 
@@ -246,7 +245,7 @@ def _table(rows: Sequence[Row]) -> Table:
 def _until(row: Row) -> str:
     if row.account.rolling_s is not None:
         return f"last {row.account.rolling_s / 3600:g} h"
-    return "no end" if row.account.end_s is None else f"{_iso(row.account.end_s):.16}".replace("T", " ") + " UTC"
+    return "no end" if row.account.end_s is None else f"{time_text(row.account.end_s):.16}".replace("T", " ") + " UTC"
 
 
 def _print_changes(changes: Sequence[Mapping[str, Any]], path: Path, requests: int, *, really: bool) -> None:
@@ -269,11 +268,3 @@ def _print_changes(changes: Sequence[Mapping[str, Any]], path: Path, requests: i
         console.print("done: each window is what the log says, and what is under way")
     elif wrong:
         console.print("nothing was done: the same command with --yes does it")
-
-
-def _usd(nano: int) -> str | None:
-    return usd(usd_of(nano))
-
-
-def _iso(at_s: int | None) -> str | None:
-    return None if at_s is None else datetime.fromtimestamp(at_s, UTC).isoformat()

@@ -24,15 +24,15 @@ def purse_dict(purse: Purse, /) -> dict[str, Any]:
         "window": budget.window.period,
         "time_zone": budget.window.time_zone,
         "rolling_s": account.rolling_s,
-        "start": _iso(account.start_s),
-        "end": _iso(account.end_s),
+        "start": time_text(account.start_s),
+        "end": time_text(account.end_s),
         "on_exceed": budget.on_exceed,
         "policy": budget.policy,
-        "limit_usd": _usd(standing.limit_nano),
-        "spent_usd": _usd(standing.spent_nano),
-        "reserved_usd": _usd(standing.reserved_nano),
-        "lapsed_usd": _usd(standing.lapsed_nano),
-        "left_usd": _usd(standing.left_nano),
+        "limit_usd": nano_text(standing.limit_nano),
+        "spent_usd": nano_text(standing.spent_nano),
+        "reserved_usd": nano_text(standing.reserved_nano),
+        "lapsed_usd": nano_text(standing.lapsed_nano),
+        "left_usd": nano_text(standing.left_nano),
         "ahead": purse.ahead,
         "ahead_held": purse.ahead_held,
     }
@@ -46,6 +46,16 @@ def purses_from(record: Mapping[str, Any], /) -> tuple[Purse, ...]:
 def scope_text(scope: Scope, /) -> str:
     """Returns a scope as the configuration writes it."""
     return f"tag:{scope.tag}" if scope.kind == "tag" else scope.kind
+
+
+def nano_text(nano: int, /) -> str:
+    """Returns nano-dollars in dollars, as a record writes money."""
+    return f"{usd(usd_of(nano))}"
+
+
+def time_text(at_s: int | None, /) -> str | None:
+    """Returns an edge of a window as a record writes times; None where there is none."""
+    return None if at_s is None else datetime.fromtimestamp(at_s, UTC).isoformat()
 
 
 def _purse(entry: Mapping[str, Any]) -> Purse:
@@ -78,16 +88,8 @@ def _purse(entry: Mapping[str, Any]) -> Purse:
     )
 
 
-def _usd(nano: int) -> str | None:
-    return usd(usd_of(nano))
-
-
 def _nano(text: str) -> int:
     return nano_of(Decimal(text))
-
-
-def _iso(at_s: int | None) -> str | None:
-    return None if at_s is None else datetime.fromtimestamp(at_s, UTC).isoformat()
 
 
 def _unix_s(text: str | None) -> int | None:

@@ -120,8 +120,7 @@ class RedisLedger:
     async def rebuild(self, spent: Sequence[Claim], /, *, now_s: float) -> None:
         """Puts what the log says was spent in the place of all that was counted."""
         book = Book(self._kept_s).rebuilt(spent, now_s)
-        # What is older is not known any more, or not kept: it need not be told by name.
-        ids: list[Word] = list({c.id: c for c in spent if c.share is not None or c.lapses_s + LATE_S > now_s})
+        ids: list[Word] = list(dict.fromkeys(claim.id for claim in spent))
         accounts: list[Word] = []
         for account, kept in book.accounts.items():
             lines = [f"{bucket} {' '.join(map(str, cell))}" for bucket, cell in kept.cells.items()]

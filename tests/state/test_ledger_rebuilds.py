@@ -87,6 +87,15 @@ async def test_a_request_that_runs_on_past_its_lapse_stays(ledger: Ledger) -> No
     assert await stands(ledger, late_s) == Standing(limit_nano=0)
 
 
+async def test_what_was_settled_late_and_is_in_the_log_counts_once(ledger: Ledger) -> None:
+    """An hour after its lapse, a minute before the rebuild."""
+    one = claim("one")
+    await ledger.reserve(one)
+    await ledger.settle(one, 4, now_s=NOW_S + HOUR_S)
+    await ledger.rebuild((replace(one, amount_nano=4),), now_s=NOW_S + HOUR_S + 60)
+    assert await stands(ledger, NOW_S + HOUR_S) == Standing(limit_nano=0, spent_nano=4)
+
+
 async def test_of_a_sum_the_larger_counts(ledger: Ledger) -> None:
     """Whether the log or its process knows more of it; when all of its requests are over, the log decides."""
     sums = [replace(claim("sum", nano, ENTRY), share="s") for nano in (10, 15, 7)]
