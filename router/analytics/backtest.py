@@ -15,7 +15,7 @@ import numpy as np
 from router.analytics.backtest_engines import Part, cores, local, on_ray
 from router.analytics.backtest_explored import Reward
 from router.analytics.backtest_tally import Result, merged
-from router.analytics.backtest_work import COLUMNS, Job
+from router.analytics.backtest_work import COLUMNS, Job, played
 from router.analytics.bootstrap import RESAMPLES
 from router.analytics.log import Progress, opened
 from router.analytics.statements import statement
@@ -58,7 +58,7 @@ def backtest(
         reward: what makes an outcome good; None takes labels where there are any, else scores, else that there was an
             answer.
         engine: where to play.
-        processes: how many on this machine; None takes one for each core.
+        processes: how many on this machine; None takes one for each core. Where budgets are played it is this one.
         told: is called with the number of records of each part that is done.
         reading: is called while JSONL is parsed, before anything is played.
 
@@ -69,8 +69,12 @@ def backtest(
     with opened(log, progress=reading) as connection:
         labelled, scored = _labels(connection)
         job = replace(job, reward=reward or ("label" if labelled else "score" if scored else "answer"))
-        lines = rows(connection, labelled=bool(labelled or scored))
-        results = on_ray(job, lines) if engine == "ray" else local(job, lines, processes or cores())
+        lines = rows(connection, labelled=bool(labelled or scored), in_order=job.budgets == "played")
+        if job.budgets == "played":
+            accounts = job.accounts()
+            results: Iterator[Result] = (played(job, part, accounts) for part in lines)
+        else:
+            results = on_ray(job, lines) if engine == "ray" else local(job, lines, processes or cores())
         zeros = np.zeros((COLUMNS, RESAMPLES)) if job.compare else None
         result = merged(_watched(results, told), len(job.setups), zeros)
         broken = Counter(dict(connection.execute("SELECT reason, lines FROM aside").fetchall()))
@@ -78,9 +82,10 @@ def backtest(
     return Backtest(result=replace(result, records=records, aside=aside), job=job)
 
 
-def rows(connection: duckdb.DuckDBPyConnection, /, *, labelled: bool) -> Iterator[Part]:
-    """Yields the records of a log, a part at a time, with what their labels say."""
-    cursor = connection.execute(statement("backtest" if labelled else "backtest_unlabelled"))
+def rows(connection: duckdb.DuckDBPyConnection, /, *, labelled: bool, in_order: bool = False) -> Iterator[Part]:
+    """Yields the records of a log, a part at a time, with what their labels say; in the order of time if need be."""
+    order = "ORDER BY time, trace_id" if in_order else ""
+    cursor = connection.execute(statement("backtest" if labelled else "backtest_unlabelled", order=order))
     return iter(partial(cursor.fetchmany, PART), [])
 
 

@@ -4,30 +4,30 @@ What the log has of it is *observed*: the model asked is the one that was asked 
 time are the logged ones. Where the machine comes to ask a model whose outcome the log does not have, that model is
 taken to answer at once, its cost is *estimated* from the logged tokens at its price, and whether its answer would have
 done stays unknown. Of the new configuration count models, prices, policies, bounds and the length of answers that is
-expected; the cache, hedges and the gate are taken as they were. So are budgets: of those that the new configuration
-has under the logged name, the limit and what happens beyond it count, held against what was spent then, not against
-what would have been spent.
+expected; the cache, hedges and the gate are taken as they were. So are budgets, unless they are played over the whole
+log (`router.analytics.backtest_budgets`): of those that the new configuration has under the logged name, the limit and
+what happens beyond it count, held against what was spent then, not against what would have been spent.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from router.analytics.backtest_budgets import Accounts, reserved, stood
 from router.core.answer import Usage
 from router.core.bounds import Bounds
-from router.core.budget_record import purses_from
 from router.core.budgeting import Purse
-from router.core.catalog import Price
+from router.core.catalog import Model, Price
 from router.core.cost import cost_usd
 from router.core.course import Course, Given
 from router.core.decision import Attempt
 from router.core.machine import NO_POLICY, Done, NeedCall, Served, State, plan
-from router.core.record import SCHEMA, bounds_from, usage_from
+from router.core.record import SCHEMA, bounds_from, hints_from, usage_from
 from router.core.replay import follow, given_from
 from router.core.request import Hints
 from router.core.slate import Candidate, Slate
@@ -35,6 +35,7 @@ from router.errors import PolicyError
 from router.setup import Setup
 
 Record = Mapping[str, Any]
+Cost = tuple[Model, Decimal | None]
 Prices = Callable[[str], Price | None]
 """From a model's id to its price, where it is known."""
 
@@ -91,6 +92,7 @@ class Now:
         slate: as the policy left it.
         latency_s: of what was observed; else None.
         by_usage: whether an estimate is made of tokens that were reported, not counted ahead.
+        costs: where budgets are played, whom each attempt asks, and what that counts; None where nobody knows.
     """
 
     model: str
@@ -100,6 +102,7 @@ class Now:
     cost: Money
     latency_s: float | None
     by_usage: bool = True
+    costs: tuple[Cost, ...] = ()
 
     @property
     def observed(self) -> bool:
@@ -114,10 +117,12 @@ class Machine:
         setup: the configuration.
         policy: of all requests; None gives each the policy of its own name, and those that have none the default.
         prices: of models that the configuration does not have, by id.
+        accounts: of the budgets that are played; None holds each request against what was spent then.
     """
 
-    def __init__(self, setup: Setup, policy: str | None, prices: Prices) -> None:
+    def __init__(self, setup: Setup, policy: str | None, prices: Prices, accounts: Accounts | None = None) -> None:
         self._setup = setup
+        self._accounts = accounts
         self._policy = policy
         self._prices = prices
         self._lowered: dict[tuple[Any, ...], Bounds] = {}
@@ -154,22 +159,16 @@ class Machine:
             expected_output_tokens=setup.expected_output_tokens,
             unpriced=setup.unpriced,
             prefer_wait_s=terms.prefer_wait_s,
-            budgets=self._purses(record) if record.get("budgets") else (),
+            budgets=self._purses(record, name),
             policies=setup.policies,
         )
 
-    def _purses(self, record: Record) -> tuple[Purse, ...]:
-        """Returns the budgets of a request that are there now, as they stood then."""
-        there = {budget.name: budget for budget in self._setup.budgets}
-        return tuple(
-            replace(
-                purse,
-                budget=there[purse.budget.name],
-                standing=replace(purse.standing, limit_nano=there[purse.budget.name].limit_nano),
-            )
-            for purse in purses_from(record)
-            if purse.budget.name in there
-        )
+    def _purses(self, record: Record, policy: str) -> tuple[Purse, ...]:
+        if self._accounts is None:
+            return stood(record, self._setup.budgets) if record.get("budgets") else ()
+        hints, catalog = hints_from(record), self._setup.catalog
+        models = catalog.values() if hints.model is None else (catalog[hints.model],)
+        return self._accounts.purses(hints, policy, models, datetime.fromisoformat(record["time"]))
 
     def _bounds(self, logged: Mapping[str, Any], name: str) -> Bounds:
         """Returns the bounds of a request now; most requests of a policy have the same."""
@@ -205,12 +204,13 @@ class Machine:
             return Now(
                 model=NOBODY, ending="policy_error", refused=False, slate=Slate(()), cost=Money(), latency_s=None
             )
-        end = follow(state, record)
+        end = follow(state, record, reserve=None if self._accounts is None else reserved)
         course = end.course
         money = _spent(course)
+        costs = () if self._accounts is None else tuple(_costs(course))
         match end:
             case NeedCall():
-                return _unobserved(end, record, money)
+                return _unobserved(end, record, money, costs)
             case Done():
                 name, ending = end.answered.model, "answer"
             case Served():
@@ -225,6 +225,7 @@ class Machine:
             slate=course.slate,
             cost=money,
             latency_s=end.now_s if ending in _ANSWERED and record["latency_s"] is not None else None,
+            costs=costs,
         )
 
     def _name(self, name: str, model_id: str | None) -> str:
@@ -265,10 +266,11 @@ _TOO_DEAR: Final = "may cost up to "
 """How the reason begins for which a request's own limit of dollars drops a model (`router.core.adequacy`)."""
 
 
-def _unobserved(end: NeedCall, record: Record, spent: Money) -> Now:
+def _unobserved(end: NeedCall, record: Record, spent: Money, costs: tuple[Cost, ...]) -> Now:
     candidate = end.candidate
     usage = _usage_of(record)
     usd = _estimate(candidate, usage)
+    last = (candidate.model, candidate.worst_usd if usd is None else usd)
     return Now(
         model=candidate.model.name,
         ending="unobserved",
@@ -277,6 +279,7 @@ def _unobserved(end: NeedCall, record: Record, spent: Money) -> Now:
         cost=Money(spent.logged, spent.estimated + (usd or 0), spent.unknown or usd is None),
         latency_s=None,
         by_usage=usage is not None,
+        costs=(*costs, last),
     )
 
 
@@ -315,6 +318,12 @@ def _spent(course: Course) -> Money:
         unknown = unknown or usd is None
         estimated += usd or 0
     return Money(logged, estimated, unknown)
+
+
+def _costs(course: Course) -> Iterator[Cost]:
+    for attempt in course.attempts:
+        usd = _priced_again(course, attempt) if attempt.cost_usd is None else attempt.cost_usd
+        yield course.given.catalog[attempt.model], attempt.worst_usd if usd is None else usd
 
 
 def _priced_again(course: Course, attempt: Attempt) -> Decimal | None:

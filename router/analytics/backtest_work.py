@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from itertools import zip_longest
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import orjson
 
+from router.analytics.backtest_budgets import Accounts
 from router.analytics.backtest_explored import Explorer, Reward, Seen
 from router.analytics.backtest_play import Aside, Machine, Money, Now, Record, Was, readable
 from router.analytics.backtest_tally import ZERO, Both, Result, Sums, Tally
@@ -29,6 +31,8 @@ from router.setup import Setup
 
 Row: TypeAlias = tuple[str, bool | None, float | None]
 """A record's line, and what its labels say: whether the answer was adequate, and its score; None where none does."""
+
+Budgets: TypeAlias = Literal["logged", "played"]
 
 COLUMNS: Final = 7
 """Of what is resampled where two configurations are compared: of requests whose cost is known under both, one for each,
@@ -48,6 +52,7 @@ class Job:
             records say how likely their model was.
         reward: what makes an outcome good.
         compare: whether the first two configurations are to be compared by resampling.
+        budgets: whether budgets are held against what was spent then, or played over all parts, in the order of time.
     """
 
     setups: tuple[Setup, ...]
@@ -55,18 +60,32 @@ class Job:
     logged_by: Setup | None = None
     reward: Reward = "answer"
     compare: bool = False
+    budgets: Budgets = "logged"
+
+    def accounts(self) -> list[Accounts]:
+        """Returns new accounts for each configuration, where budgets are played."""
+        return [Accounts(setup.budgets) for setup in self.setups] if self.budgets == "played" else []
 
 
-def played(job: Job, rows: Iterable[Row], /) -> Result:
-    """Returns what a part of a log comes to."""
-    works = [_Work(job, setup) for setup in job.setups]
+def played(job: Job, rows: Iterable[Row], /, accounts: Sequence[Accounts] = ()) -> Result:
+    """Returns what a part of a log comes to.
+
+    Args:
+        job: what is to be done.
+        rows: the part.
+        accounts: of each configuration, as the parts before left them; none where budgets are not played.
+    """
+    works = [_Work(job, *each) for each in zip_longest(job.setups, accounts)]
     aside: Counter[str] = Counter()
     pairs = _Pairs()
     records = 0
     for line, adequate, score in rows:
         records += 1
         try:
-            record = _checked(readable(_parsed(line)))
+            parsed = _parsed(line)
+            for each in accounts:
+                each.spend_recorded(parsed)
+            record = _checked(readable(parsed))
             reward = _reward(job.reward, record, adequate, score)
             cases = [work.case(record, reward) for work in works]
         except Aside as reason:
@@ -153,8 +172,9 @@ Case: TypeAlias = tuple[Given, Was, Now, Seen | None]
 class _Work:
     """Counts what one configuration makes of requests."""
 
-    def __init__(self, job: Job, setup: Setup) -> None:
-        self._machine = Machine(setup, job.policy, listed_price)
+    def __init__(self, job: Job, setup: Setup, accounts: Accounts | None) -> None:
+        self._machine = Machine(setup, job.policy, listed_price, accounts)
+        self._accounts = accounts
         self._reads_stats = setup.reads_stats
         self._limits = {name: sorted(statics.token_limits(policy)) for name, policy in setup.policies.items()}
         logging = None if job.logged_by is None else Machine(job.logged_by, None, listed_price)
@@ -182,6 +202,8 @@ class _Work:
     def add(self, record: Record, case: Case) -> None:
         """Counts one request."""
         given, was, now, seen = case
+        if self._accounts is not None:
+            self._accounts.spend(record, given.policy_name, now.costs)
         self._count(was, now)
         self._note(record, given, was, now)
         if seen is not None:

@@ -113,6 +113,10 @@ def backtest(
         int | None, typer.Option(help="Processes on this machine; else one for each core.", min=1, show_default=False)
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a page to this file.", show_default=False)] = None,
+    budgets: Annotated[
+        Literal["logged", "played"],
+        typer.Option(help="Hold budgets against what was spent then, or play them in the order of time."),
+    ] = "logged",
     as_json: Json = False,
 ) -> None:
     """Play a log under another configuration: what it would have cost, and how much of that is known."""
@@ -130,6 +134,7 @@ def backtest(
             "engine": engine,
             "processes": processes,
             "html": html,
+            "budgets": budgets,
         }
         command.run(command.Asked(**options), as_json=as_json)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -24,6 +24,7 @@ from router.setup import setup_of
 if TYPE_CHECKING:
     from router.analytics.backtest import Engine
     from router.analytics.backtest_explored import Reward
+    from router.analytics.backtest_work import Budgets
     from router.analytics.conditions import Condition
 
 
@@ -41,6 +42,7 @@ class Asked:
     engine: Engine
     processes: int | None
     html: Path | None
+    budgets: Budgets
 
 
 def run(asked: Asked, *, as_json: bool) -> None:
@@ -61,6 +63,10 @@ def run(asked: Asked, *, as_json: bool) -> None:
         if asked.policy is not None and asked.policy not in setup.policies:
             there = ", ".join(sorted(setup.policies))
             raise RequestError(f"--policy {asked.policy!r} is not in {one.origin.file}; there are {there}")
+    if asked.budgets == "played" and (asked.engine != "local" or (asked.processes or 1) > 1):
+        raise RequestError(
+            "--budgets played takes the requests one after the other: leave out --engine ray, and --processes above 1"
+        )
     fails = None if asked.fail_if is None else condition(asked.fail_if, names_of(compare=len(setups) > 1))
     log = log_path(asked.log, configs[0])
     job = Job(
@@ -68,6 +74,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
         policy=asked.policy,
         logged_by=None if asked.logged_by is None else setup_of(settings_of(asked.logged_by)),
         compare=len(setups) > 1,
+        budgets=asked.budgets,
     )
     with _progress() as (reading, told):
         done = backtest(
@@ -83,6 +90,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
     figures = figures_of(done)
     about = (("log", str(log)), *(("configuration", one.origin.file) for one in settings))
     about += (("policy", asked.policy or "of each request's own name"),)
+    about += (("budgets", _BUDGETS[asked.budgets]),) if any(setup.budgets for setup in setups) else ()
     names = tuple(one.origin.file for one in settings)
     report = report_of(done, figures, names=names, about=about)
     if asked.html is not None:
@@ -99,6 +107,12 @@ def run(asked: Asked, *, as_json: bool) -> None:
     if fails is not None and failed:
         _tell_failed(fails, figures)
         raise typer.Exit(FAILED)
+
+
+_BUDGETS: Final = {
+    "logged": "held against what was spent then",
+    "played": "played in the order of time, each request after the one before",
+}
 
 
 def _check_any(log: Path, records: int, aside: Mapping[str, int]) -> None:

@@ -6,11 +6,12 @@ and where it comes to ask a model whose outcome the log does not have, it says s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
 
+from router.core.budget import Refused, Reserved
 from router.core.budget_record import purses_from
 from router.core.budgeting import SPENT
 from router.core.catalog import Catalog, Model
@@ -76,7 +77,9 @@ def replay(
     return end.decision
 
 
-def follow(state: State, record: Mapping[str, Any], /) -> NeedCall | Done | Served | Exhausted:
+def follow(
+    state: State, record: Mapping[str, Any], /, *, reserve: Callable[[NeedReserve], Reserved | Refused] | None = None
+) -> NeedCall | Done | Served | Exhausted:
     """Returns how a request ends that meets with the logged outcomes; or the call whose outcome the log does not have.
 
     A logged attempt is that of a model with the same id, whatever the model was called; one of the same name and
@@ -85,8 +88,9 @@ def follow(state: State, record: Mapping[str, Any], /) -> NeedCall | Done | Serv
     Args:
         state: the first state of the request, as `plan` gives it.
         record: the decision's JSON.
+        reserve: says whether there is money for an attempt; None goes by what the log says of that.
     """
-    attempts = list(record["attempts"])
+    attempts = [a for a in record["attempts"] if reserve is None or a.get("held") != SPENT]
     while True:
         match state:
             case NeedLookup():
@@ -99,7 +103,7 @@ def follow(state: State, record: Mapping[str, Any], /) -> NeedCall | Done | Serv
                 else:
                     return state
             case NeedReserve():
-                state = _after_reserve(state, attempts)
+                state = _after_reserve(state, attempts) if reserve is None else state.next(reserve(state), state.turn_s)
             case NeedSleep():
                 state = _after_sleep(state, attempts, record)
             case Done() | Served() | Exhausted():

@@ -74,6 +74,23 @@ def test_conditions_for_ci(folder: Path) -> None:
     assert "adequacy is unknown" in words(unknown.stderr)
 
 
+def test_budgets_in_the_order_of_time(folder: Path) -> None:
+    """The report says how budgets were taken; played, they take one process."""
+    budget = '\n[budgets.day]\nlimit_usd = "0"\nwindow = "day"\n'
+    config = folder / "large.toml"
+    config.write_text(config.read_text() + budget)
+    options = ("backtest", folder / "log.jsonl", "--config", config)
+    said = words(lowfare(*options, "--processes", "1").stdout)
+    assert "held against what was spent then" in said
+    got = parsed(lowfare(*options, "--budgets", "played", "--json"))
+    assert got["figures"]["no_answer"] == "2"
+    assert words(lowfare(*options, "--budgets", "played").stdout).count("played in the order of time") == 1
+    for more in (("--engine", "ray"), ("--processes", "2")):
+        wrong = lowfare(*options, "--budgets", "played", *more)
+        assert wrong.exit_code == 2
+        assert "--budgets played takes the requests one after the other" in wrong.stderr
+
+
 def test_two_configurations(folder: Path) -> None:
     """The second is compared with the first, on the same requests, with an interval."""
     both = ("--against", folder / "config.toml", folder / "large.toml")

@@ -2,3 +2,4 @@
 SELECT d.record, v.adequate, v.score
 FROM decisions AS d
 LEFT JOIN verdicts AS v USING (trace_id)
+{order}
