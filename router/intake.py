@@ -101,12 +101,12 @@ class Intake:
         else:
             features, able = self._features(request), None
         now, ids = self._clock.now(), _drawn(hints)
-        if begins:
-            ids = self._begun(request, policy_name, now, ids)
         budgets: tuple[Purse, ...] = ()
         if self._treasury is not None:
             asked = _asked(setup.catalog, hints.model)
             budgets = self._treasury.purses(hints, policy_name, asked, now, moves=begins)
+        if begins:
+            ids = self._begun(request, policy_name, now, ids)
         return Given(
             ids=ids,
             key=key,

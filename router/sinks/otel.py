@@ -30,7 +30,7 @@ from router.sinks.otel_export import Export, Protocol
 from router.sinks.otel_here import Here
 from router.sinks.otel_names import Attributes, CostName
 from router.sinks.otel_spans import RANDOM, Head, Teller
-from router.sinks.tracing import TraceStats
+from router.sinks.tracing import TraceStats, below
 
 OPEN_MOST: Final = 50_000
 """Requests under way whose span is remembered; those beyond it get a span when they end."""
@@ -84,11 +84,14 @@ class OtelSink:
         self._told: set[str] = set()
         self._here = self._renewed()
         self._here.maker()  # what is wrong with the export is said now, not at the first request
-        os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=partial(_renew, weakref.ref(self)))
 
     def begin(self, request: Request, policy: str, now: datetime, drawn: Ids, /) -> Ids:
         """Returns the ids of a request whose span begins now, below the caller's."""
         here, context, hints = self._here, contexts.get_current(), request.hints
+        if len(here.open) >= OPEN_MOST:
+            return below(trace, request, drawn)
         parent, wanted = trace.get_current_span(context).get_span_context(), hints.trace_id
         links: tuple[Link, ...] = ()
         if parent.is_valid and wanted is not None and int(wanted, 16) != parent.trace_id:
@@ -107,8 +110,7 @@ class OtelSink:
                 request.params,
             )
         )
-        if len(here.open) < OPEN_MOST:
-            here.open[opened.ids.span_id] = opened
+        here.open[opened.ids.span_id] = opened
         return opened.ids
 
     def carried(self, ids: Ids, /) -> Mapping[str, str]:
@@ -154,12 +156,13 @@ class OtelSink:
             )
         if self._stated and here.theirs and "theirs" not in self._told:
             self._told.add("theirs")
-            warn("spans go to the application's tracer provider; endpoint, service_name and so on in [otel] are unused")
+            warn("spans go to the application's tracer provider; what [otel] says of their export is unused for them")
 
 
 def _renew(sink: weakref.ref[OtelSink]) -> None:
     """Begins anew in a child process: what its parent has open, the child must not write to."""
     if (found := sink()) is not None:
+        found._here.leave()  # noqa: SLF001 - it is the sink's own
         found._here = found._renewed()  # noqa: SLF001 - it is the sink's own
 
 

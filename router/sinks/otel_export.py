@@ -30,18 +30,20 @@ Protocol = Literal["http", "grpc", "console"]
 
 QUEUE_MOST: Final = 2048
 """Spans that wait for their export; the default of `OTEL_BSP_MAX_QUEUE_SIZE`."""
-_PATH: Final = "/v1/traces"
+BATCH_MOST: Final = 512
+"""Spans of one export; the default of `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`."""
 
 
 class Counts:
     """Counts spans in and out, and lets in no more than there is room for; safe to use from several threads.
 
     Attributes:
+        most: how many spans may wait.
         lost: whether a span was dropped, or not taken.
     """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self._lock = threading.Lock()
         self._exported = self._dropped = self._failed = self._waiting = 0
         self.lost = False
@@ -59,7 +61,7 @@ class Counts:
     def enter(self, spans: int) -> bool:
         """Returns whether so many more spans may wait."""
         with self._lock:
-            fits = self._waiting + spans <= self._most
+            fits = self._waiting + spans <= self.most
             self._waiting += spans if fits else 0
             self._dropped += 0 if fits else spans
             self.lost |= not fits
@@ -140,25 +142,35 @@ class CountedBatch(BatchSpanProcessor):
     def __init__(
         self, exporter: SpanExporter, counts: Counts, make: Callable[[Any], ReadableSpan], **options: Any
     ) -> None:
+        batch = _positive(os.environ, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_MOST)
+        options = {"max_queue_size": counts.most, "max_export_batch_size": min(batch, counts.most), **options}
         super().__init__(CountedExporter(exporter, counts, make), **options)
         self._outlet = exporter
         self._counts = counts
+        self._lock = threading.Lock()
         self._over = False
 
     def take(self, spans: Sequence[Any]) -> None:
         """Takes spans that are sampled, all or none."""
-        if self._over:  # of a request that was under way when the router was closed
-            self._counts.sent(0, failed=len(spans))
-        elif self._counts.enter(len(spans)):
-            for waiting in spans:
-                self.on_end(waiting)
+        with self._lock:
+            if self._over:  # of a request that was under way when the router was closed
+                self._counts.sent(0, failed=len(spans))
+            elif self._counts.enter(len(spans)):
+                for waiting in spans:
+                    self.on_end(waiting)
 
     def shutdown(self) -> None:
         """Exports what waits, and takes no more."""
-        self._over = True
+        with self._lock:
+            self._over = True
         if isinstance(self._outlet, SpanOutlet):
             self._outlet.hasten()
         super().shutdown()  # type: ignore[no-untyped-call]  # the SDK says no types there
+
+    def leave(self) -> None:
+        """Sends nothing any more: what waits is another process's, of which this one is a fork."""
+        if isinstance(self._outlet, SpanOutlet):
+            self._outlet.leave()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,8 +222,14 @@ class Export:
             raise ConfigError(
                 f"{error.name} is not installed; run pip install 'lowfare[{extra}]', or set another protocol"
             ) from error
-        endpoint = None if self.endpoint is None else self.endpoint.rstrip("/").removesuffix(_PATH) + _PATH
-        return HttpExporter(endpoint=endpoint, headers=headers)
+        return HttpExporter(endpoint=self.address("traces"), headers=headers)
+
+    def address(self, signal: Literal["traces", "metrics"]) -> str | None:
+        """Returns where a signal goes over HTTP; None leaves it to the standard variables, which may have all of it."""
+        if self.endpoint is None:
+            return None
+        base = self.endpoint.rstrip("/").removesuffix("/v1/traces").removesuffix("/v1/metrics")
+        return f"{base}/v1/{signal}"
 
 
 def protocol_of(environ: Mapping[str, str], /, *, signal: Signal = "TRACES") -> Protocol:
@@ -235,8 +253,14 @@ def protocol_of(environ: Mapping[str, str], /, *, signal: Signal = "TRACES") -> 
 
 def queue_most(environ: Mapping[str, str], /) -> int:
     """Returns how many spans may wait, as `OTEL_BSP_MAX_QUEUE_SIZE` says."""
-    text = environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "")
-    return int(text) if text.isdecimal() and int(text) else QUEUE_MOST
+    return _positive(environ, "OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_MOST)
+
+
+def _positive(environ: Mapping[str, str], name: str, default: int) -> int:
+    """Returns a variable's number; what is none counts as not set, as with the SDK."""
+    with suppress(ValueError):
+        return max(0, int(environ.get(name, ""))) or default
+    return default
 
 
 def ending(batch: CountedBatch, counts: Counts, /, within_s: float = CLOSE_S) -> Ending:

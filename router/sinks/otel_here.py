@@ -41,7 +41,7 @@ class Here:
         self._own: Own | None = None
         self._seen: object = None
         self._maker: Maker | None = None
-        self._ending: Ending | None = None
+        self._endings: list[Ending] = []
         self._lock = threading.Lock()
 
     def maker(self) -> Maker:
@@ -62,12 +62,21 @@ class Here:
         with self._lock:
             own, self._own, self._maker = self._own, None, None
             if own is not None:
-                self._ending = own.close()
+                self._endings.append(own.close())
 
     def close(self) -> bool:
         """Returns whether all was sent in time."""
         self.begin_close()
-        return self._ending is None or self._ending.done()
+        with self._lock:
+            endings, self._endings = self._endings, []
+        done = [ending.done() for ending in endings]  # each is waited for
+        return all(done)
+
+    def leave(self) -> None:
+        """Sends nothing any more: what is open is another process's, of which this one is a fork."""
+        atexit.unregister(self.close)
+        if self._own is not None:
+            self._own.leave()
 
     def _made(self) -> Own:
         self.counts.end(inf)

@@ -23,8 +23,6 @@ from router.sinks.otel_export import Export, protocol_of
 from router.sinks.otel_headers import headers_of
 from router.sinks.otel_outlet import MetricOutlet
 
-_PATH = "/v1/metrics"
-
 
 class OwnProvider:
     """A provider that lowfare makes, and closes.
@@ -100,6 +98,4 @@ def _exporter(export: Export, environ: Mapping[str, str]) -> MetricExporter:
         raise ConfigError(
             f"{error.name} is not installed; run pip install 'lowfare[{extra}]', or set another protocol"
         ) from error
-    # With None the exporter reads the variables, which may have the whole address of this signal.
-    whole = None if export.endpoint is None else export.endpoint.rstrip("/").removesuffix(_PATH) + _PATH
-    return HttpExporter(endpoint=whole, headers=headers)
+    return HttpExporter(endpoint=export.address("metrics"), headers=headers)

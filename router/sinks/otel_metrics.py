@@ -65,6 +65,7 @@ class OtelMetricsSink:
         self._export = Export(endpoint=endpoint, protocol=protocol, headers_env=headers_env, service_name=service_name)
         self._given = provider
         self._own: OwnProvider | None = None
+        self._closing: list[OwnProvider] = []
         self._told = False
         self._lock = threading.Lock()
         self._metrics: _Instruments | None = self._begun()
@@ -90,19 +91,23 @@ class OtelMetricsSink:
 
     def begin_close(self) -> None:
         """Begins to send what was measured, so that others may close meanwhile."""
-        if self._own is not None:
-            self._own.begin_close()
+        with self._lock:
+            own, self._own = self._own, None
+            if own is not None:
+                self._metrics = None
+                self._closing.append(own)
+                own.begin_close()
 
     def close(self) -> None:
         """Sends what was measured, where the provider is our own, and looks no more at the router.
 
         Waits for five seconds at most. The next decision begins new sums.
         """
+        self.begin_close()
         with self._lock:
-            own, self._own = self._own, None
-            if own is not None:
-                self._metrics = None
-        if own is not None and not own.close():
+            closing, self._closing = self._closing, []
+        closed = [own.close() for own in closing]  # each is waited for
+        if not all(closed):
             warn("the collector did not take the last metrics before the end")
         self.states = None
 

@@ -137,13 +137,13 @@ def nobody_at(endpoint: str, /) -> bool:
 
     Behind a proxy that cannot be told, nor of an address without a host or a port.
     """
-    parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
-    port = parts.port or _PORTS.get(parts.scheme)
-    if parts.hostname is None or port is None or getproxies().keys() - {"no"}:
-        return False
     try:
+        parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
+        port = parts.port or _PORTS.get(parts.scheme)
+        if parts.hostname is None or port is None or getproxies().keys() - {"no"}:
+            return False
         socket.create_connection((parts.hostname, port), _KNOCK_S).close()
-    except TimeoutError:
+    except (TimeoutError, ValueError):  # a name that gRPC knows how to read, and we do not
         return False
     except OSError:
         return True

@@ -70,6 +70,10 @@ class Own:
         """Begins to send what waits, and takes no more."""
         return ending(self._batch, self._counts)
 
+    def leave(self) -> None:
+        """Sends nothing any more, in a fork of the process whose spans these are."""
+        self._batch.leave()
+
     def _made(self, waiting: Waiting) -> ReadableSpan:
         opened, decision, attempt = waiting.opened, waiting.decision, waiting.attempt
         head, ids, limits = opened.head, opened.ids, self._limits

@@ -180,7 +180,7 @@ class Teller:
         attributes, events, status = self._outcome(
             self._about(attempt, decision, params) if whole else asked(attempt),
             attempt_error(attempt),
-            self._said(decision, attempt.finish_reason) if attempt is self._speaker(decision) else {},
+            self._said(decision, attempt.finish_reason) if whole and attempt is self._speaker(decision) else {},
             end,
         )
         held = attempt.held is not None

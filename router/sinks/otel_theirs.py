@@ -43,15 +43,18 @@ class Theirs:
         span, head = opened.span, opened.head
         recorded, trace_id = span.is_recording(), span.get_span_context().trace_id
         below = trace.set_span_in_context(span, head.context)
-        for attempt in decision.attempts:
-            told = self._teller.attempt(attempt, decision, head.params, whole=recorded)
-            self._ids.put((trace_id, told.span_id, False))
-            started = self._tracer.start_span(told.name, below, told.kind, told.attributes, start_time=told.start_ns)
-            _finish(started, told)
-        if recorded:
-            told = self._teller.request(decision)
-            span.set_attributes(told.attributes)
-            _finish(span, told)
+        try:
+            for attempt in decision.attempts:
+                told = self._teller.attempt(attempt, decision, head.params, whole=recorded)
+                self._ids.put((trace_id, told.span_id, False))
+                start_ns = told.start_ns
+                started = self._tracer.start_span(told.name, below, told.kind, told.attributes, start_time=start_ns)
+                _finish(started, told)
+        finally:  # a processor that fails must not leave it open
+            if recorded:
+                told = self._teller.request(decision)
+                span.set_attributes(told.attributes)
+                _finish(span, told)
 
 
 class GivenIds:
