@@ -63,10 +63,7 @@ def run(asked: Asked, *, as_json: bool) -> None:
         if asked.policy is not None and asked.policy not in setup.policies:
             there = ", ".join(sorted(setup.policies))
             raise RequestError(f"--policy {asked.policy!r} is not in {one.origin.file}; there are {there}")
-    if asked.budgets == "played" and (asked.engine != "local" or (asked.processes or 1) > 1):
-        raise RequestError(
-            "--budgets played takes the requests one after the other: leave out --engine ray, and --processes above 1"
-        )
+    _check_order(asked)
     fails = None if asked.fail_if is None else condition(asked.fail_if, names_of(compare=len(setups) > 1))
     log = log_path(asked.log, configs[0])
     job = Job(
@@ -107,6 +104,14 @@ def run(asked: Asked, *, as_json: bool) -> None:
     if fails is not None and failed:
         _tell_failed(fails, figures)
         raise typer.Exit(FAILED)
+
+
+def _check_order(asked: Asked) -> None:
+    """Raises a RequestError where requests that must follow one another would not."""
+    if asked.budgets == "played" and (asked.engine != "local" or (asked.processes or 1) > 1):
+        raise RequestError(
+            "--budgets played takes the requests one after the other: leave out --engine ray, and --processes above 1"
+        )
 
 
 _BUDGETS: Final = {
