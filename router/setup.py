@@ -131,12 +131,9 @@ def setup_of(settings: Settings, *, prices: PriceMap | None = None, checks: Iter
         checks: of answers, that the program brings; on unless the settings switch them off.
 
     Raises:
-        TypeError: these are no settings.
         ConfigError: a model is unknown or unpriced, a policy names what is not there or can never be reached, ...;
             lists all that is wrong.
     """
-    if not isinstance(settings, Settings):
-        raise TypeError(f"no settings but a value of type {type(settings).__name__}; Router.from_toml reads a file")
     clients = installed("lowfare.clients")
     prices = load_price_map() if prices is None else prices
     catalog, faults = _catalog(settings, prices, clients)

@@ -96,7 +96,7 @@ p95_s = 2
 def test_the_path_of_a_file_is_no_settings() -> None:
     """The error names what reads one."""
     with pytest.raises(TypeError, match=r"a value of type str; Router\.from_toml reads a file"):
-        Router("lowfare.toml")  # type: ignore[arg-type]
+        Router("lowfare.toml")  # type: ignore[arg-type]  # what is refused
 
 
 def test_unpriced_models(prices: PriceMap) -> None:

@@ -83,7 +83,7 @@ def test_what_states_no_tokens_is_refused(value: Any) -> None:
         {"prompt_tokens": 1200.5, "completion_tokens": 1},
         {"input_tokens": 1.5, "output_tokens": None},
         {"input_tokens": 1200, "output_tokens": float("nan")},
-        Usage(input_tokens=1.5),  # type: ignore[arg-type]
+        Usage(input_tokens=1.5),  # type: ignore[arg-type]  # what is refused
         {"usage": {"prompt_tokens": "1200", "completion_tokens": 1}},
         {"input_tokens": "1200", "output_tokens": 1, "total_tokens": 1201},
         {"promptTokenCount": "1200", "candidatesTokenCount": 1},
