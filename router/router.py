@@ -100,12 +100,15 @@ class Router(Upkeep):
         ledger: Ledger | None = None,
         clock: Clock | None = None,
     ) -> None:
+        from router.config import Settings
         from router.setup import alerts_of, setup_of, sinks_of, watches_of
         from router.setup_budgets import made_treasury
         from router.setup_cache import made_cache
         from router.setup_metrics import metered
         from router.setup_traces import traced
 
+        if not isinstance(settings, Settings):
+            raise TypeError(f"no settings but a value of type {type(settings).__name__}; Router.from_toml reads a file")
         self._setup = setup = setup_of(settings, checks=checks)
         self._clock = SystemClock() if clock is None else clock
         self._clients = Clients(setup.client_classes(clients or {}), dict(clients or {}))

@@ -65,7 +65,7 @@ def planned_cache(settings: Settings, *, registry: Registry | None = None) -> tu
     make: Callable[..., Store] | None = None
     faults: list[Fault] = []
     if table.backend == MEMORY:
-        faults = [Fault(("cache", name), f"is no option of the kind {MEMORY!r}; it needs none") for name in options]
+        faults = [Fault(("cache", name), f"is no option of the backend {MEMORY!r}; it needs none") for name in options]
     else:
         kinds = installed(GROUP) if registry is None else registry
         if table.backend not in kinds.kinds:
@@ -78,7 +78,8 @@ def planned_cache(settings: Settings, *, registry: Registry | None = None) -> tu
         if not (isinstance(make, type) and all(callable(getattr(make, name, None)) for name in _METHODS)):
             told = f"the kind {table.backend!r} of {GROUP} leads to {make!r}, which is no store: a class with "
             return None, [Fault(("cache", "backend"), told + ", ".join(_METHODS))]
-        faults = [Fault(("cache", *path), message) for path, message in wrong_options(make, table.backend, options)]
+        wrong = wrong_options(make, f"backend {table.backend!r}", options)
+        faults = [Fault(("cache", *path), message) for path, message in wrong]
     planned = PlannedCache(
         backend=table.backend,
         make=make,

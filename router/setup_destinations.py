@@ -196,7 +196,7 @@ def _backend(table: OutboxTable, kinds: Registry) -> tuple[Callable[..., Outbox]
     if not (isinstance(make, type) and all(callable(getattr(make, name, None)) for name in _METHODS)):
         told = f"the kind {table.backend!r} of {OUTBOXES} leads to {make!r}, which is no outbox: a class with "
         return None, [(("backend",), told + ", ".join(_METHODS))]
-    return make, list(wrong_options(make, table.backend, table.options))
+    return make, list(wrong_options(make, f"backend {table.backend!r}", table.options))
 
 
 def _planned(
@@ -219,7 +219,7 @@ def _planned(
     # A function is called with the alert first; the options are what follows.
     taker = make if _is_class(make) else partial(make, None)
     later = {option: "" if isinstance(variable, str) else () for option, variable in variables.items()}
-    faults += wrong_options(taker, table.kind, {**options, **later})
+    faults += wrong_options(taker, f"kind {table.kind!r}", {**options, **later})
     planned = PlannedDestination(name=name, kind=table.kind, make=make, options=options, variables=variables)
     return planned, faults
 

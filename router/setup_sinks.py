@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from router.config import Settings
-from router.config_errors import Fault, config_error
+from router.config_errors import Fault, config_error, key_path
 from router.config_sources import Origin, Path
 from router.errors import ConfigError
 from router.registry import Registry, installed
@@ -63,7 +63,7 @@ def planned_sinks(
         faults += [Fault((*place, *path), message) for path, message in wrong]
         if not wrong:
             planned.append(PlannedSink(place=place, origin=settings.origin, make=make, options=options))
-    return tuple(planned), faults
+    return tuple(planned), faults + list(_served_twice(planned))
 
 
 def made_sinks(planned: Iterable[PlannedSink]) -> tuple[Sink, ...]:
@@ -81,6 +81,13 @@ def made_sinks(planned: Iterable[PlannedSink]) -> tuple[Sink, ...]:
                 sink.close()
             raise config_error([_fault(plan, error)], plan.origin) from error
     return tuple(made)
+
+
+def _served_twice(planned: Iterable[PlannedSink]) -> Iterator[Fault]:
+    """Yields what is wrong where several sinks have something to serve: `Router.metrics_app` serves one."""
+    serving = [plan for plan in planned if callable(getattr(plan.make, "app", None))]
+    for plan in serving[1:]:
+        yield Fault(plan.place, f"serves metrics, as [{key_path(serving[0].place)}] does already; keep one of them")
 
 
 def _fault(plan: PlannedSink, error: Exception) -> Fault:
@@ -117,4 +124,4 @@ def _wrong(make: Any, kind: str, options: Mapping[str, Any]) -> Iterator[tuple[P
             f"the kind {kind!r} of {GROUP} leads to {make!r}, which is no sink: a class with emit and close",
         )
         return
-    yield from wrong_options(make, kind, options)
+    yield from wrong_options(make, f"kind {kind!r}", options)

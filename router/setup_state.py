@@ -59,7 +59,8 @@ def planned_state(settings: Settings, *, registry: Registry | None = None) -> tu
     if not (isinstance(make, type) and all(callable(getattr(make, name, None)) for name in _METHODS)):
         told = f"the kind {table.backend!r} of {LEDGERS} leads to {make!r}, which is no ledger: a class with "
         return PlannedState(), [Fault(("state", "backend"), told + ", ".join(_METHODS))]
-    faults = [Fault(("state", *path), message) for path, message in wrong_options(make, table.backend, options)]
+    wrong = wrong_options(make, f"backend {table.backend!r}", options)
+    faults = [Fault(("state", *path), message) for path, message in wrong]
     return PlannedState(backend=table.backend, make=make, options=options, wait_s=table.wait_s), faults
 
 

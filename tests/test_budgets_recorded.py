@@ -91,7 +91,7 @@ def test_a_cost_that_nobody_knows_counts_nothing() -> None:
     [
         ({"model": "nobody"}, "model 'nobody' is not configured"),
         ({"policy": "nobody"}, "policy 'nobody' is not configured"),
-        ({"usage": {}}, "states no tokens; allowed: a router.Usage"),
+        ({"usage": {}}, "no whole number from 0 to 1,000,000,000; allowed: a router.Usage"),
         ({"usage": Usage(input_tokens=-1)}, "states no tokens"),
         ({"time": datetime(2026, 1, 1)}, "time: a datetime without a time zone"),  # noqa: DTZ001 - what is refused
         ({"time": "2026-01-01"}, "time: a value of type str is not allowed; a datetime, or None, is"),

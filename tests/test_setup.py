@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from policies.cheapest import Cheapest
-from router import Answer, Bounds, ConfigError, Context, Request, Slate, Timeouts, check
+from router import Answer, Bounds, ConfigError, Context, Request, Router, Slate, Timeouts, check
 from router.clients.simulated import SimulatedClient
 from router.config import Settings, load
 from router.core.hedging import Hedging
@@ -91,6 +91,12 @@ p95_s = 2
     assert setup.total_token_limits == (70,)
     assert setup.patterns == (re.compile("a"), re.compile("b+"))
     assert setup.reads_stats == {"matching", "quick"}
+
+
+def test_the_path_of_a_file_is_no_settings() -> None:
+    """The error names what reads one."""
+    with pytest.raises(TypeError, match=r"a value of type str; Router\.from_toml reads a file"):
+        Router("lowfare.toml")  # type: ignore[arg-type]  # what is refused
 
 
 def test_unpriced_models(prices: PriceMap) -> None:

@@ -102,6 +102,13 @@ def test_faults_of_sinks_are_told_with_the_others() -> None:
         setup_of(settings('[sinks.a]\nkind = "log"\ncolour = "red"\n'))
 
 
+def test_one_sink_serves_metrics() -> None:
+    """Nothing would ever show what a second one counted."""
+    both = '[sinks.a]\nkind = "prometheus"\n[sinks.b]\nkind = "prometheus"\n'
+    with pytest.raises(ConfigError, match=r"sinks\.b: serves metrics, as \[sinks\.a\] does already; keep one of them"):
+        setup_of(settings(both))
+
+
 def test_a_sink_that_refuses_its_options_closes_those_before_it() -> None:
     """The error says which one it was."""
     Kept.closed.clear()

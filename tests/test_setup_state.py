@@ -56,9 +56,9 @@ def test_a_ledger_of_ones_own_takes_the_place_of_the_planned_one() -> None:
     ("table", "path", "told"),
     [
         ({"backend": "sqlight"}, ("state", "backend"), "did you mean 'sqlite'?"),
-        ({"backend": "sqlite"}, ("state", "path"), "is missing; the kind 'sqlite' needs it"),
+        ({"backend": "sqlite"}, ("state", "path"), "is missing; the backend 'sqlite' needs it"),
         ({"backend": "sqlite", "path": 7}, ("state", "path"), "found 7; allowed: a string"),
-        ({"path": "x"}, ("state", "path"), "is no option of the kind 'memory'"),
+        ({"path": "x"}, ("state", "path"), "is no option of the backend 'memory'"),
         ({"backend": "redis", "url": "redis://h", "prefx": "x"}, ("state", "prefx"), "did you mean 'prefix'?"),
     ],
 )

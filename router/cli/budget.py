@@ -20,7 +20,8 @@ from rich.text import Text
 
 from router.cli.asking import settings_of
 from router.cli.logs import Reading, analytics, log_path
-from router.cli.terminal import dollars, out, print_json, shown
+from router.cli.purses import account_name
+from router.cli.terminal import dollars, out, print_json
 from router.core.budget import Account, Budget, Claim, Standing, account_of, usd_of
 from router.core.budget_record import nano_text, scope_text, time_text
 from router.errors import ConfigError, RouterError
@@ -31,6 +32,9 @@ from router.state.ledger_memory import MemoryLedger
 
 T = TypeVar("T")
 
+_WIDE: Final = 80
+"""Columns of a terminal from which on amounts are not folded."""
+
 _FORECAST_LEAST: Final = 0.02
 """Share of a window that must be over before what it comes to is foretold."""
 
@@ -40,12 +44,14 @@ class Row:
     """One account of a budget as it stands.
 
     Attributes:
-        account: for which value of the scope, and of which window.
+        whose: the budget, and for which value of its scope it counts, for people.
+        account: the same, and of which window.
         standing: None where nobody here can know, as each process counts by itself.
         forecast_nano: what will be spent at the end of the window if it goes on so; None where that cannot be said.
     """
 
     budget: Budget
+    whose: str
     account: Account
     standing: Standing | None
     forecast_nano: int | None
@@ -96,7 +102,8 @@ def run_rebuild(log: Path | None, *, config: Path | None, really: bool, as_json:
         return before, await _standings(ledger, now_s)
 
     before, after = asyncio.run(_with_ledger(setup, compare))
-    changes = list(_changes(found.claims, before, after if really else None))
+    scopes = {budget.name: scope_text(budget.scope) for budget in setup.budgets}
+    changes = list(_changes(found.claims, before, after if really else None, scopes))
     if as_json:
         about = {"dry_run": not really, "log": str(path), "requests": found.requests, "lines_aside": found.aside}
         print_json(about | {"accounts": changes})
@@ -122,9 +129,13 @@ def rows_of(budgets: Sequence[Budget], found: Mapping[Account, Standing] | None,
             == (budget.name, window.start_s, window.end_s, window.rolling_s)
         ]
         fresh = None if found is None else Standing(limit_nano=budget.limit_nano)
+        scope = scope_text(budget.scope)
         for account, standing in sorted(mine, key=lambda pair: pair[0].value) or [(window, fresh)]:
+            value = account.value or budget.scope.value or ""
+            each = not (mine or value or scope == "all")
+            whose = f"{budget.name} for each {scope}" if each else account_name(budget.name, scope, value)
             forecast = None if standing is None else forecast_nano(account, standing, now_s)
-            yield Row(budget=budget, account=account, standing=standing, forecast_nano=forecast)
+            yield Row(budget=budget, whose=whose, account=account, standing=standing, forecast_nano=forecast)
 
 
 def forecast_nano(account: Account, standing: Standing, now_s: float, /) -> int | None:
@@ -167,7 +178,10 @@ async def _standings(ledger: Ledger, now_s: float) -> dict[Account, Standing]:
 
 
 def _changes(
-    claims: Iterable[Claim], before: Mapping[Account, Standing], after: Mapping[Account, Standing] | None
+    claims: Iterable[Claim],
+    before: Mapping[Account, Standing],
+    after: Mapping[Account, Standing] | None,
+    scopes: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     """Yields of each account what was counted, and what the log says; of a dry run, where they differ."""
     logged: Counter[Account] = Counter()
@@ -179,6 +193,7 @@ def _changes(
     for account in sorted(every, key=_order):
         yield {
             "budget": account.budget,
+            "scope": scopes.get(account.budget),
             "value": account.value,
             "start": time_text(account.start_s),
             "end": time_text(account.end_s),
@@ -219,21 +234,18 @@ def _left(row: Row) -> int:
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("budget", overflow="fold")
-    table.add_column("until", overflow="fold")
-    for title in ("limit", "spent", "of it lapsed", "reserved", "left", "forecast"):
-        table.add_column(title, justify="right", overflow="fold")
+    table.add_column("until (UTC)", no_wrap=True)
+    lapsed = any(row.standing is not None and row.standing.lapsed_nano for row in rows)
+    for title in ("limit", "spent", *["of it lapsed"] * lapsed, "reserved", "left", "forecast"):
+        # Folded, an amount is hard to read: the name gives way, down to where nothing of it would be left.
+        table.add_column(title, justify="right", overflow="fold", no_wrap=out().width >= _WIDE)
     for row in rows:
-        standing, name = row.standing, row.budget.name
-        figures = (
-            [None] * 4
-            if standing is None
-            else [standing.spent_nano, standing.lapsed_nano, standing.reserved_nano, _left(row)]
-        )
+        figures = _figures(row, lapsed=lapsed)
         over = row.forecast_nano is not None and row.forecast_nano > row.budget.limit_nano
         table.add_row(
-            Text(shown(f"{name} for {row.account.value}" if row.account.value else name), style="bold"),
+            Text(row.whose, style="bold"),
             Text(_until(row)),
             Text(dollars(usd_of(row.budget.limit_nano))),
             *(Text("-" if nano is None else dollars(usd_of(nano))) for nano in figures),
@@ -242,10 +254,17 @@ def _table(rows: Sequence[Row]) -> Table:
     return table
 
 
+def _figures(row: Row, *, lapsed: bool) -> list[int | None]:
+    """Returns what was spent, what of that lapsed, what is reserved and what is left, in nano-dollars."""
+    if (standing := row.standing) is None:
+        return [None] * (4 if lapsed else 3)
+    return [standing.spent_nano, *[standing.lapsed_nano] * lapsed, standing.reserved_nano, _left(row)]
+
+
 def _until(row: Row) -> str:
     if row.account.rolling_s is not None:
         return f"last {row.account.rolling_s / 3600:g} h"
-    return "no end" if row.account.end_s is None else f"{time_text(row.account.end_s):.16}".replace("T", " ") + " UTC"
+    return "no end" if row.account.end_s is None else f"{time_text(row.account.end_s):.16}".replace("T", " ")
 
 
 def _print_changes(changes: Sequence[Mapping[str, Any]], path: Path, requests: int, *, really: bool) -> None:
@@ -258,10 +277,11 @@ def _print_changes(changes: Sequence[Mapping[str, Any]], path: Path, requests: i
     for title in ("budget", "from", "counted", "in the log"):
         table.add_column(title, overflow="fold")
     for change in wrong:
-        whose = f" for {change['value']}" if change["value"] else ""
         began = "-" if change["start"] is None else change["start"]
         amounts = (dollars(change[name], exact=True) for name in ("counted_usd", "logged_usd"))
-        table.add_row(Text(shown(f"{change['budget']}{whose}")), Text(began), *map(Text, amounts))
+        table.add_row(
+            Text(account_name(change["budget"], change["scope"], change["value"])), Text(began), *map(Text, amounts)
+        )
     if wrong:
         console.print(table)
     if really:

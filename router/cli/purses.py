@@ -22,10 +22,9 @@ def purses(record: Mapping[str, Any]) -> Table | None:
     for _ in range(4):
         grid.add_column(overflow="fold")
     for entry in entries:
-        whose = f" for {entry['value']}" if entry["value"] else ""
         spent = Decimal(entry["left_usd"]) == 0
         grid.add_row(
-            Text(shown(f"{entry['name']}{whose}"), style="bold"),
+            Text(account_name(entry["name"], entry["scope"], entry["value"]), style="bold"),
             Text(f"{dollars(entry['left_usd'])} of {dollars(entry['limit_usd'])} left", style="red" if spent else ""),
             Text(_window(entry)),
             Text(_beyond(entry), style="dim"),
@@ -34,6 +33,19 @@ def purses(record: Mapping[str, Any]) -> Table | None:
         told = f"the policy {record['budget_policy']} decided in place of {record['policy']}"
         grid.add_row(Text(""), Text(shown(told)))
     return grid
+
+
+def account_name(budget: str, scope: str | None, value: str, /) -> str:
+    """Returns a budget and for whom it counts, as people say it.
+
+    Args:
+        budget: its name.
+        scope: as the configuration writes it; None where there is no such budget any more.
+        value: of the scope; "" where a request has none.
+    """
+    if value:
+        return shown(f"{budget} for {value}")
+    return shown(budget if scope in ("all", None) else f"{budget} for no {scope}")
 
 
 def _window(entry: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from router.clients import anthropic, gemini, openai_usage
-from router.clients.counts import sound_count, table_at
+from router.clients.counts import COUNT_MOST, sound_count, table_at
 from router.core.answer import Usage
 from router.core.record import usage_from
 from router.errors import RequestError
@@ -33,8 +33,11 @@ def stated_usage(value: Any, provider: str, /) -> Usage:
         RequestError: it states none, or none that can be believed.
     """
     found = value if isinstance(value, Usage) else _read(_mapping(value), provider)
-    if found is None or any(sound_count(count) is None for count in _counts(found)):
-        raise RequestError(f"usage: a value of type {type(value).__name__} states no tokens; {_ALLOWED}")
+    if found is None or not all(map(_whole, _counts(found))):
+        raise RequestError(
+            f"usage: a value of type {type(value).__name__} states no tokens, or a count of them that is no whole "
+            f"number from 0 to {COUNT_MOST:,}; {_ALLOWED}"
+        )
     return found
 
 
@@ -52,15 +55,19 @@ def _read(stated: Mapping[str, Any], provider: str) -> Usage | None:
     if "input_tokens_details" in names or ("input_tokens" in names and "total_tokens" in names):
         stated = _as_chat(stated)
     elif totals := names & {"input_tokens", "output_tokens"}:
-        sound = all(sound_count(stated[name]) is not None for name in totals)
-        return anthropic.usage_from({"usage": stated}) if sound else None
+        return anthropic.usage_from({"usage": stated}) if all(_whole(stated[name]) for name in totals) else None
     return openai_usage.usage_from(stated, provider) if _counted(openai_usage.usage_in(stated) or {}) else None
 
 
 def _counted(usage: Mapping[str, Any]) -> bool:
     """Returns whether each total that stands there is a count. A text would count as nothing, and cost nothing."""
     totals = (usage[name] for name in usage if name in _TOTALS or name.endswith("TokenCount"))
-    return all(total is None or sound_count(total) is not None for total in totals)
+    return all(total is None or _whole(total) for total in totals)
+
+
+def _whole(count: object) -> bool:
+    """Returns whether a value is a count as a program may state it; half a token is a mistake, not to be cut off."""
+    return count is not None and sound_count(count) == count
 
 
 def _as_chat(stated: Mapping[str, Any]) -> dict[str, Any]:

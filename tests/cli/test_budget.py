@@ -40,7 +40,7 @@ def test_it_shows_what_is_spent_and_left(tmp_path: Path) -> None:
     assert [Decimal(row["left_usd"]) for row in shown["budgets"]] == [1 - cost, 1 - other]
     assert {row["reserved_usd"] for row in shown["budgets"]} == {"0"}
     text = words(lowfare("budget", "--config", config).stdout)
-    assert "team for no end $1.00 $0.0000048" in text
+    assert "team for acme no end $1.00 $0.0000048" in text
 
 
 def test_a_budget_in_which_nothing_was_counted_is_shown(tmp_path: Path) -> None:
@@ -52,6 +52,17 @@ def test_a_budget_in_which_nothing_was_counted_is_shown(tmp_path: Path) -> None:
         ("day", "2", None),
     ]
     assert "last 24 h" in words(lowfare("budget", "--config", config).stdout)
+
+
+def test_requests_without_a_value_have_a_line_of_their_own(tmp_path: Path) -> None:
+    """It does not read like the budget for everything, nor does one in which nobody was counted yet."""
+    config = configured(tmp_path)
+    assert "team for each tenant no end" in words(lowfare("budget", "--config", config).stdout)
+    with Router.from_toml(config) as router:
+        router.complete("hi", max_tokens=10)
+    assert "team for no tenant no end" in words(lowfare("budget", "--config", config).stdout)
+    rebuilt = lowfare("budget", "rebuild", "--config", config, "--json")
+    assert [account["scope"] for account in parsed(rebuilt)["accounts"]] == ["tenant"]
 
 
 def test_it_says_until_when_a_window_lasts(tmp_path: Path) -> None:

@@ -64,10 +64,13 @@ def test_our_own_usage_is_taken_as_it_is(usage: Usage) -> None:
         assert stated_usage(stated, "openai") == usage
 
 
+REFUSED = r"states no tokens, or a count of them that is no whole number from 0 to .*; allowed: a router\.Usage"
+
+
 @pytest.mark.parametrize("value", [None, 5, {}, {"input_tokens": "many"}, {"prompt_tokens": -1}, Usage, [CHAT]])
 def test_what_states_no_tokens_is_refused(value: Any) -> None:
     """The error says what is allowed, and repeats nothing of the value."""
-    with pytest.raises(RequestError, match=r"states no tokens; allowed: a router\.Usage"):
+    with pytest.raises(RequestError, match=REFUSED):
         stated_usage(value, "openai")
 
 
@@ -76,15 +79,20 @@ def test_what_states_no_tokens_is_refused(value: Any) -> None:
     [
         {"prompt_tokens": "1200", "completion_tokens": 1},
         {"prompt_tokens": 1200, "completion_tokens": True},
+        {"prompt_tokens": 1200, "completion_tokens": -1},
+        {"prompt_tokens": 1200.5, "completion_tokens": 1},
+        {"input_tokens": 1.5, "output_tokens": None},
+        {"input_tokens": 1200, "output_tokens": float("nan")},
+        Usage(input_tokens=1.5),  # type: ignore[arg-type]  # what is refused
         {"usage": {"prompt_tokens": "1200", "completion_tokens": 1}},
         {"input_tokens": "1200", "output_tokens": 1, "total_tokens": 1201},
         {"promptTokenCount": "1200", "candidatesTokenCount": 1},
         {"usageMetadata": {"promptTokenCount": 1200, "candidatesTokenCount": []}},
     ],
 )
-def test_a_total_that_is_no_number_is_refused(value: dict[str, Any]) -> None:
+def test_a_total_that_is_no_whole_number_is_refused(value: Any) -> None:
     """It would count as nothing, and its tokens would be missing in the budgets."""
-    with pytest.raises(RequestError, match=r"states no tokens; allowed: a router\.Usage"):
+    with pytest.raises(RequestError, match=REFUSED):
         stated_usage(value, "openai")
 
 
