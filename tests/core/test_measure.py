@@ -108,7 +108,6 @@ def json_of(made: Attempt) -> dict[str, Any]:
     return attempt_dict(made)
 
 
-@pytest.mark.untraced
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("NaN"),
