@@ -145,6 +145,7 @@ def kept(report: Report) -> None:
     assert not report.violations, report.violations[:3]
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("distant", [False, True])
 def test_whatever_happened_the_accounts_are_the_decisions(distant: bool) -> None:
     """Holds, hedges, deployments, leavers, streams that are dropped: no reservation is left, and sums are exact."""

@@ -55,6 +55,7 @@ async def test_a_share_of_an_open_budget_is_spent_while_its_store_is_away() -> N
     assert (first.model, found.spent_nano) == ("large", nano_of(first.cost_usd))
 
 
+@pytest.mark.untraced
 @pytest.mark.filterwarnings("ignore:Away does not help")
 @pytest.mark.parametrize("emptied", [False, True])
 @pytest.mark.parametrize("rebuilds", [(1,), (0, 1, 2)])

@@ -107,6 +107,7 @@ async def watched(tables: dict[str, Any], processes: Sequence[subprocess.Popen[s
     return seen
 
 
+@pytest.mark.untraced
 def test_exactly_as_many_processes_pass_as_fit(shared_state: dict[str, Any]) -> None:
     """The same of 1,000 requests from four processes, and nobody ever sees more spent and reserved than the limit."""
     worst = worst_usd("small", model="small", max_tokens=100)

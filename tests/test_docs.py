@@ -81,6 +81,7 @@ def run_alone(source: Path, shown_as: str, folder: Path) -> subprocess.Completed
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_documents_run(path: Path, tmp_path: Path) -> None:
     """Every Python block of a document runs without an error and prints what the document says it prints."""

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from tests.source_tree import ROOT
 from tests.test_docs import blocks
 
@@ -75,6 +77,7 @@ def missing(told: list[str], printed: list[str]) -> str | None:
     return None
 
 
+@pytest.mark.untraced
 def test_the_page_on_testing_can_be_followed(tmp_path: Path) -> None:
     """Whoever does what docs/testing.md says, step by step, sees what it shows."""
     for block in blocks(PAGE.read_text()):

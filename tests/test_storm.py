@@ -51,6 +51,7 @@ def kept(report: Report, command: str) -> None:
     assert not report.violations, f"{report.violations[:3]}; repeat it with: {command}"
 
 
+@pytest.mark.untraced
 def test_no_random_request_passes_a_bound() -> None:
     """Random models, policies, bounds and troubles: calls, time and cost stay within what was stated before."""
     requests = seed = 0
@@ -94,6 +95,7 @@ class Replayed(Routed):
         await super().aclose()
 
 
+@pytest.mark.untraced
 def test_whatever_happened_is_decided_again() -> None:
     """Every decision of random storms, with holds, hedges, deployments and leavers, replays from its record."""
     for seed in range(1_000, 1_015):
@@ -113,6 +115,7 @@ def test_a_hedge_has_no_more_time_than_its_request() -> None:
     assert report.calls_most == 2
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("stream_share", [0.0, 1.0])
 def test_every_way_to_fail_at_once(stream_share: float) -> None:
     """500, 429, time-outs, cut streams, empty 200s at every model: never more calls than allowed, nor more time."""
@@ -146,6 +149,7 @@ def test_callers_who_leave_leave_nothing_behind() -> None:
     assert report.fates["hang"] > LEAVERS / 100
 
 
+@pytest.mark.untraced
 def test_no_bill_is_hidden() -> None:
     """In a storm, what providers truly bill is never above what the records say, request by request."""
     scenario = load_scenario(SCENARIOS / "storm.toml")
@@ -157,6 +161,7 @@ def test_no_bill_is_hidden() -> None:
     assert report.unrecorded_usd <= report.true_cost_usd / 100
 
 
+@pytest.mark.untraced
 def test_a_brown_out_wastes_little() -> None:
     """The trace of a real hour, the cheapest model half broken for ten minutes: nearly all answered, little wasted."""
     trace = data_path("workload", "azure2023_conv.parquet")

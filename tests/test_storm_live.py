@@ -151,6 +151,7 @@ async def ask(router: Router, *, stream: bool) -> None:
         pass
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     "modes", [*([n] for n in range(len(MODES))), list(range(len(MODES)))], ids=[*MODES, "all of them"]

@@ -54,6 +54,7 @@ async def test_an_alert_arrives_when_the_receiver_is_back() -> None:
     assert one.told["data"]["budget"] == "team"
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("backend", ["sqlite", "redis"])
 async def test_senders_are_killed(backend: str, tmp_path: Path) -> None:
     """Every alert that counted as raised arrives, with one id, whenever its sender is killed (-9).

@@ -350,6 +350,7 @@ async def run(*words: str) -> str:
     return told.decode()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("backend", ["sqlite", "redis"])
 async def test_four_processes_tell_once(backend: str, tmp_path: Path) -> None:
     """Of what all of them spend and count together: every threshold that is reached, each by one of them."""

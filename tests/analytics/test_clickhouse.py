@@ -51,6 +51,7 @@ def expected(folder: Path, log: Iterable[Mapping[str, Any]], **options: Any) -> 
     return {**by["model"], **{f"by_{name}": tables[f"by_{name}"] for name, tables in by.items()}}
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_figure_is_that_of_the_report(tmp_path: Path, seed: int) -> None:
     """On chDB each query gives the figures that the report has of the same log, unknown ones too."""

@@ -53,6 +53,7 @@ def ended(helper: subprocess.Popen[str], count: int) -> list[int]:
     return [int(helper.stdout.readline()) for _ in range(count)]
 
 
+@pytest.mark.untraced
 def test_killed_and_two_at_once_while_others_write(tmp_path: Path) -> None:
     """Whoever is killed and whoever else compacts: each record and each torn line is in the store exactly once."""
     chance = random.Random(6)

@@ -89,6 +89,7 @@ def test_repeated_input_of_claude_code(logs: Path) -> None:
         assert round(100 * found[0] / tokens) == 96
 
 
+@pytest.mark.untraced
 def test_repeated_input_of_mooncake(logs: Path) -> None:
     """The marks of a prompt tell how much of it came before: as much as its blocks do, block by block."""
     with both(logs, "mooncake") as connection:

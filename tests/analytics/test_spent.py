@@ -168,6 +168,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
         yield {"backend": "redis", "url": server.url, "wait_s": 30}
 
 
+@pytest.mark.untraced
 def test_processes_that_are_killed_never_overspend(state: dict[str, Any], tmp_path: Path) -> None:
     """Killed at random: what they had reserved counts in full, and a rebuild makes each window its decisions' sum."""
     chance = random.Random(1)

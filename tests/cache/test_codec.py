@@ -159,6 +159,7 @@ def test_an_entry_comes_back_as_it_was(codec: Codec, entry: Entry) -> None:
     assert exact(found) == exact(entry)
 
 
+@pytest.mark.untraced
 @CODECS
 @given(chunk=CHUNKS, number=st.integers(0, 10**9))
 def test_a_piece_comes_back_as_it_was(codec: Codec, chunk: Chunk, number: int) -> None:

@@ -97,6 +97,7 @@ def start(processes: list[asyncio.subprocess.Process]) -> None:
         process.stdin.write(b"go\n")
 
 
+@pytest.mark.untraced
 @STREAMED
 async def test_a_thousand_equal_requests_of_four_processes_are_one_call(
     tmp_path: Path, shared: str, streamed: bool
@@ -117,6 +118,7 @@ async def test_a_thousand_equal_requests_of_four_processes_are_one_call(
     assert kinds["flight"] + kinds["shared"] + kinds["memory"] == PROCESSES * REQUESTS - 1
 
 
+@pytest.mark.untraced
 @STREAMED
 async def test_a_leader_that_is_killed_costs_one_more_call(tmp_path: Path, shared: str, streamed: bool) -> None:
     """The lease lapses, one of the others asks, and no caller fails."""

@@ -204,6 +204,7 @@ def test_a_full_disk_is_told_in_one_line(arguments: list[str]) -> None:
     assert (result.returncode, result.stderr) == (1, "cannot write to stdout: No space left on device\n")
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("streams", [">&-", "2>&-", ">&- 2>&-"])
 @pytest.mark.parametrize("arguments", ["models --all", "demo --json", "--version"])
 def test_closed_streams_are_no_error(arguments: str, streams: str) -> None:

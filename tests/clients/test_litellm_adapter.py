@@ -92,6 +92,7 @@ def test_litellm_s_internals_are_those_we_know() -> None:
     assert {"mock_response", "api_base", "fallbacks", "num_retries"} <= set(all_litellm_params)
 
 
+@pytest.mark.untraced
 def test_importing_litellm_is_quiet_and_offline() -> None:
     """Loading it in a fresh process opens no connection, prints nothing, and needs no key in the environment."""
     probe = (

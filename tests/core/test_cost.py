@@ -221,6 +221,7 @@ def test_worst_case_is_the_dearest_class_throughout(price: Price, features: Feat
     assert worst_usd(model, features) == price.request_usd + max(usd for usd in costs if usd is not None)
 
 
+@pytest.mark.untraced
 @given(price=prices(), features=requests(), output_tokens=st.integers(0, 1_000))
 def test_expected_cost_is_within_the_worst_case(price: Price, features: Features, output_tokens: int) -> None:
     """What a request is expected to cost is never above what it can cost."""

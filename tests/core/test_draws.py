@@ -28,6 +28,7 @@ def split(*weights: float, use: Any = None) -> dict[str, Any]:
     return {"kind": "weighted", "split": shares, "others": "drop"}
 
 
+@pytest.mark.untraced
 @settings(max_examples=40)
 @given(st.integers(0, 2**32))
 def test_every_draw_is_like_one_of_them(seed: int) -> None:

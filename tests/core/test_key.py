@@ -194,6 +194,7 @@ def test_canonical_is_rfc_8785(request: Request, policy: str) -> None:
     assert canonical(request, policy) == rfc8785.dumps(document(request, policy))
 
 
+@pytest.mark.untraced
 @given(requests, requests, words, words)
 def test_keys_are_equal_only_where_canonical_forms_are(one: Request, two: Request, p: str, q: str) -> None:
     """A shared key means that the reference sees the same document, data in full, and the other way round."""
@@ -208,6 +209,7 @@ def full(request: Request, policy: str) -> bytes:
     return rfc8785.dumps(document(request, policy, by_digest=False))
 
 
+@pytest.mark.untraced
 @given(requests)
 def test_every_semantic_field_changes_the_key(request: Request) -> None:
     """Whatever is changed, added, left out, renamed or moved in messages, parameters or headers is another request."""

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def test_every_policy_leaves_the_dropped_dropped(policy: Policy, situation: Situ
     assert policy(before, context).dropped[: len(before.dropped)] == before.dropped
 
 
+@pytest.mark.untraced
 @given(policies, situations())
 def test_every_drop_says_who_and_why(policy: Policy, situation: Situation) -> None:
     """Each new drop names an installed kind and a reason in words."""

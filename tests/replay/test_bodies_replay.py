@@ -162,6 +162,7 @@ def judge(found: list[list[Difference]]) -> Counter[int]:
     return used
 
 
+@pytest.mark.untraced
 def test_generated_requests(capsys: pytest.CaptureFixture[str]) -> None:
     """Of generated requests our bodies are litellm's, and no entry of the list of differences is stale."""
     found = asyncio.run(compared(list(generated(150)), MODELS))
@@ -173,6 +174,7 @@ def test_generated_requests(capsys: pytest.CaptureFixture[str]) -> None:
     assert not stale
 
 
+@pytest.mark.untraced
 def test_recorded_requests(capsys: pytest.CaptureFixture[str]) -> None:
     """Of recorded requests our bodies are litellm's."""
     found = asyncio.run(compared(recorded(), ("anthropic/claude-sonnet-4-5", "gemini/gemini-2.5-flash")))

@@ -139,6 +139,7 @@ def test_no_message_holds_the_prompt(labelled: Sequence[Labelled]) -> None:
             assert passage not in failure.message
 
 
+@pytest.mark.untraced
 def test_good_answers_are_of_use(capsys: pytest.CaptureFixture[str]) -> None:
     """Of the recorded answers that nobody labelled as a failure, hardly any is called one; each of those is printed."""
     with data_path("cassettes", "failure_labels.csv").open(newline="") as file:

@@ -94,6 +94,7 @@ def test_no_false_hit_among_real_requests() -> None:
     assert shared > 100
 
 
+@pytest.mark.untraced
 def test_the_same_messages_with_other_tools_are_other_requests() -> None:
     """Message lists recur with other tools, and none of those requests shares a key."""
     lists: dict[bytes, dict[bytes, set[str]]] = defaultdict(lambda: defaultdict(set))

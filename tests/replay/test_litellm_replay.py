@@ -87,6 +87,7 @@ async def read_all(rows: list[dict[str, Any]], model_id: str) -> list[Read]:
     return read
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("rows", "model_id"),
     [(bedrock, "bedrock/converse/us.anthropic.claude-sonnet-4-5-20250929-v1:0"), (cohere, "cohere/command-a-03-2025")],

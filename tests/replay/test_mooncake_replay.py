@@ -106,6 +106,7 @@ def test_the_trace_is_the_one_described() -> None:
     assert sum(duplicates(WHOLE_S, 0)) == DUPLICATES
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("ttl_s", "answer_s"), [(60, 0), (600, 0), (WHOLE_S, 0), (60, 6)])
 async def test_hits_are_the_duplicates_inside_the_ttl(ttl_s: int, answer_s: int) -> None:
     """To the request: those and no others are answered without a call; with answers in no time, all from memory."""

@@ -322,6 +322,7 @@ def reports() -> dict[str, Report]:
     return asyncio.run(replay_all())
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("provider", [*PROVIDERS, "others"])
 def test_reads_recorded_answers_as_recorded(provider: str, reports: dict[str, Report]) -> None:
     """Usage, text, finish reason and tool calls are as recorded, streams included; the request goes out as given."""

@@ -143,6 +143,7 @@ async def watched(
             outputs.add("spans" if path == "/v1/traces" else "metrics", body.decode(errors="replace"))
 
 
+@pytest.mark.untraced
 async def test_nothing_that_was_said_leaves_the_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """No prompt, answer, tool, schema or key is in a span, metric, record, log line, exception, warning or repr."""
     outputs = Outputs()

@@ -105,6 +105,7 @@ async def test_as_many_pass_as_fit_in_processes(shared: Callable[[str], tuple[st
     await ledger.aclose()
 
 
+@pytest.mark.untraced
 async def test_killed_processes_overspend_nothing(shared: Callable[[str], tuple[str, str]]) -> None:
     """Processes that are killed (-9) leave nothing above the limit, and lose nothing that they were told is settled."""
     draw = random.Random(37)

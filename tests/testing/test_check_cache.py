@@ -36,6 +36,7 @@ def test_redis_passes() -> None:
         check_cache(lambda: RedisStore(server.url))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("check", "faulty"), FAULTS, ids=lambda value: getattr(value, "__name__", value))
 def test_faulty_stores_are_caught(check: str, faulty: type[TableStore]) -> None:
     """A store that breaks a promise is told what it did, what it had promised, and how to see it again."""

@@ -80,6 +80,7 @@ def test_the_plain_clients_pass() -> None:
     check_client(Offline, model=SIMULATED, examples=20)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("rule", "broken"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
 def test_broken_clients_are_caught(rule: str, broken: type[PlainClient]) -> None:
     """A client that breaks a promise is told which, what it did, and the code that shows it again."""

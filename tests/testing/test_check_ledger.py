@@ -46,6 +46,7 @@ def test_redis_passes(cluster: bool) -> None:
         )
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("rule", "broken"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
 def test_broken_ledgers_are_caught(rule: str, broken: type[MemoryLedger]) -> None:
     """A ledger that breaks a promise is told what it did, what it had promised, and how to see it again."""

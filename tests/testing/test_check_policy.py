@@ -31,6 +31,7 @@ PASSING = frozenset({"keeps_no_state", "is_deterministic"})
 """Rules whose messages hold what was passing: what was remembered, in which place in memory something lay."""
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
 def test_every_broken_policy_is_caught(broken: Broken) -> None:
     """The message names the invariant that is broken, and shows a case with few models, as code that repeats it."""
@@ -57,17 +58,20 @@ def test_enough_policies_are_broken() -> None:
     assert {broken.rule for broken in BROKEN} == rules | {rule.__name__ for rule in invariants.ALWAYS}
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", SHIPPED.kinds)
 def test_no_shipped_policy_raises_an_alarm(kind: str) -> None:
     """Each passes, with options of all kinds."""
     check_policy(SHIPPED.load(kind), examples=60)
 
 
+@pytest.mark.untraced
 def test_no_composed_policy_raises_an_alarm() -> None:
     """Nor do they inside each other; and whatever they are, more quality asked gives no less."""
     check_policy(policies(), examples=150, promises={"quality"})
 
 
+@pytest.mark.untraced
 def test_a_check_is_the_same_each_time() -> None:
     """Unless told otherwise, it tries the same cases and finds the same counterexample."""
     messages = []

@@ -61,6 +61,7 @@ def test_the_shortest_sink_passes(read: bool) -> None:
     check_sink(lambda: ListSink(target), read=(lambda: target) if read else None)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("rule", "broken"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
 def test_broken_sinks_are_caught(rule: str, broken: type[ListSink]) -> None:
     """A sink that breaks a promise is told which, what it did, and the code that shows it again."""

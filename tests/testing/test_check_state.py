@@ -22,6 +22,7 @@ def test_quotas_in_memory_pass(make: Any) -> None:
     check_state(make)
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(("rule", "broken"), BROKEN, ids=lambda value: getattr(value, "__name__", value))
 def test_broken_quotas_are_caught(rule: str, broken: type[PlainQuotas]) -> None:
     """A store that breaks a promise is told which, what it did, and the code that shows it again."""

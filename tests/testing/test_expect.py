@@ -59,6 +59,7 @@ def smallest_broken(table: ExpectTable, world: World) -> Point | None:
     return found
 
 
+@pytest.mark.untraced
 @settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_proofs_against_brute_force(seed: int) -> None:
@@ -195,6 +196,7 @@ class Whim:
         return Slate(live, slate.dropped)
 
 
+@pytest.mark.untraced
 def test_what_cannot_be_proved_is_searched() -> None:
     """Of a policy that nobody knows, an expectation is searched: its counterexample is found, or it says how much."""
     held = proved(Whim(), {"tokens": "< 500"}, {"fallbacks": "<= 1", "cost_usd": "< 1"})
@@ -222,6 +224,7 @@ def test_statistics_are_searched() -> None:
     assert proved(policy, {"images": True, "needs_only": []}, {"answered": True}).outcome == "empty"
 
 
+@pytest.mark.untraced
 def test_more_cases_than_can_be_told_apart() -> None:
     """Where there are too many cases for a proof, it is searched, and says so."""
     tags = "abcdefgh"

@@ -152,6 +152,7 @@ def ruled(chance: random.Random) -> dict[str, Any]:
     return config
 
 
+@pytest.mark.untraced
 @settings(max_examples=60)
 @given(st.integers(0, 2**32))
 def test_unreachable_rules_and_tiers_against_brute_force(seed: int) -> None:
@@ -170,6 +171,7 @@ def test_unreachable_rules_and_tiers_against_brute_force(seed: int) -> None:
     assert seen == {path for path in unreached if not any(path[:length] in unreached for length in range(len(path)))}
 
 
+@pytest.mark.untraced
 @settings(max_examples=60)
 @given(st.integers(0, 2**32))
 def test_gaps_against_brute_force(seed: int) -> None:

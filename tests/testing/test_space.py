@@ -105,6 +105,7 @@ def test_what_a_cell_decides_holds_of_all_its_requests(seed: int) -> None:
         assert decided is None or seen == {decided}
 
 
+@pytest.mark.untraced
 @settings(max_examples=50)
 @given(st.integers(0, 2**32))
 def test_two_parts_are_the_whole(seed: int) -> None:

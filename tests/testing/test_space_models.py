@@ -54,6 +54,7 @@ def points_of(cell: Cell, chance: random.Random) -> list[Point]:
     return points
 
 
+@pytest.mark.untraced
 @settings(max_examples=120)
 @given(st.integers(0, 2**32))
 def test_conditions_and_lines_are_what_the_router_computes(seed: int) -> None:
@@ -83,6 +84,7 @@ def _decimal(amount: Fraction) -> Decimal:
     return Decimal(amount.numerator) / Decimal(amount.denominator)
 
 
+@pytest.mark.untraced
 @settings(max_examples=80)
 @given(st.integers(0, 2**32))
 def test_ranges_hold(seed: int) -> None:

@@ -90,6 +90,7 @@ def seen(
     return found
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_what_is_drawn_can_be_pasted(name: str) -> None:
     """The code of a value, run on its own, gives a value with the same code; an equal one, where it has an equal."""
@@ -165,6 +166,7 @@ def _shape(request: Request) -> set[str]:
     }
 
 
+@pytest.mark.untraced
 def test_requests_are_of_every_kind() -> None:
     """Every hint and capability, all roles, empty and huge texts; and every parameter that providers know."""
     wanted = {f.name for f in dataclasses.fields(Hints)} | {"system", "developer", "user", "assistant", "tool"}
@@ -214,6 +216,7 @@ def test_candidates_that_cannot_serve_are_dropped(slate: Slate) -> None:
         assert len(real) == 1
 
 
+@pytest.mark.untraced
 def test_slates_are_various() -> None:
     """Empty and full, priced and not, dropped by the request and by a policy before, equal in cost."""
 
@@ -306,6 +309,7 @@ def test_outcomes_are_answers_failures_and_unusable_answers() -> None:
     assert seen(kit.outcomes(), shape, wanted) == wanted
 
 
+@pytest.mark.untraced
 def test_policies_are_of_every_kind_and_depth() -> None:
     """All that are installed, alone and inside each other, over the names that are given."""
 

@@ -41,6 +41,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("configs") / "config.toml"
 
 
+@pytest.mark.untraced
 @given(tables=config_tables())
 @settings(max_examples=60)
 def test_configurations_stand(file: Path, prices: PriceMap, tables: dict[str, Any]) -> None:
@@ -77,6 +78,7 @@ def test_each_fault_is_said(file: Path, prices: PriceMap, fault: Fault) -> None:
     assert case.says in line
 
 
+@pytest.mark.untraced
 @given(case=broken_configs())
 @settings(max_examples=80)
 def test_a_fault_is_said_whatever_else_stands_there(file: Path, prices: PriceMap, case: BrokenConfig) -> None:
