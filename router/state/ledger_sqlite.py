@@ -85,8 +85,10 @@ _TERMS = "UPDATE accounts SET limit_nano = ?, until = ? WHERE id = ?"
 _CELLS = "SELECT bucket, spent, reserved, lapsed FROM cells WHERE account = ?"
 _DROP = "DELETE FROM cells WHERE account = ? AND bucket < ?"
 _CELL = "SELECT spent, reserved FROM cells WHERE account = ? AND bucket = ?"
+# A claim may outlive its cell: one that was begun anew there has nothing of it to give.
 _ADD = """
 UPDATE cells SET spent = spent + ?1, reserved = reserved + ?2, lapsed = lapsed + ?3 WHERE account = ?4 AND bucket = ?5
+  AND spent + ?1 >= 0 AND reserved + ?2 >= 0 AND lapsed + ?3 >= 0
 """
 _BEGIN = """
 INSERT INTO cells VALUES (?4, ?5, ?1, ?2, ?3)
