@@ -65,6 +65,17 @@ async def test_a_request_that_runs_on_past_its_lapse_stays(ledger: Ledger) -> No
     assert await stands(ledger, late_s) == Standing(limit_nano=0)
 
 
+async def test_a_request_that_runs_on_for_longer_counts_at_its_end(ledger: Ledger) -> None:
+    """Nothing is held for it after a rebuild, since nobody can tell it from one that died; what it cost is not lost."""
+    one = claim("one")
+    await ledger.reserve(one)
+    late_s = one.lapses_s + LATE_S + 1
+    await ledger.rebuild((), now_s=late_s)
+    assert await stands(ledger, late_s) == Standing(limit_nano=0)
+    await ledger.settle(one, 4, now_s=late_s + 1)
+    assert await stands(ledger, late_s + 1) == Standing(limit_nano=0, spent_nano=4)
+
+
 async def test_what_was_settled_late_and_is_in_the_log_counts_once(ledger: Ledger) -> None:
     """An hour after its lapse, a minute before the rebuild."""
     one = claim("one")
