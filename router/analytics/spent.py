@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -161,10 +161,7 @@ class _Sums:
 
     def claims(self) -> tuple[Claim, ...]:
         """Returns all of them."""
-        summed = (
-            Claim(id=first.id, entries=first.entries, amount_nano=amount, now_s=first.now_s, lapses_s=first.lapses_s)
-            for first, amount in self._sums.values()
-        )
+        summed = (replace(first, amount_nano=amount) for first, amount in self._sums.values())
         return (*summed, *self._open, *self._shares.values())
 
 
