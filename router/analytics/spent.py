@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -33,8 +33,8 @@ class Spent:
     """What a log says.
 
     Attributes:
-        claims: with what was spent as their amounts; those of requests that are surely over are summed up, and so is
-            what was spent of one share.
+        claims: with what was spent as their amounts; those of requests that are surely over and settled are summed up,
+            and so is what was spent of one share.
         requests: how many decisions were read.
         since: decisions before that count in no window that is kept; None where all of them may.
         aside: lines that are no decisions.
@@ -47,7 +47,13 @@ class Spent:
 
 
 def spent(
-    path: str | os.PathLike[str], budgets: Sequence[Budget], /, *, now_s: float, progress: Progress | None = None
+    path: str | os.PathLike[str],
+    budgets: Sequence[Budget],
+    /,
+    *,
+    now_s: float,
+    kept_s: float = KEPT_S,
+    progress: Progress | None = None,
 ) -> Spent:
     """Returns what a log says was spent in the windows of budgets that are not over, or not long.
 
@@ -55,12 +61,13 @@ def spent(
         path: of the log.
         budgets: of the configuration.
         now_s: when the reading began.
+        kept_s: how long the ledger keeps an account after its window.
         progress: is told how far it is.
 
     Raises:
         ConfigError: there is no such log.
     """
-    since = _since(budgets, now_s)
+    since = _since(budgets, now_s, kept_s)
     sums = _Sums(now_s)
     requests, recorded = 0, set[str]()
     with opened(path, progress=progress) as connection:
@@ -73,13 +80,14 @@ def spent(
         while batch := rows.fetchmany(_ROWS):
             for (line,) in batch:
                 record = orjson.loads(line)
-                if record["ending"] == "recorded":  # two processes may have been told of the same
+                outside = record["ending"] == "recorded"
+                if outside:  # two processes may have been told of the same
                     if record["span_id"] in recorded:
                         continue
                     recorded.add(record["span_id"])
                 requests += 1
                 for claim in claims_of(record, budgets):
-                    sums.add(claim)
+                    sums.add(claim, told_late=outside)
     return Spent(claims=sums.claims(), requests=requests, since=since, aside=int(aside))
 
 
@@ -127,12 +135,18 @@ class _Sums:
         self._shares: dict[str, Claim] = {}
         self._sums: dict[tuple[Any, ...], tuple[Claim, int]] = {}
 
-    def add(self, claim: Claim) -> None:
-        """Takes one in."""
+    def add(self, claim: Claim, *, told_late: bool) -> None:
+        """Takes one in.
+
+        Args:
+            claim: which.
+            told_late: whether it may have been settled at any time after it was over, so that the ledger may still know
+                it by name.
+        """
         if claim.share is not None:
             added(self._shares, claim, claim.amount_nano)
             return
-        if claim.lapses_s + LATE_S > self._now_s:
+        if told_late or claim.lapses_s + LATE_S > self._now_s:
             self._open.append(claim)
             return
         # What is in one bucket of every rolling window leaves them together.
@@ -147,14 +161,11 @@ class _Sums:
 
     def claims(self) -> tuple[Claim, ...]:
         """Returns all of them."""
-        summed = (
-            Claim(id=first.id, entries=first.entries, amount_nano=amount, now_s=first.now_s, lapses_s=first.lapses_s)
-            for first, amount in self._sums.values()
-        )
+        summed = (replace(first, amount_nano=amount) for first, amount in self._sums.values())
         return (*summed, *self._open, *self._shares.values())
 
 
-def _since(budgets: Sequence[Budget], now_s: float) -> datetime | None:
+def _since(budgets: Sequence[Budget], now_s: float, kept_s: float) -> datetime | None:
     """Returns the time before which no decision is in a window that is kept."""
     longest_s = 0
     for budget in budgets:
@@ -162,4 +173,4 @@ def _since(budgets: Sequence[Budget], now_s: float) -> datetime | None:
         if window.period == "total":
             return None
         longest_s = max(longest_s, 2 * (window.rolling_s or 0), _LONGEST_S.get(window.period, 0))
-    return datetime.fromtimestamp(now_s, UTC) - timedelta(seconds=KEPT_S + longest_s)
+    return datetime.fromtimestamp(now_s, UTC) - timedelta(seconds=kept_s + longest_s)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,7 +21,7 @@ from router.cli.asking import settings_of
 from router.cli.logs import Reading, analytics, log_path
 from router.cli.purses import account_name
 from router.cli.terminal import dollars, out, print_json
-from router.core.budget import Account, Budget, Claim, Standing, account_of, usd_of
+from router.core.budget import KEPT_S, Account, Budget, Standing, account_of, usd_of
 from router.core.budget_record import nano_text, scope_text, time_text
 from router.errors import ConfigError, RouterError
 from router.setup import Setup
@@ -91,19 +90,20 @@ def run_rebuild(log: Path | None, *, config: Path | None, really: bool, as_json:
     path = log_path(log, config)
     with analytics():
         from router.analytics.spent import spent
-    now_s = time.time()
+    now_s, kept_s = time.time(), setup.state.options.get("kept_s", KEPT_S)
     with Reading("reading") as progress:
-        found = spent(path, setup.budgets, now_s=now_s, progress=progress)
+        found = spent(path, setup.budgets, now_s=now_s, kept_s=kept_s, progress=progress)
 
-    async def compare(ledger: Ledger) -> tuple[dict[Account, Standing], dict[Account, Standing]]:
+    async def compare(ledger: Ledger) -> tuple[dict[Account, Standing], ...]:
+        said = MemoryLedger(kept_s=kept_s)
         before = await _standings(ledger, now_s)
-        if really:
-            await ledger.rebuild(found.claims, now_s=now_s)
-        return before, await _standings(ledger, now_s)
+        for each in (said, ledger) if really else (said,):
+            await each.rebuild(found.claims, now_s=now_s)
+        return await _standings(said, now_s), before, await _standings(ledger, now_s)
 
-    before, after = asyncio.run(_with_ledger(setup, compare))
+    logged, before, after = asyncio.run(_with_ledger(setup, compare))
     scopes = {budget.name: scope_text(budget.scope) for budget in setup.budgets}
-    changes = list(_changes(found.claims, before, after if really else None, scopes))
+    changes = list(_changes(logged, before, after if really else None, scopes))
     if as_json:
         about = {"dry_run": not really, "log": str(path), "requests": found.requests, "lines_aside": found.aside}
         print_json(about | {"accounts": changes})
@@ -178,16 +178,12 @@ async def _standings(ledger: Ledger, now_s: float) -> dict[Account, Standing]:
 
 
 def _changes(
-    claims: Iterable[Claim],
+    logged: Mapping[Account, Standing],
     before: Mapping[Account, Standing],
     after: Mapping[Account, Standing] | None,
     scopes: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     """Yields of each account what was counted, and what the log says; of a dry run, where they differ."""
-    logged: Counter[Account] = Counter()
-    for claim in claims:
-        for entry in claim.entries:
-            logged[entry.account] += claim.amount_nano
     none = Standing(limit_nano=0)
     every: set[Account] = {*logged, *before, *(after or {})}
     for account in sorted(every, key=_order):
@@ -198,7 +194,7 @@ def _changes(
             "start": time_text(account.start_s),
             "end": time_text(account.end_s),
             "counted_usd": nano_text(before.get(account, none).spent_nano),
-            "logged_usd": nano_text(logged[account]),
+            "logged_usd": nano_text(logged.get(account, none).spent_nano),
             "now_usd": None if after is None else nano_text(after.get(account, none).spent_nano),
         }
 

@@ -271,6 +271,6 @@ async def _nothing() -> None:
 
 
 def _in_shares(claim: Claim) -> Claim:
-    """Returns a claim on this process's shares of its accounts."""
+    """Returns a claim on this process's shares of its accounts: there it is one by itself, not a sum."""
     shares = (replace(e, limit_nano=e.limit_nano if e.open_nano is None else e.open_nano) for e in claim.entries)
-    return replace(claim, entries=tuple(shares))
+    return replace(claim, entries=tuple(shares), share=None)

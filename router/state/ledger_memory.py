@@ -33,6 +33,7 @@ from router.state.process import PerProcess
 
 _DUE_AT_ONCE = 8
 """How much that is due each reservation puts in order: a claim is due twice at most, so that nothing piles up."""
+_ALL = -1
 
 
 @dataclass(slots=True)
@@ -71,6 +72,12 @@ class Held:
     cells: Sequence[list[int]]
 
 
+Found = tuple[Kept | None, Place]
+"""What there is of an account, and where in it something counts."""
+
+_NOTHING: Cell = (0, 0, 0)
+
+
 class Book:
     """All accounts and claims of a process. Who calls a method holds the lock."""
 
@@ -86,65 +93,49 @@ class Book:
     def reserve(self, claim: Claim) -> Reserved | Refused:
         """Reserves a claim in all of its accounts, or in none."""
         self.clean(claim.now_s, most=_DUE_AT_ONCE)
-        places = self.places(claim)
-        counted = [self.counted(e, where.counted_from) for e, where in zip(claim.entries, places, strict=True)]
+        found = self.found(claim.entries, claim.now_s)
+        counted = _counted(found)
         if claim.id in self.claims:
             return Reserved(claim=claim, standings=standings(claim.entries, counted))
         answer = answered(claim, counted)
         if isinstance(answer, Reserved):
-            cells = self.count(claim, Move(0, claim.amount_nano, 0), places)
-            self.hold(claim, "reserved", claim.amount_nano, claim.lapses_s, cells)
+            self.count(claim, found, "reserved", claim.amount_nano, claim.lapses_s)
         return answer
 
     def settle(self, claim: Claim, cost_nano: int, now_s: float) -> None:
         """Puts what a claim cost in the place of what it counted as."""
         held = self.claims.get(claim.id)
-        if held is None and is_over(claim, now_s, self.rebuilt_s):
-            return
-        stage, amount = (None, 0) if held is None else (held.stage, held.amount_nano)
-        move = settling(stage, amount, cost_nano)
-        if move is not None:
-            if held is None:
-                cells = self.count(claim, move, self.places(claim))
-            else:
-                cells = held.cells
-                _add(held.claim, cells, move)
-            stage, due_s = settled_as(claim, stage, now_s, self.kept_s)
-            self.hold(claim, stage, cost_nano, due_s, cells)
-
-    def places(self, claim: Claim) -> Sequence[Place]:
-        """Returns where a claim counts, for each of its entries."""
-        return [place(entry.account, claim.now_s, self.kept_s) for entry in claim.entries]
-
-    def counted(self, entry: Entry, counted_from: int) -> Cell:
-        """Returns what counts in the account of an entry, from this bucket on."""
-        kept = self.accounts.get(entry.account)
-        return (0, 0, 0) if kept is None else kept.counted(counted_from)
-
-    def hold(self, claim: Claim, stage: Stage, amount_nano: int, due_s: float, cells: Sequence[list[int]]) -> None:
-        """Remembers a claim, which counts in these cells, until it is due."""
-        held = self.claims.get(claim.id)
         if held is None:
-            self.claims[claim.id] = Held(claim, stage, amount_nano, due_s, cells)
-        else:
-            later = due_s >= held.due_s
-            held.stage, held.amount_nano, held.due_s = stage, amount_nano, due_s
-            if later:  # it is looked at when it would have been due, and put off
-                return
-        heapq.heappush(self._due, (due_s, next(self._numbers), claim.id))
+            if not is_over(claim, now_s, self.rebuilt_s):
+                stage, due_s = settled_as(claim, None, now_s, self.kept_s)
+                self.count(claim, self.found(claim.entries, claim.now_s), stage, cost_nano, due_s)
+            return
+        move = settling(held.stage, held.amount_nano, cost_nano)
+        if move is not None:
+            _add(held.claim, held.cells, move)
+            stage, due_s = settled_as(claim, held.stage, now_s, self.kept_s)
+            if due_s < held.due_s:  # else it is looked at when it would have been due, and put off
+                self._note_due(due_s, claim.id)
+            held.stage, held.amount_nano, held.due_s = stage, cost_nano, due_s
 
-    def count(self, claim: Claim, move: Move, places: Sequence[Place]) -> Sequence[list[int]]:
-        """Adds a step to every cell of a claim that is not known, or raises and adds nothing; returns the cells."""
-        cells = [self._cell(entry, where) for entry, where in zip(claim.entries, places, strict=True)]
-        _add(claim, cells, move)
-        return cells
+    def found(self, entries: Sequence[Entry], now_s: float) -> Sequence[Found]:
+        """Returns what there is of the accounts of entries, and where in them what happens now counts."""
+        return [(self.accounts.get(e.account), place(e.account, now_s, self.kept_s)) for e in entries]
 
-    def _cell(self, entry: Entry, where: Place) -> list[int]:
+    def count(self, claim: Claim, found: Sequence[Found], stage: Stage, amount_nano: int, due_s: float) -> None:
+        """Counts a claim that is not known, and remembers it until it is due; or raises, and counts nothing."""
+        cells = [self._cell(entry, *each) for entry, each in zip(claim.entries, found, strict=True)]
+        _add(claim, cells, standing_as(stage, amount_nano))
+        self.claims[claim.id] = Held(claim, stage, amount_nano, due_s, cells)
+        self._note_due(due_s, claim.id)
+
+    def _note_due(self, due_s: float, what: str | Account) -> None:
+        heapq.heappush(self._due, (due_s, next(self._numbers), what))
+
+    def _cell(self, entry: Entry, kept: Kept | None, where: Place) -> list[int]:
         """Returns the cell at a place; it begins where there is none."""
-        account = entry.account
-        kept = self.accounts.get(account)
         if kept is None:
-            kept = self.accounts[account] = Kept(entry.limit_nano)
+            kept = self.accounts.setdefault(entry.account, Kept(entry.limit_nano))
         kept.limit_nano = entry.limit_nano
         cell = kept.cells.get(where.bucket)
         if cell is None:
@@ -153,20 +144,20 @@ class Book:
                 del kept.cells[bucket]
             if where.kept_until_s > kept.until_s:
                 kept.until_s = where.kept_until_s
-                heapq.heappush(self._due, (where.kept_until_s, next(self._numbers), account))
+                self._note_due(kept.until_s, entry.account)
         return cell
 
     def keep(self, account: Account, kept: Kept) -> None:
         """Takes an account in, as it is."""
         self.accounts[account] = kept
-        heapq.heappush(self._due, (kept.until_s, next(self._numbers), account))
+        self._note_due(kept.until_s, account)
 
-    def clean(self, now_s: float, *, most: int | None = None) -> None:
+    def clean(self, now_s: float, *, most: int = _ALL) -> None:
         """Lets lapse, or go, what is due: all of it, or so much."""
         due = self._due
-        while due and due[0][0] <= now_s and most != 0:
+        while due and due[0][0] <= now_s and most:
             due_s, _, what = heapq.heappop(due)
-            most = None if most is None else most - 1
+            most -= 1
             if isinstance(what, Account):
                 kept = self.accounts.get(what)
                 if kept is not None and kept.until_s <= due_s:
@@ -184,7 +175,7 @@ class Book:
                 return
             _add(held.claim, held.cells, lapsing(held.amount_nano))
             held.stage, held.due_s = "lapsed", held.due_s + self.kept_s
-        heapq.heappush(self._due, (held.due_s, next(self._numbers), claim_id))
+        self._note_due(held.due_s, claim_id)
 
     def rebuilt(self, spent: Sequence[Claim], now_s: float) -> Book:
         """Returns a book of what the log says, and of what is under way and not in the log."""
@@ -196,14 +187,14 @@ class Book:
             held = self.claims.get(claim.id)
             known = None if held is None else (held.stage, held.amount_nano, held.due_s)
             stage, amount, due_s = logged_as(claim, known, now_s, self.kept_s)
-            cells = book.count(claim, standing_as(stage, amount), book.places(claim))
-            if due_s > now_s:
-                book.hold(claim, stage, amount, due_s, cells)
+            book.count(claim, book.found(claim.entries, claim.now_s), stage, amount, due_s)
+            if due_s <= now_s:
+                del book.claims[claim.id]
         for claim_id, held in self.claims.items():
             stays = outlasts(held.stage, held.claim.lapses_s, held.due_s, now_s, self.kept_s)
             if claim_id not in logged and stays:
-                cells = book.count(held.claim, standing_as(held.stage, held.amount_nano), book.places(held.claim))
-                book.hold(held.claim, held.stage, held.amount_nano, held.due_s, cells)
+                found = book.found(held.claim.entries, held.claim.now_s)
+                book.count(held.claim, found, held.stage, held.amount_nano, held.due_s)
         return book
 
     def take(self, other: Book) -> None:
@@ -248,8 +239,7 @@ class MemoryLedger:
         book = self._own.get()
         with book.lock:
             book.clean(now_s)
-            places = [place(entry.account, now_s, book.kept_s) for entry in entries]
-            return standings(entries, [book.counted(e, p.counted_from) for e, p in zip(entries, places, strict=True)])
+            return standings(entries, _counted(book.found(entries, now_s)))
 
     async def accounts(self, *, now_s: float) -> AsyncIterator[tuple[Account, Standing]]:
         """Yields all accounts that are kept, those that are over as well, in no order."""
@@ -270,12 +260,18 @@ class MemoryLedger:
         """There is nothing to let go of."""
 
 
+def _counted(found: Sequence[Found]) -> Sequence[Cell]:
+    """Returns what counts in accounts, from their places on."""
+    return [_NOTHING if kept is None else kept.counted(where.counted_from) for kept, where in found]
+
+
 def _add(claim: Claim, cells: Sequence[list[int]], move: Move) -> None:
     """Adds a step to the cells of a claim, or raises and adds nothing."""
     spent, reserved, lapsed = move
-    for entry, cell in zip(claim.entries, cells, strict=True):
-        if cell[0] + cell[1] + spent + reserved > MOST_NANO:
-            raise too_much(entry.account)
+    if spent + reserved > 0:  # else no sum grows
+        for entry, cell in zip(claim.entries, cells, strict=True):
+            if cell[0] + cell[1] + spent + reserved > MOST_NANO:
+                raise too_much(entry.account)
     for cell in cells:
         cell[0] += spent
         cell[1] += reserved

@@ -75,6 +75,12 @@ local function cell(name, bucket)
   end
   return account and account.cells[bucket]
 end
+-- The cell that a claim is in, with so much of it at this number. A claim may outlive its cell: one that was begun anew
+-- there has nothing of it to give.
+local function having(name, bucket, at, amount)
+  local cell = cell(name, bucket)
+  return cell and not more(amount, cell[at]) and cell
+end
 local function begun(name, limit, bucket, kept_from, ends)
   local account = load(name)
   if not account then
@@ -146,7 +152,7 @@ local function clean(now, kept, most)
     local stage, amount, lapses, places = read(id)
     if stage == 'reserved' then
       for bucket, name in each(places) do
-        local cell = cell(name, bucket)
+        local cell = having(name, bucket, 2, amount)
         if cell then
           cell[1], cell[2], cell[3] = plus(cell[1], amount), minus(cell[2], amount), plus(cell[3], amount)
           changed[name] = true
@@ -181,7 +187,7 @@ RESERVE: Final = script(
 local now, kept, id, amount, lapses = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if ARGV[6] ~= '0' then clean(now, kept, ARGV[6]) end
 local known = redis.call('HEXISTS', CLAIMS, id) == 1
-local answer, fits, places = {''}, true, {}
+local answer, fits, places, full = {''}, true, {}, nil
 for at = 7, #ARGV, 7 do
   local name, limit, strict, bucket, counted_from = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local spent, reserved, lapsed = standing(name, counted_from)
@@ -189,10 +195,11 @@ for at = 7, #ARGV, 7 do
   local all = plus(plus(spent, reserved), amount)
   if strict == '1' and amount ~= '0' and more(all, limit) then fits = false end
   local cell = not known and more(all, MOST) and cell(name, bucket)
-  if cell and more(plus(plus(cell[1], cell[2]), amount), MOST) then
-    save()
-    return {'uncountable', name}
-  end
+  if cell and more(plus(plus(cell[1], cell[2]), amount), MOST) then full = full or name end
+end
+if fits and full then
+  save()
+  return {'uncountable', full}
 end
 answer[1] = known and 'known' or fits and 'granted' or 'refused'
 if fits and not known then
@@ -220,8 +227,9 @@ if stage == 'settled' or (stage == 'summed' and not more(cost, amount)) then ret
 if not stage and tonumber(forgotten) <= tonumber(redis.call('GET', REBUILT) or '-inf') then return {''} end
 local cells = {}
 if stage then
+  local at = stage == 'reserved' and 2 or stage == 'lapsed' and 3 or 1
   for bucket, name in each(places) do
-    local cell = cell(name, bucket)
+    local cell = having(name, bucket, at, amount)
     if cell then cells[#cells + 1] = {cell, name} end
   end
 else
@@ -298,8 +306,7 @@ for _, id in ipairs(redis.call('HKEYS', CLAIMS)) do
     staying[#staying + 1] = {id, stage, amount, lapses, places, due}
     for _, name in each(places) do
       local account = load(name)
-      limits[name] = account and account.limit or '0'
-      ends[name] = redis.call('ZSCORE', ENDS, name) or 'inf'
+      if account then limits[name], ends[name] = account.limit, redis.call('ZSCORE', ENDS, name) or 'inf' end
     end
   end
 end
@@ -323,7 +330,7 @@ for _ = 1, claims do
     amount = sum[1]
   end
   if sum and tonumber(sum[2]) > tonumber(due) then due = sum[2] end
-  if not settled[id] then write(id, stage, amount, lapses, places, due) end
+  if settled[id] then settled[id][1] = amount else write(id, stage, amount, lapses, places, due) end
   at = at + 6
 end
 for id, held in pairs(settled) do
@@ -333,10 +340,12 @@ end
 for _, held in ipairs(staying) do
   local id, stage, amount, lapses, places, due = unpack(held)
   for bucket, name in each(places) do
-    local account = load(name)
-    local cell = begun(name, account and account.limit or limits[name], bucket, '-1e15', ends[name])
-    if stage == 'reserved' then cell[2] = plus(cell[2], amount) else cell[1] = plus(cell[1], amount) end
-    if stage == 'lapsed' then cell[3] = plus(cell[3], amount) end
+    if limits[name] then  -- an account that was over by then is not begun again
+      local account = load(name)
+      local cell = begun(name, account and account.limit or limits[name], bucket, '-1e15', ends[name])
+      if stage == 'reserved' then cell[2] = plus(cell[2], amount) else cell[1] = plus(cell[1], amount) end
+      if stage == 'lapsed' then cell[3] = plus(cell[3], amount) end
+    end
   end
   write(id, stage, amount, lapses, places, due)
 end

@@ -42,7 +42,6 @@ from router.state.moves import (
     remembered_until_s,
     settled_as,
     settling,
-    standing,
     standing_as,
     standings,
     too_much,
@@ -82,11 +81,12 @@ _OVER = "DELETE FROM accounts WHERE id IN (SELECT id FROM accounts WHERE until <
 _ACCOUNT = "SELECT id, limit_nano, until FROM accounts WHERE name = ?"
 _OPEN = "INSERT INTO accounts (name, limit_nano, until) VALUES (?, ?, ?) RETURNING id"
 _TERMS = "UPDATE accounts SET limit_nano = ?, until = ? WHERE id = ?"
-_CELLS = "SELECT bucket, spent, reserved, lapsed FROM cells WHERE account = ?"
 _DROP = "DELETE FROM cells WHERE account = ? AND bucket < ?"
 _CELL = "SELECT spent, reserved FROM cells WHERE account = ? AND bucket = ?"
+# A claim may outlive its cell: one that was begun anew there has nothing of it to give.
 _ADD = """
 UPDATE cells SET spent = spent + ?1, reserved = reserved + ?2, lapsed = lapsed + ?3 WHERE account = ?4 AND bucket = ?5
+  AND spent + ?1 >= 0 AND reserved + ?2 >= 0 AND lapsed + ?3 >= 0
 """
 _BEGIN = """
 INSERT INTO cells VALUES (?4, ?5, ?1, ?2, ?3)
@@ -251,7 +251,7 @@ class _Books:
         """Counts a claim that is not known."""
         self._add(claim, [self._find(entry, claim.now_s) for entry in claim.entries], stage, amount_nano, due_s)
 
-    def _add(self, claim: Claim, found: Sequence[_Found], stage: Any, amount_nano: int, due_s: float) -> None:
+    def _add(self, claim: Claim, found: Sequence[_Found], stage: Stage, amount_nano: int, due_s: float) -> None:
         for each in found:
             if each.cell_nano + amount_nano > MOST_NANO:
                 raise too_much(each.entry.account)
@@ -270,9 +270,8 @@ class _Books:
         """Returns the accounts after one, by id, as many as one transaction should read."""
         page = []
         for number, name, limit_nano in self._execute(_EVERY, (last,)):
-            account = account_named(name)
-            counted_from = place(account, now_s, self._kept_s).counted_from
-            page.append((number, account, self._standing(number, limit_nano, counted_from)))
+            entry = Entry(account=account_named(name), limit_nano=limit_nano)
+            page.append((number, entry.account, *self.standings((entry,), now_s)))
         return page
 
     def clean(self, now_s: float, *, most: int = _ALL) -> None:
@@ -338,10 +337,6 @@ class _Books:
             self._execute(_TERMS, (entry.limit_nano, max(until, where.kept_until_s), number))
             self._execute(_DROP, (number, where.kept_from))
         return int(number)
-
-    def _standing(self, number: int | None, limit_nano: int, counted_from: int) -> Standing:
-        cells = [] if number is None else self._execute(_CELLS, (number,))
-        return standing(limit_nano, [cell[1:] for cell in cells if cell[0] >= counted_from])
 
     def _move(
         self, places: Sequence[Sequence[int]], move: Move, accounts: Sequence[Account] | None, *, sql: str = _ADD

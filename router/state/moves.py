@@ -74,12 +74,12 @@ def place(account: Account, now_s: float, kept_s: float, /) -> Place:
     return Place(bucket, outside, kept, (bucket + 1) * long_s + 2 * account.rolling_s)
 
 
-def settling(stage: Stage | None, amount_nano: int, cost_nano: int, /) -> Move | None:
+def settling(stage: Stage, amount_nano: int, cost_nano: int, /) -> Move | None:
     """Returns what it adds to settle a claim of this amount; None where it adds nothing.
 
     Args:
-        stage: of the claim; None for one that is not known.
-        amount_nano: what was reserved.
+        stage: of the claim.
+        amount_nano: what it counts as.
         cost_nano: what it cost.
     """
     match stage:
@@ -91,8 +91,6 @@ def settling(stage: Stage | None, amount_nano: int, cost_nano: int, /) -> Move |
             return None
         case "summed":
             return Move(cost_nano - amount_nano, 0, 0) if cost_nano > amount_nano else None
-        case None:
-            return Move(cost_nano, 0, 0)
         case never:
             assert_never(never)
 

@@ -219,7 +219,7 @@ class Treasury:
     async def aclose(self) -> None:
         """Waits for the settlements of the running loop, and lets go of the ledger."""
         loop = asyncio.get_running_loop()
-        mine = [task for task in self._tasks if task.get_loop() is loop]
+        mine = [task for task in list(self._tasks) if task.get_loop() is loop]  # at once: others go on settling
         if mine:
             await asyncio.wait(mine)
         await self._ledger.aclose()

@@ -1,7 +1,8 @@
 """What a ledger should say: every claim in one list, and each account summed up from it anew.
 
 A rolling window is counted in buckets of a length that is the ledger's own choice, up to 1/60 of the window's. So what
-an account holds is known between two bounds, and a reservation between them may go either way.
+an account holds is known between two bounds, and a reservation between them may go either way. Nor need a ledger find
+again what was in a rolling window when the clock is set back by more than twice its length.
 """
 
 from __future__ import annotations
@@ -46,9 +47,15 @@ class Bounds(NamedTuple):
 
 @dataclass(slots=True)
 class Model:
-    """All claims of a ledger, by id."""
+    """All claims of a ledger.
+
+    Attributes:
+        known: by id.
+        latest_s: the latest time that the ledger was told.
+    """
 
     known: dict[str, Known] = field(default_factory=dict)
+    latest_s: float = -math.inf
     rebuilt_s: float = -math.inf
 
     def reserve(self, claim: Claim) -> None:
@@ -69,8 +76,9 @@ class Model:
             stage, until_s = "summed", until_s + KEPT_S
         self.known[claim.id] = Known(claim if known is None else known.claim, stage, cost, until_s, now_s)
 
-    def lapse(self, now_s: float) -> None:
-        """Lets lapse what is due."""
+    def reach(self, now_s: float) -> None:
+        """Takes note that the ledger is told this time; lets lapse what is due."""
+        self.latest_s = max(self.latest_s, now_s)
         for known in self.known.values():
             if known.stage == "reserved" and known.until_s <= now_s:
                 known.stage = "lapsed"
@@ -107,11 +115,21 @@ class Model:
     def _standing(self, entry: Entry, now_s: float, *, late: bool) -> Standing:
         spent = reserved = lapsed = 0
         for known in self.known.values():
-            if _counts(known.claim, entry.account, now_s, late=late):
+            if self._counts(known.claim, entry.account, now_s, late=late):
                 reserved += known.nano if known.stage == "reserved" else 0
                 spent += 0 if known.stage == "reserved" else known.nano
                 lapsed += known.nano if known.stage == "lapsed" else 0
         return Standing(limit_nano=entry.limit_nano, spent_nano=spent, reserved_nano=reserved, lapsed_nano=lapsed)
+
+    def _counts(self, claim: Claim, account: Account, now_s: float, *, late: bool) -> bool:
+        if all(entry.account != account for entry in claim.entries):
+            return False
+        if account.rolling_s is None:
+            return True
+        since_s = now_s - account.rolling_s
+        if late:
+            return claim.now_s > since_s - account.rolling_s / _LATE - 1
+        return claim.now_s > max(since_s, self.latest_s - 2 * account.rolling_s)
 
 
 def _stays(known: Known, now_s: float) -> bool:
@@ -119,12 +137,3 @@ def _stays(known: Known, now_s: float) -> bool:
     if known.told_s is None:
         return known.claim.lapses_s + LATE_S > now_s
     return known.until_s - (KEPT_S if known.grows else 0) > now_s
-
-
-def _counts(claim: Claim, account: Account, now_s: float, *, late: bool) -> bool:
-    if all(entry.account != account for entry in claim.entries):
-        return False
-    if account.rolling_s is None:
-        return True
-    slack_s = account.rolling_s / _LATE + 1 if late else 0
-    return claim.now_s > now_s - account.rolling_s - slack_s

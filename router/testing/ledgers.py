@@ -113,6 +113,7 @@ def rebuilds(bench: LedgerBench, history: History, /) -> None:
     async def work(here: Ledger, there: Ledger) -> None:
         await trial.play(here, there)
         now_s = trial.now_s = trial.latest_s  # what was forgotten by then is not known to a clock that was set back
+        trial.model.reach(now_s)
         known = list(trial.model.known.values())
         told = [one for one in known if one.told_s is not None]
         spent = [replace(one.claim, amount_nano=one.nano - one.nano // 3 * one.grows) for one in told[::2]]
@@ -325,12 +326,12 @@ class _Trial:
         for number, step in enumerate(self.history.steps):
             self.now_s += step.after_s
             self.latest_s = max(self.latest_s, self.now_s)
-            self.model.lapse(self.now_s)
             claim = claim_of(step, self.now_s)
             known = self.model.known.get(claim.id)
             claim = claim if known is None else known.claim
             if self.model.forgotten(claim.id, self.latest_s) or claim.now_s > self.now_s:
                 continue  # to count it again, or to let lapse what is due by its later time, would be right as well
+            self.model.reach(self.now_s)
             for time in (step, replace(step, cost_nano=13))[: 1 + self.again]:
                 await self._do((here, there)[number % 2], time, claim, number)
             await self.look((there, here)[number % 2], f"step {number}")

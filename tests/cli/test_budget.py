@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -112,6 +113,44 @@ def test_rebuild_shows_first_and_does_it_with_yes(tmp_path: Path) -> None:
     text = words(lowfare("budget", "rebuild", "--config", config, "--yes").stdout)
     assert "0 counted otherwise" in text
     assert "done: each window is what the log says" in text
+
+
+def recorded(config: Path, *ages: timedelta) -> Decimal:
+    """Records the same usage of so long ago, once for each; returns what one costs."""
+    usage = {"prompt_tokens": 100, "completion_tokens": 10}
+    with Router.from_toml(config) as router:
+        made = [router.record_usage(model="small", usage=usage, time=datetime.now(UTC) - age) for age in ages]
+    return sum((cost for decision in made if (cost := decision.cost_usd)), Decimal(0)) / len(ages)
+
+
+@pytest.mark.parametrize(("window", "age"), [("1h", timedelta(hours=5)), ("day", timedelta(days=9))])
+def test_what_left_a_window_is_not_counted_otherwise(tmp_path: Path, window: str, age: timedelta) -> None:
+    """The log goes further back than a rolling window, and than windows that are kept: that is no difference."""
+    config = configured(tmp_path, more=f'[budgets.other]\nlimit_usd = "2"\nwindow = "{window}"\n')
+    recorded(config, age)
+    (tmp_path / "state.sqlite").unlink()
+    changes = parsed(lowfare("budget", "rebuild", "--config", config, "--json", "--yes"))["accounts"]
+    assert [change["logged_usd"] for change in changes if change["budget"] == "other"] in ([], ["0"])
+    assert "0 counted otherwise" in words(lowfare("budget", "rebuild", "--config", config).stdout)
+
+
+def test_a_rebuild_keeps_windows_as_long_as_the_store_does(tmp_path: Path) -> None:
+    """`kept_s` says for how long after their end."""
+    state = f'[state]\nbackend = "sqlite"\npath = "{tmp_path / "state.sqlite"}"\nkept_s = 2592000.0\n'
+    day = '[budgets.day]\nlimit_usd = "2"\nwindow = "day"\n'
+    config = write_config(tmp_path, f'[log]\npath = "{tmp_path / "log"}"\n{state}{day}')
+    cost = recorded(config, timedelta(days=20))
+    (tmp_path / "state.sqlite").unlink()
+    changes = parsed(lowfare("budget", "rebuild", "--config", config, "--json", "--yes"))["accounts"]
+    assert [Decimal(change["now_usd"]) for change in changes] == [cost]
+
+
+def test_usage_of_days_ago_counts_once_in_a_rebuild_right_after(tmp_path: Path) -> None:
+    """It was told a moment ago, so that the store still knows each by its name."""
+    config = configured(tmp_path)
+    cost = recorded(config, *[timedelta(days=3)] * 4)
+    changes = parsed(lowfare("budget", "rebuild", "--config", config, "--json", "--yes"))["accounts"]
+    assert [Decimal(change["now_usd"]) for change in changes] == [4 * cost]
 
 
 def test_a_rebuilt_limit_holds(tmp_path: Path) -> None:

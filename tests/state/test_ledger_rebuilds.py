@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import gc
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from router.state.ledger import Ledger
 from router.state.ledger_guard import GuardedLedger
 from router.state.ledger_memory import MemoryLedger
 from router.state.ledger_redis import RedisLedger
-from router.state.ledger_sqlite import SqliteLedger
 from router.testing.clock import VirtualClock
 from tests.redis_server import RedisServer
 
@@ -25,27 +24,6 @@ TOTAL = Account(budget="team", value="")
 ENTRY = Entry(account=TOTAL, limit_nano=10**9, open_nano=10**9)
 OTHER = replace(ENTRY, account=Account(budget="day", value="", start_s=1_699_920_000, end_s=1_700_006_400))
 ROLLING = replace(ENTRY, account=Account(budget="rolling", value="", rolling_s=86_400))
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    """A redis-server for all tests of this file."""
-    with RedisServer() as started:
-        yield started
-
-
-@pytest.fixture(params=["memory", "sqlite", "redis"])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledger]:
-    """An empty ledger of each kind."""
-    made: Ledger
-    if request.param == "memory":
-        made = MemoryLedger()
-    elif request.param == "sqlite":
-        made = SqliteLedger(str(tmp_path / "ledger"))
-    else:
-        made = RedisLedger(request.getfixturevalue("server").url, prefix=tmp_path.name, answer_s=60.0)
-    yield made
-    await made.aclose()
 
 
 def claim(name: str, amount: int = 10, *entries: Entry, after_s: float = 0.0) -> Claim:
@@ -85,6 +63,17 @@ async def test_a_request_that_runs_on_past_its_lapse_stays(ledger: Ledger) -> No
     await ledger.reserve(replace(one, id="died"))
     await ledger.rebuild((), now_s=late_s + 121)
     assert await stands(ledger, late_s) == Standing(limit_nano=0)
+
+
+async def test_a_request_that_runs_on_for_longer_counts_at_its_end(ledger: Ledger) -> None:
+    """Nothing is held for it after a rebuild, since nobody can tell it from one that died; what it cost is not lost."""
+    one = claim("one")
+    await ledger.reserve(one)
+    late_s = one.lapses_s + LATE_S + 1
+    await ledger.rebuild((), now_s=late_s)
+    assert await stands(ledger, late_s) == Standing(limit_nano=0)
+    await ledger.settle(one, 4, now_s=late_s + 1)
+    assert await stands(ledger, late_s + 1) == Standing(limit_nano=0, spent_nano=4)
 
 
 async def test_what_was_settled_late_and_is_in_the_log_counts_once(ledger: Ledger) -> None:
@@ -146,6 +135,18 @@ async def test_what_is_owed_takes_no_more_room_than_accounts() -> None:
     await guard.tell()
     assert guard.owed == 0
     assert [(await stands(ledger, NOW_S, entry)).spent_nano for entry in entries] == 3 * [21_000]
+
+
+@pytest.mark.filterwarnings("ignore:Gone does not help")
+async def test_what_was_spent_in_an_outage_is_forgotten_one_by_one() -> None:
+    """Of attempts that are long over nothing is kept but their sums, however long the outage lasts."""
+    guard = GuardedLedger(Gone(), clock=VirtualClock().monotonic, wait_s=30.0)
+    for number in range(500):
+        answer = await guard.reserve(claim(f"forgotten {number}", after_s=10.0 * number))
+        await guard.settle(answer.claim, 7, now_s=NOW_S + 10.0 * number)
+    gc.collect()
+    kept = [one.id for one in gc.get_objects() if isinstance(one, Claim) and one.id.startswith("forgotten")]
+    assert len(kept) < 60  # those that were not over three minutes before the last one, twice, and what is owed
 
 
 @pytest.mark.filterwarnings("ignore:Gone does not help")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any, ClassVar
 
 import pytest
 
@@ -248,3 +249,31 @@ async def test_a_standing_that_cannot_be_read_is_no_loss() -> None:
         await treasury.settled(treasury.settle([(claim_on(treasury, clock, 10), None)]))
     [(_, standing)] = [each async for each in ledger.accounts(now_s=clock.now_s())]
     assert (standing.spent_nano, told, warned) == (10, [], [])
+
+
+class Meddling(asyncio.Task[None]):
+    """A task that does something else when it is asked for its loop, as another thread might at that moment."""
+
+    meant: ClassVar[list[Callable[[], object]]] = []
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Returns its loop."""
+        while self.meant:
+            self.meant.pop()()
+        return super().get_loop()
+
+
+async def test_it_closes_while_others_settle() -> None:
+    """A router may be closed in one event loop while another thread's requests end."""
+    clock = Clock()
+    ledger = MemoryLedger()
+    treasury = Treasury([HOUR], GuardedLedger(ledger), now_s=clock.now_s, monotonic=clock.now_s)
+    claims = [claim_on(treasury, clock, 1, name) for name in "abc"]
+    made: Any = lambda loop, work: Meddling(work, loop=loop)  # noqa: E731 - its type is not to be had
+    asyncio.get_running_loop().set_task_factory(made)
+    tasks = treasury.settle([(claims[0], None), (claims[1], None)])
+    Meddling.meant.append(lambda: tasks.extend(treasury.settle([(claims[2], None)])))
+    await treasury.aclose()
+    await treasury.settled(tasks)
+    [standing] = await ledger.standings(claims[0].entries, now_s=clock.now_s())
+    assert standing.spent_nano == 3

@@ -16,8 +16,8 @@ from router.state.ledger_memory import MemoryLedger
 from router.state.ledger_redis import RedisLedger
 from router.state.ledger_sqlite import SqliteLedger
 from router.testing import check_ledger
-from router.testing.ledger_histories import History, histories
-from router.testing.ledgers import LEDGER_RULES, ONCE_RULES, LedgerBench, Rule
+from router.testing.ledger_histories import History, Step, histories
+from router.testing.ledgers import LEDGER_RULES, ONCE_RULES, LedgerBench, Rule, counts_as_the_claims_say
 from router.testing.trial import Breach, smallest
 from tests.redis_server import RedisServer
 from tests.testing.broken_ledgers import BROKEN, LosesEveryHundredth, LosesSettles
@@ -33,6 +33,28 @@ def test_memory_passes() -> None:
 def test_sqlite_passes(tmp_path: Path) -> None:
     """SQLite in a file keeps every promise, also where several have it open."""
     check_ledger(lambda name: SqliteLedger(str(tmp_path / name)), examples=10, patience_s=60)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (
+            Step(does="sum", accounts=(2,)),
+            Step(does="reserve", after_s=7_261.0),
+            Step(does="reserve", claim=1, after_s=-7_200.0),
+        ),
+        (
+            Step(does="reserve"),
+            Step(does="settle", claim=1),
+            Step(does="reserve", claim=1, after_s=3_600.0),
+            Step(does="reserve", after_s=-3_600.0),
+        ),
+    ],
+    ids=["further than a rolling window is kept", "from a time at which nobody was asked"],
+)
+def test_a_clock_may_be_set_back(steps: tuple[Step, ...]) -> None:
+    """What a ledger need not know any more, or was never told, is not held against it."""
+    counts_as_the_claims_say(LedgerBench(lambda _: MemoryLedger(), shared=False), History(steps=steps))
 
 
 @pytest.mark.parametrize("cluster", [False, True])
