@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, Final
 
 from router.config_otel import OtelTable
-from router.setup_traces import sdk_installed
-from router.sinks.metrics_late import LateMetrics
+from router.setup_traces import sdk_installed, warn_of_exporters
+from router.sinks.metrics_late import API, LateMetrics, has_meter_provider
 from router.sinks.sink import Sink
 from router.sinks.tracing import exporters_of
 
@@ -22,7 +22,10 @@ def otel_metrics(table: OtelTable, environ: Mapping[str, str]) -> dict[str, Any]
         table: of the configuration.
         environ: the environment.
     """
-    return _options(table) if not switched_off(table, environ) and _wanted(table, environ) else None
+    if switched_off(table, environ):
+        return None
+    warn_of_exporters(table, environ, "METRICS", API, has_meter_provider)
+    return _options(table) if _wanted(table, environ) else None
 
 
 def late_metrics(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Sink | None] | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
 
 from router.config_otel import OtelTable
+from router.errors import warn
 from router.prices.providers import PROVIDERS
 from router.sinks.sink import Sink
-from router.sinks.tracing import Ambient, Tracing, exporters_of, tracing_of
+from router.sinks.tracing import API, Ambient, Signal, Tracing, exporters_of, has_provider, tracing_of
 
+EXPORTERS: Final = frozenset({"otlp", "console", "none"})
+"""What the standard variables may list of exporters."""
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _HOSTS: Final[Mapping[str, str]] = {name: known.hosts[0] for name, known in PROVIDERS.items() if known.hosts}
 
@@ -23,9 +27,10 @@ def otel_traces(table: OtelTable, environ: Mapping[str, str]) -> dict[str, Any] 
         table: of the configuration.
         environ: the environment.
     """
-    if switched_off(table, environ) or not _wanted(table, environ):
+    if switched_off(table, environ):
         return None
-    return _options(table)
+    warn_of_exporters(table, environ, "TRACES", API, has_provider)
+    return _options(table) if _wanted(table, environ) else None
 
 
 def late_traces(table: OtelTable, environ: Mapping[str, str]) -> Callable[[], Tracing | None] | None:
@@ -83,6 +88,29 @@ def _options(table: OtelTable) -> dict[str, Any]:
         "cache_write_name": table.cache_write_name,
         "hosts": _HOSTS,
     }
+
+
+def warn_of_exporters(
+    table: OtelTable, environ: Mapping[str, str], signal: Signal, api: str, provided: Callable[[Any], bool], /
+) -> None:
+    """Warns of exporters that a standard variable lists and that there are not: they are passed over.
+
+    Not where nobody here reads it: a protocol is stated, the extra is missing, or the application has set a provider.
+
+    Args:
+        table: of the configuration.
+        environ: the environment.
+        signal: whose variable.
+        api: the module that knows the application's provider.
+        provided: whether that has one.
+    """
+    unknown = exporters_of(environ, signal) - EXPORTERS - {""}
+    if not unknown or table.protocol is not None or not sdk_installed():
+        return
+    module = sys.modules.get(api)
+    if module is None or not provided(module):
+        listed, allowed = ", ".join(map(repr, sorted(unknown))), ", ".join(sorted(EXPORTERS))
+        warn(f"OTEL_{signal}_EXPORTER has {listed}, which lowfare passes over; allowed: {allowed}")
 
 
 def sdk_installed() -> bool:

@@ -13,7 +13,6 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from router.core.budget import usd_of
-from router.core.catalog import Model
 from router.core.decision import Attempt, Decision, wasted_usd
 from router.core.measure import CHAT, provider_name, request_model
 from router.core.money import usd
@@ -42,7 +41,7 @@ def request_attributes(decision: Decision, /) -> Attributes:
         "lowfare.request_id": ids.request_id,
         "lowfare.ending": decision.ending,
         "lowfare.why": decision.why,
-        "lowfare.attempts": sum(a.held is None for a in attempts),
+        "lowfare.attempts": len([a for a in attempts if a.held is None]),
         "lowfare.slate": [candidate.name for candidate in slate.live],
         "lowfare.cache.kind": decision.cache,
     }
@@ -112,17 +111,20 @@ def attempt_attributes(
 def sampling_params(params: Mapping[str, Any], /) -> Attributes:
     """Returns what a request says of how its answer is drawn; whatever is no number is not shown."""
     out: Attributes = {}
-    for name in _SAMPLING:
+    for name, known in _SAMPLING:
         value = params.get(name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            out[f"gen_ai.request.{name}"] = float(value)
+            out[known] = float(value)
     seed = params.get("seed")
     if type(seed) is int and abs(seed) < 2**63:
         out["gen_ai.request.seed"] = seed
     return out
 
 
-_SAMPLING: Final = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty")
+_SAMPLING: Final = tuple(
+    (name, f"gen_ai.request.{name}")
+    for name in ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty")
+)
 
 
 def request_error(decision: Decision, /) -> tuple[str, Attributes] | None:
@@ -178,9 +180,9 @@ def _put_cache(out: Attributes, decision: Decision) -> None:
 def _put_budgets(out: Attributes, decision: Decision) -> None:
     """Puts how the tightest budget stood: that with the least left, of those that hold something back if any does."""
     _put(out, "lowfare.budget.policy", decision.budget_policy)
-    tightest = min(decision.budgets, key=lambda purse: (not purse.strict, purse.standing.left_nano), default=None)
-    if tightest is None:
+    if not decision.budgets:
         return
+    tightest = min(decision.budgets, key=lambda purse: (not purse.strict, purse.standing.left_nano))
     out["lowfare.budget.name"] = tightest.budget.name
     if tightest.account.value:
         out["lowfare.budget.scope"] = tightest.account.value
@@ -225,15 +227,18 @@ def _put_cost(out: Attributes, attempt: Attempt, names: tuple[CostName, ...]) ->
 
 def _put_server(out: Attributes, attempt: Attempt, decision: Decision, hosts: Mapping[str, str]) -> None:
     """Puts where the attempt went to."""
-    base_url = next((_address(c.model, attempt) for c in decision.slate.live if c.name == attempt.model), None)
+    base_url = _address(attempt, decision)
     host, port = _server(base_url) if base_url is not None else (hosts.get(attempt.provider or ""), 443)
     if host is not None:
         out["server.address"], out["server.port"] = host, port
 
 
-def _address(model: Model, attempt: Attempt) -> str | None:
-    own = next((d.base_url for d in model.deployments if d.name == attempt.deployment), None)
-    return own or model.base_url
+def _address(attempt: Attempt, decision: Decision) -> str | None:
+    for candidate in decision.slate.live:
+        if candidate.name == attempt.model:
+            own = [d.base_url for d in candidate.model.deployments if d.name == attempt.deployment]
+            return (own[0] if own else None) or candidate.model.base_url
+    return None
 
 
 @lru_cache(maxsize=256)

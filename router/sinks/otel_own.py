@@ -8,14 +8,16 @@ within the request, which takes a hundred microseconds and more, most of them fo
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
 from opentelemetry.sdk.trace.sampling import Decision as Decided
+from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
 from router.core.decision import Attempt, Decision, Ids
 from router.sinks.otel_end import Ending
@@ -77,6 +79,7 @@ class Own:
     def _made(self, waiting: Waiting) -> ReadableSpan:
         opened, decision, attempt = waiting.opened, waiting.decision, waiting.attempt
         head, ids, limits = opened.head, opened.ids, self._limits
+        most_events, most_links = limits.max_event_attributes, limits.max_link_attributes
         longest = limits.max_attribute_length
 
         def named(span_id: int) -> SpanContext:
@@ -97,11 +100,14 @@ class Own:
             parent,
             self._resource,
             _bounded(attributes, limits.max_span_attributes, limits.max_span_attribute_length),
-            [
-                Event(event.name, _bounded(event.attributes, limits.max_event_attributes, longest), event.timestamp)
-                for event in told.events
-            ],
-            links,
+            _latest(
+                limits.max_events,
+                [Event(e.name, _bounded(e.attributes, most_events, longest), e.timestamp) for e in told.events],
+            ),
+            _latest(
+                limits.max_links,
+                [Link(link.context, _bounded(link.attributes, most_links, longest)) for link in links],
+            ),
             told.kind,
             status=told.status,
             start_time=told.start_ns,
@@ -126,6 +132,11 @@ class Waiting:
 
 def _bounded(attributes: Any, most: int | None, longest: int | None) -> Any:
     """Returns attributes within the limits of the `OTEL_*` variables, which few ever reach."""
-    if longest is None and (most is None or len(attributes) <= most):
+    if not attributes or (longest is None and (most is None or len(attributes) <= most)):
         return attributes
     return BoundedAttributes(most, attributes, max_value_len=longest)
+
+
+def _latest(most: int | None, items: Sequence[Any]) -> Sequence[Any]:
+    """Returns events or links within their limit: the latest, as the SDK keeps them, with the count of the others."""
+    return items if most is None or len(items) <= most else BoundedList.from_seq(most, items)

@@ -103,6 +103,7 @@ class Maker(Protocol):
         ...
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """A span that is yet to be made.
@@ -144,14 +145,10 @@ class Teller:
 
     def request(self, decision: Decision, /) -> Told:
         """Returns the span of a request, without what was known when it began."""
-        start, speaks = ns(decision.time), self._speaker(decision) is None
+        start = ns(decision.time)
         end = start + in_ns(decision.latency_s)
-        attributes, events, status = self._outcome(
-            request_attributes(decision),
-            request_error(decision),
-            self._said(decision, None) if speaks else {},
-            end,
-        )
+        said = self._said(decision, None) if self.captures and self._speaker(decision) is None else {}
+        attributes, events, status = self._outcome(request_attributes(decision), request_error(decision), said, end)
         return Told(
             name=f"route {decision.policy}",
             span_id=int(decision.ids.span_id, 16),
@@ -175,20 +172,18 @@ class Teller:
             params: the request's.
             whole: whether all that is known of it is wanted, or only what samplers may go by.
         """
-        start = ns(decision.time) + in_ns(attempt.started_s)
-        end = ns(decision.time) + in_ns(attempt.started_s + attempt.latency_s)
-        attributes, events, status = self._outcome(
-            self._about(attempt, decision, params) if whole else asked(attempt),
-            attempt_error(attempt),
-            self._said(decision, attempt.finish_reason) if whole and attempt is self._speaker(decision) else {},
-            end,
-        )
+        begun = ns(decision.time)
+        end = begun + in_ns(attempt.started_s + attempt.latency_s)
+        speaks = whole and self.captures and attempt is self._speaker(decision)
+        said = self._said(decision, attempt.finish_reason) if speaks else {}
+        about = self._about(attempt, decision, params) if whole else asked(attempt)
+        attributes, events, status = self._outcome(about, attempt_error(attempt), said, end)
         held = attempt.held is not None
         return Told(
             name=f"held {attempt.model}" if held else f"chat {request_model(attempt)}",
             span_id=int(attempt.span_id, 16),
             kind=SpanKind.INTERNAL if held else SpanKind.CLIENT,
-            start_ns=start,
+            start_ns=begun + in_ns(attempt.started_s),
             end_ns=end,
             attributes=attributes,
             events=events,
@@ -208,13 +203,13 @@ class Teller:
 
     def _speaker(self, decision: Decision) -> Attempt | None:
         """Returns the attempt whose span has the request's content: that which answered, else the last one."""
-        made = [attempt for attempt in decision.attempts if attempt.held is None] if self.captures else []
+        made = [attempt for attempt in decision.attempts if attempt.held is None]
         last = made[-1] if made else None
         return next((a for a in made if a.outcome == "answer" and a.model == decision.model), last)
 
     def _said(self, decision: Decision, finish_reason: str | None) -> Attributes:
-        """Returns the request's content, where the switch asks for it."""
-        if not self.captures or decision.content is None:
+        """Returns the request's content, where there is any."""
+        if decision.content is None:
             return {}
         return dict(content_attributes(decision.content, finish_reason))
 
@@ -222,6 +217,8 @@ class Teller:
         self, attributes: Attributes, error: tuple[str, Attributes] | None, said: Attributes, at_ns: int
     ) -> tuple[Attributes, tuple[Event, ...], Status]:
         """Returns attributes, events and status of a span that ends so, having said this."""
+        if error is None and not said:
+            return attributes, (), UNSET
         events, status = [], UNSET
         if error is not None:
             attributes[ERROR_TYPE], event = error

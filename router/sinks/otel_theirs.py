@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Tracer, TracerProvider
+from opentelemetry.trace import Span, SpanContext, SpanKind, Tracer, TracerProvider
 
 from router.core.decision import Decision, Ids
 from router.sinks.otel_spans import SCOPE, UNSET, Head, Open, Teller, Told, ns
@@ -33,10 +33,12 @@ class Theirs:
 
     def begin(self, head: Head, /) -> Open:
         """Returns a request whose span is started."""
-        self._ids.put((head.trace_id, int(head.drawn.span_id, 16), head.random))
+        given = head.trace_id, int(head.drawn.span_id, 16), head.random
+        self._ids.put(given)
         kind, start_ns = SpanKind.INTERNAL, ns(head.start)
         span = self._tracer.start_span(head.name, head.context, kind, head.about, head.links, start_ns)
-        return Open(head, _ids(head, span), head.about, span.get_span_context().trace_state, self, span)
+        own = span.get_span_context()
+        return Open(head, _ids(head, own, given), head.about, own.trace_state, self, span)
 
     def end(self, opened: Open, decision: Decision, /) -> None:
         """Makes the spans of the attempts, and ends that of the request."""
@@ -64,7 +66,7 @@ class GivenIds:
     """
 
     def __init__(self) -> None:
-        self._next = threading.local()
+        self._next = _Next()
 
     def put(self, ids: tuple[int, int, bool], /) -> None:
         """Sets what the next span gets: trace id, span id, and whether the trace id was drawn at random."""
@@ -72,19 +74,24 @@ class GivenIds:
 
     def generate_trace_id(self) -> int:
         """Returns the trace id; asked for spans without a parent, and before the other two."""
-        ids: tuple[int, int, bool] | None = getattr(self._next, "ids", None)
+        ids = self._next.ids
         return ids[0] if ids is not None else int.from_bytes(os.urandom(16), "big")
 
     def is_trace_id_random(self) -> bool:
         """Returns whether it was drawn, as W3C's flag 2 says: a request may name its own."""
-        ids: tuple[int, int, bool] | None = getattr(self._next, "ids", None)
+        ids = self._next.ids
         return ids is None or ids[2]
 
     def generate_span_id(self) -> int:
         """Returns the span id, and forgets what was put."""
-        ids: tuple[int, int, bool] | None = getattr(self._next, "ids", None)
-        self._next.ids = None
+        ids, self._next.ids = self._next.ids, None
         return ids[1] if ids is not None else int.from_bytes(os.urandom(8), "big")
+
+
+class _Next(threading.local):
+    """What was put in this thread."""
+
+    ids: tuple[int, int, bool] | None = None
 
 
 def _finish(span: Span, told: Told) -> None:
@@ -98,14 +105,15 @@ def _finish(span: Span, told: Told) -> None:
     span.end(told.end_ns)
 
 
-def _ids(head: Head, span: Span) -> Ids:
+def _ids(head: Head, own: SpanContext, given: tuple[int, int, bool]) -> Ids:
     """Returns a request's ids: those of its span, or, below a span that nobody records, those that were drawn."""
-    own, parent, drawn = span.get_span_context(), head.parent, head.drawn
+    parent, drawn = head.parent, head.drawn
     known = own.is_valid and own.span_id != parent.span_id
+    trace_id = own.trace_id if known else given[0]
     return Ids(
         request_id=drawn.request_id,
-        trace_id=f"{own.trace_id:032x}" if known else f"{parent.trace_id:032x}" if parent.is_valid else drawn.trace_id,
-        span_id=f"{own.span_id:016x}" if known else drawn.span_id,
+        trace_id=drawn.trace_id if trace_id == given[0] and not parent.is_valid else f"{trace_id:032x}",
+        span_id=f"{own.span_id:016x}" if known and own.span_id != given[1] else drawn.span_id,
         parent_span_id=f"{parent.span_id:016x}" if parent.is_valid else None,
         trace_flags=int(own.trace_flags if known else parent.trace_flags),
     )

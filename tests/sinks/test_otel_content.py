@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from router.sinks.otel_content import EVENT, SWITCH
+from router.testing.records import decision_of
 from router.testing.scripted import ScriptedClient, answer, failure
 from tests.sinks.spans import Traced, environment
 
@@ -55,3 +56,12 @@ def test_content_in_the_log_is_not_content_in_traces() -> None:
     both.router.complete("hi")
     assert both.kept.decisions[0].content is not None
     assert "gen_ai.input.messages" in (both.named("chat").attributes or {})
+
+
+def test_a_record_without_content_shows_none() -> None:
+    """As that of a decision that another router made, whatever the switch says."""
+    with environment(**{SWITCH: "SPAN_AND_EVENT"}):
+        traced = Traced()
+    traced.sink.emit(decision_of())
+    assert [span.name for span in traced.spans] == ["chat m1", "route default"]
+    assert not any("gen_ai.input.messages" in (span.attributes or {}) or span.events for span in traced.spans)

@@ -202,6 +202,14 @@ def test_a_model_with_an_address_of_its_own_is_there() -> None:
         assert (says["server.address"], says["server.port"]) == server
 
 
+def test_a_model_that_was_no_candidate_is_where_its_provider_is() -> None:
+    """Its address is not in the record."""
+    elsewhere = replace(FULL, model="elsewhere")
+    says = attempt_attributes(elsewhere, done(), hosts={"openai": "api.openai.com"})
+    assert (says["server.address"], says["server.port"]) == ("api.openai.com", 443)
+    assert "server.port" not in attempt_attributes(elsewhere, done(), hosts={})
+
+
 @pytest.mark.parametrize("ending", get_args(Ending))
 def test_every_ending_without_an_answer_is_an_error_of_the_tree(ending: Any) -> None:
     """Given up and planned are none, nor is usage from elsewhere."""

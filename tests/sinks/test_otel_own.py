@@ -9,13 +9,22 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import attach, detach
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
 from router import Router, RouterError
-from router.testing.scripted import ScriptedClient, failure
+from router.sinks.otel import OtelSink
+from router.sinks.otel_content import SWITCH
+from router.testing.scripted import ScriptedClient, answer, failure
 from tests.sinks.otlp import attributes, collector
 from tests.sinks.spans import environment
 from tests.sinks.test_otel_run import settings
+
+CALLER = SpanContext(7, 9, is_remote=True, trace_flags=TraceFlags(1))
+CALLER_ID = (9).to_bytes(8, "big")
 
 
 def router_to(url: str, client: ScriptedClient | None = None, **otel: Any) -> Router:
@@ -78,3 +87,51 @@ def test_as_many_tags_as_there_may_be_attributes() -> None:
         (route,) = [span for span in found.spans if span.name == "route default"]
         assert len(route.attributes) == 128
         assert route.dropped_attributes_count > 72
+
+
+@pytest.mark.parametrize(
+    ("limits", "drops"),
+    [
+        ({}, False),
+        ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "1", "OTEL_SPAN_LINK_COUNT_LIMIT": "1"}, True),
+        ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "0", "OTEL_SPAN_LINK_COUNT_LIMIT": "0"}, True),
+        ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "", "OTEL_SPAN_LINK_COUNT_LIMIT": ""}, False),
+        ({"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": "1", "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT": "0"}, True),
+        ({"OTEL_ATTRIBUTE_COUNT_LIMIT": "1"}, True),
+        ({"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "2"}, False),
+    ],
+)
+def test_limits_hold_as_with_the_sdk(limits: dict[str, str], *, drops: bool) -> None:
+    """Of events and links, and of what stands on them: our own spans keep, drop and count what the SDK's do."""
+    said = []
+    for own in (True, False):
+        with collector() as found, environment(**{SWITCH: "EVENT_ONLY"}, **limits):
+            sink = OtelSink(endpoint=found.url) if own else OtelSink(provider=provider_to(found.url))
+            client = ScriptedClient({"small": [failure("invalid"), answer("yes")]})
+            with Router(settings(found.url, Path(os.devnull)), clients={"simulated": client}, sinks=[sink]) as router:
+                with pytest.raises(RouterError):
+                    router.complete("no")
+                router.complete("hi")
+                token = attach(trace.set_span_in_context(NonRecordingSpan(CALLER)))
+                assert router.complete("hi", trace_id="ab" * 16).decision.cache == "memory"
+                detach(token)
+            said.append(sorted(map(kept, found.spans)))
+    assert said[0] == said[1]
+    assert any(dropped for *_, dropped in said[0]) == drops
+
+
+def provider_to(url: str) -> TracerProvider:
+    """Returns an application's provider whose spans go to a collector one by one."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"{url}/v1/traces")))
+    return provider
+
+
+def kept(span: Span) -> tuple[Any, ...]:
+    """Returns what of a span's events and links is left, and at the end how much is not."""
+    on = [*span.events, *span.links]
+    dropped = span.dropped_events_count + span.dropped_links_count + sum(one.dropped_attributes_count for one in on)
+    texts = [sorted((name, type(value).__name__) for name, value in attributes(one).items()) for one in on]
+    lengths = [len(value) for one in on for value in attributes(one).values() if isinstance(value, str)]
+    names = [event.name for event in span.events], [link.span_id == CALLER_ID for link in span.links]
+    return span.name, span.dropped_events_count, span.dropped_links_count, names, texts, lengths, dropped
